@@ -1,0 +1,338 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// helloTimeout bounds the wait for muxd's hello, which it sends before it does
+// anything else: a muxd that is silent for that long is stopped or stuck, and
+// no command may hang on it.
+const helloTimeout = 10 * time.Second
+
+// ErrNotTaken: the connection ended before the server's hello, so the server
+// took nothing on and the request may be made again.
+var ErrNotTaken = errors.New("muxd went away before it took the request")
+
+// ErrSilent: muxd accepted the connection and says nothing.
+var ErrSilent = errors.New("muxd does not answer (stopped or stuck)")
+
+// ErrGone: muxd went away in the middle of an operation.
+var ErrGone = errors.New("muxd went away")
+
+// Conn is what the protocol runs on: a connected Unix socket, or a stream.
+type Conn interface {
+	io.ReadWriteCloser
+	SetReadDeadline(t time.Time) error
+}
+
+// Handler is the client's side of an operation: where things are shown.
+// Its methods are called from the goroutine in Wait, except Prompt, which has
+// one of its own so that a prompt can be cancelled.
+type Handler interface {
+	Prompter
+	// Opened says that the session is open: now standard input may be read.
+	Opened(p *Plan)
+	// Stdout and Stderr take output; an error from Stdout tells the other side
+	// that nobody reads it.
+	Stdout(b []byte) error
+	Stderr(b []byte) error
+}
+
+// Op is one operation, seen from the client. Its methods may be called from
+// any goroutine, Wait from one.
+type Op struct {
+	conn Conn
+	r    frameReader // owned by Wait
+	w    frameWriter
+	plan Plan // written by Wait before Handler.Opened
+
+	mu     sync.Mutex
+	cond   sync.Cond // on mu: credit or over changed
+	credit int       // guarded by mu; bytes of stdin the server takes
+	over   bool      // guarded by mu; the operation ended
+
+	promptCancel context.CancelFunc // owned by Wait; of the prompt being asked
+}
+
+func newOp(c Conn) *Op {
+	o := &Op{conn: c, r: frameReader{r: c}, w: frameWriter{w: c}}
+	o.cond.L = &o.mu
+	return o
+}
+
+// Run starts an invocation on a new connection. It writes once and does not
+// wait; everything that comes back comes through Wait.
+func Run(c Conn, v *Invocation) (*Op, error) { return start(c, v.encode()) }
+
+// RunStream starts an invocation on a stream of a connection that carries many
+// operations.
+func RunStream(c Conn, v *Invocation) (*Op, error) {
+	o := newOp(c)
+	return o, o.w.send(frameRequest, v.encode())
+}
+
+func start(c Conn, request []byte) (*Op, error) {
+	if len(request) > MaxFrame {
+		return nil, &Error{Phase: NotDialled, Text: "arguments and environment are longer than 4 MiB together"}
+	}
+	o := newOp(c)
+	b := Preface{Version: Version, Flags: FlagOne, Length: uint32(len(request))}.append(make([]byte, 0, prefaceLen+len(request)))
+	if _, err := c.Write(append(b, request...)); err != nil {
+		// The server may have refused without reading: its hello says why.
+		if _, herr := o.hello(); herr != nil && herr != ErrNotTaken {
+			return nil, herr
+		}
+		return nil, ErrNotTaken
+	}
+	return o, nil
+}
+
+// Greet sends the preface of a connection for many operations and waits for
+// the hello. The caller then runs package control/streams over c.
+func Greet(c Conn) (Hello, error) {
+	o := newOp(c)
+	if _, err := c.Write(Preface{Version: Version, Flags: FlagMany}.append(nil)); err != nil {
+		return Hello{}, ErrNotTaken
+	}
+	// The hello is read to its exact end, because streams follow it.
+	o.r.r = nil
+	return o.hello()
+}
+
+// hello waits for the server's preface.
+func (o *Op) hello() (Hello, error) {
+	o.conn.SetReadDeadline(time.Now().Add(helloTimeout))
+	var src io.Reader = o.conn
+	if o.r.r != nil {
+		src = &o.r
+	}
+	h, err := readHello(src)
+	o.conn.SetReadDeadline(time.Time{})
+	switch {
+	case errors.Is(err, io.EOF):
+		return h, ErrNotTaken
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return h, ErrSilent
+	}
+	return h, err
+}
+
+// Read lets the hello be read through the frames' buffer, so that a hello and
+// the first frames cost one system call.
+func (f *frameReader) Read(p []byte) (int, error) {
+	if f.start == f.end {
+		if err := f.fill(1); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, f.buf[f.start:f.end])
+	f.start += n
+	return n, nil
+}
+
+// Plan returns what muxd made of the invocation, once Handler.Opened was
+// called.
+func (o *Op) Plan() *Plan { return &o.plan }
+
+// Wait carries an invocation to its end: it shows output, asks prompts and
+// returns how the command ended. The error is an *Error from muxd, ErrNotTaken
+// or ErrSilent when nothing was begun, or ErrGone.
+func (o *Op) Wait(h Handler) (Exit, error) {
+	defer o.end()
+	if _, err := o.hello(); err != nil {
+		return Exit{}, err
+	}
+	return o.WaitStream(h)
+}
+
+// WaitStream is Wait for an operation started by RunStream.
+func (o *Op) WaitStream(h Handler) (exit Exit, err error) {
+	defer o.end()
+	for {
+		t, b, err := o.r.next()
+		if err != nil {
+			return Exit{}, ErrGone
+		}
+		done, exit, err := o.handle(h, t, b)
+		if done || err != nil {
+			return exit, err
+		}
+	}
+}
+
+// handle is one frame from the server.
+func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err error) {
+	switch t {
+	case framePlan:
+		err = o.plan.decode(b)
+	case frameOpened, frameCredit:
+		d := decoder{b: b}
+		n := int(d.u32())
+		if err = d.done(); err == nil {
+			o.addCredit(n)
+		}
+		if t == frameOpened && err == nil {
+			h.Opened(&o.plan)
+		}
+	case frameStdout:
+		if h.Stdout(b) != nil {
+			o.w.send(frameOutputClosed, nil)
+		}
+	case frameStderr:
+		h.Stderr(b) // nobody to tell: stderr is where one would
+	case framePrompt:
+		err = o.prompt(h, b)
+	case framePromptCancel:
+		o.cancelPrompt()
+	case frameNotice:
+		d := decoder{b: b}
+		text := d.str()
+		if err = d.done(); err == nil {
+			h.Notice(text)
+		}
+	case frameExit:
+		exit, err = decodeExit(b)
+		return true, exit, err
+	case frameError:
+		var e *Error
+		if e, err = decodeError(b); err == nil {
+			err = e
+		}
+	}
+	// A frame of an unknown type is a newer muxd's remark: versions that need
+	// an answer have another version number.
+	return false, exit, err
+}
+
+// prompt asks in a goroutine of its own, because the server may take the
+// question back while the person thinks.
+func (o *Op) prompt(h Handler, b []byte) error {
+	id, q, err := decodePrompt(b)
+	if err != nil {
+		return err
+	}
+	o.cancelPrompt()
+	ctx, cancel := context.WithCancel(context.Background())
+	o.promptCancel = cancel
+	go func() {
+		a, err := h.Prompt(ctx, q)
+		if ctx.Err() == nil {
+			o.w.send(frameAnswer, encodeAnswer(id, a, err))
+		}
+	}()
+	return nil
+}
+
+func (o *Op) cancelPrompt() {
+	if o.promptCancel != nil {
+		o.promptCancel()
+		o.promptCancel = nil
+	}
+}
+
+// end frees whoever waits in Credit.
+func (o *Op) end() {
+	o.cancelPrompt()
+	o.mu.Lock()
+	o.over = true
+	o.mu.Unlock()
+	o.cond.Broadcast()
+}
+
+func (o *Op) addCredit(n int) {
+	o.mu.Lock()
+	o.credit += n
+	o.mu.Unlock()
+	o.cond.Broadcast()
+}
+
+// Credit waits until the server takes standard input and returns how many
+// bytes, or 0 when the operation is over. Reading the user's stdin before that
+// would swallow what belongs to the next command.
+func (o *Op) Credit() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.credit <= 0 && !o.over {
+		o.cond.Wait()
+	}
+	if o.over {
+		return 0
+	}
+	return o.credit
+}
+
+// StdinRoom is the space that Stdin needs in front of the bytes.
+const StdinRoom = frameHeader
+
+// Stdin sends b[StdinRoom:], which must be within the credit, without copying.
+func (o *Op) Stdin(b []byte) error {
+	o.mu.Lock()
+	o.credit -= len(b) - StdinRoom
+	o.mu.Unlock()
+	return o.w.sendData(frameStdin, b)
+}
+
+// CloseStdin ends standard input.
+func (o *Op) CloseStdin() error { return o.w.send(frameStdinEOF, nil) }
+
+// Resize reports a new terminal size.
+func (o *Op) Resize(w Window) error {
+	e := encoder{}
+	e.window(w)
+	return o.w.send(frameResize, e.b)
+}
+
+// Signal sends a signal to the remote command, by its name without SIG.
+func (o *Op) Signal(name string) error {
+	e := encoder{}
+	e.str(name)
+	return o.w.send(frameSignal, e.b)
+}
+
+// Close abandons the operation.
+func (o *Op) Close() error { return o.conn.Close() }
+
+// GetStatus asks a muxd for its status, on a new connection.
+func GetStatus(c Conn) (*Status, error) {
+	s := new(Status)
+	return s, ask(c, []byte{byte(opStatus)}, s.decode)
+}
+
+// Stop asks a muxd to end, on a new connection.
+func Stop(c Conn, r StopRequest) (*Stopped, error) {
+	e := encoder{}
+	e.u8(uint8(opStop))
+	e.bool(r.Force)
+	s := new(Stopped)
+	return s, ask(c, e.b, s.decode)
+}
+
+// ask is an operation that ends with a result.
+func ask(c Conn, request []byte, decode func([]byte) error) error {
+	o, err := start(c, request)
+	if err != nil {
+		return err
+	}
+	if _, err := o.hello(); err != nil {
+		return err
+	}
+	t, b, err := o.r.next()
+	switch {
+	case err != nil:
+		return ErrGone
+	case t == frameResult:
+		return decode(b)
+	case t == frameError:
+		e, err := decodeError(b)
+		if err != nil {
+			return err
+		}
+		return e
+	}
+	return ErrNotMuxd
+}

@@ -1,0 +1,282 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// stdinCredit is how many bytes of standard input a client may have under way.
+// It is a quarter of an SSH channel's window: enough to keep the link busy, and
+// all that one client can make muxd hold.
+const stdinCredit = 512 << 10
+
+// operation is one request under way, on the server's side.
+//
+// The client's frames are read by one goroutine that never waits for anything
+// else: not for the session to take stdin (the credit bounds what is held), and
+// not for the client to read (only the pumps write). So a client that dies,
+// interrupts or resizes is heard at once, whatever the session does.
+type operation struct {
+	s   *Server
+	c   Conn
+	pid int
+	r   frameReader // owned by read
+	w   frameWriter
+	in  *stdinQueue
+
+	mu      sync.Mutex
+	stream  Stream                 // guarded by mu; nil until the session is open
+	size    *Window                // guarded by mu; a resize that came before stream
+	prompts map[uint32]chan answer // guarded by mu; unanswered
+	lastID  uint32                 // guarded by mu
+	gone    bool                   // guarded by mu; the client's socket ended
+}
+
+type answer struct {
+	a   Answer
+	err error
+}
+
+func newOperation(s *Server, c Conn, pid int) *operation {
+	return &operation{s: s, c: c, pid: pid, r: frameReader{r: c}, w: frameWriter{w: c},
+		in: newStdinQueue(stdinCredit), prompts: map[uint32]chan answer{}}
+}
+
+// run carries the request out and writes its last frame.
+func (o *operation) run(ctx context.Context, request []byte) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	readDone := make(chan struct{})
+	go func() { defer close(readDone); o.read(cancel) }()
+	if err := o.dispatch(ctx, request); err != nil {
+		o.w.send(frameError, o.asError(err).encode())
+	}
+	// The deadline ends the reader also on a stream, whose Close is only a half
+	// one and would leave it reading for as long as the client likes.
+	o.c.SetReadDeadline(time.Unix(1, 0))
+	o.c.Close()
+	<-readDone
+}
+
+func (o *operation) dispatch(ctx context.Context, request []byte) error {
+	d := &decoder{b: request}
+	switch k := op(d.u8()); k {
+	case opRun:
+		v := &Invocation{PID: o.pid}
+		if err := v.decode(d); err != nil {
+			return err
+		}
+		return o.invoke(ctx, v)
+	case opStatus:
+		st, err := o.s.Backend.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return o.w.send(frameResult, st.encode())
+	case opStop:
+		r := &StopRequest{Force: d.bool()}
+		if err := d.done(); err != nil {
+			return err
+		}
+		st, err := o.s.Backend.Stop(ctx, r)
+		if err != nil {
+			return err
+		}
+		return o.w.send(frameResult, st.encode())
+	}
+	return &Error{Phase: NotDialled, Text: "a request this muxd does not know"}
+}
+
+// asError gives every error a phase. One without has not come to a connection.
+func (o *operation) asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Phase: NotDialled, Text: err.Error()}
+}
+
+func (o *operation) invoke(ctx context.Context, v *Invocation) error {
+	p, err := o.s.Backend.Resolve(ctx, v, o)
+	if err != nil {
+		return err
+	}
+	o.w.hold(framePlan, p.encode())
+	if p.Manage != nil {
+		return o.manage(ctx, p.Manage)
+	}
+	st, err := o.s.Backend.Session(ctx, p.Session, o)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if !o.attach(st) {
+		return nil // the client is gone; nobody to tell
+	}
+	p.TTY = p.TTY && st.TTY()
+	o.w.hold(framePlan, p.encode())
+	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
+		return nil
+	}
+	return o.pump(st, p.Session.Bytes)
+}
+
+func (o *operation) manage(ctx context.Context, r *ManageRequest) error {
+	m, err := o.s.Backend.Manage(ctx, r)
+	if err != nil {
+		return err
+	}
+	if m.Text != "" {
+		o.Notice(m.Text)
+	}
+	return o.w.send(frameExit, Exit{Code: uint32(m.Code)}.encode())
+}
+
+func creditBody(n int) []byte {
+	e := encoder{}
+	e.u32(uint32(n))
+	return e.b
+}
+
+// attach hands the open session to the reader, unless the client went away
+// while it was opened.
+func (o *operation) attach(st Stream) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gone {
+		return false
+	}
+	o.stream = st
+	if o.size != nil {
+		st.Resize(*o.size)
+	}
+	return true
+}
+
+// read takes the client's frames until its socket ends, then lets everything
+// go: the request if it waits, the session if it runs.
+func (o *operation) read(cancel context.CancelFunc) {
+	var err error
+	for err == nil {
+		var t frameType
+		var b []byte
+		if t, b, err = o.r.next(); err == nil {
+			err = o.handle(t, b)
+		}
+	}
+	cancel()
+	o.in.close()
+	o.mu.Lock()
+	o.gone = true
+	st := o.stream
+	for id, ch := range o.prompts {
+		ch <- answer{err: ErrInterrupted}
+		delete(o.prompts, id)
+	}
+	o.mu.Unlock()
+	if st != nil {
+		st.Close()
+	}
+}
+
+// handle is one frame from the client.
+func (o *operation) handle(t frameType, b []byte) error {
+	switch t {
+	case frameStdin:
+		return o.in.put(b)
+	case frameStdinEOF:
+		o.in.eof()
+	case frameResize:
+		d := decoder{b: b}
+		w := d.window()
+		if err := d.done(); err != nil {
+			return err
+		}
+		o.resize(w)
+	case frameSignal:
+		d := decoder{b: b}
+		name := d.str()
+		if err := d.done(); err != nil {
+			return err
+		}
+		if st := o.current(); st != nil {
+			st.Signal(name)
+		}
+	case frameAnswer:
+		return o.answered(b)
+	case frameOutputClosed:
+		if st := o.current(); st != nil {
+			st.CloseRead()
+		}
+	default:
+		return errShort
+	}
+	return nil
+}
+
+func (o *operation) current() Stream {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.stream
+}
+
+func (o *operation) resize(w Window) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stream == nil {
+		o.size = &w
+		return
+	}
+	o.stream.Resize(w)
+}
+
+func (o *operation) answered(b []byte) error {
+	id, a, aerr, err := decodeAnswer(b)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	// An answer to a prompt that was taken back is late, not wrong.
+	if ch := o.prompts[id]; ch != nil {
+		ch <- answer{a, aerr}
+		delete(o.prompts, id)
+	}
+	return nil
+}
+
+// Prompt implements Prompter by asking the client.
+func (o *operation) Prompt(ctx context.Context, q Prompt) (Answer, error) {
+	ch := make(chan answer, 1) // the one answer never blocks the reader
+	o.mu.Lock()
+	if o.gone {
+		o.mu.Unlock()
+		return Answer{}, ErrInterrupted
+	}
+	o.lastID++
+	id := o.lastID
+	o.prompts[id] = ch
+	o.mu.Unlock()
+	if err := o.w.send(framePrompt, q.encode(id)); err != nil {
+		return Answer{}, ErrInterrupted
+	}
+	select {
+	case r := <-ch:
+		return r.a, r.err
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	delete(o.prompts, id)
+	o.mu.Unlock()
+	o.w.send(framePromptCancel, creditBody(int(id)))
+	return Answer{}, ctx.Err()
+}
+
+// Notice implements Prompter.
+func (o *operation) Notice(text string) {
+	e := encoder{}
+	e.str(Clean(text))
+	o.w.send(frameNotice, e.b)
+}

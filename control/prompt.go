@@ -1,0 +1,105 @@
+package control
+
+import (
+	"context"
+	"errors"
+)
+
+// PromptKind says what is asked, and so how SSH_ASKPASS shows it.
+type PromptKind uint8
+
+// The kinds of prompt.
+const (
+	// PromptSecret asks for a line that is not echoed.
+	PromptSecret PromptKind = 1
+	// PromptText asks for a line that is echoed.
+	PromptText PromptKind = 2
+	// PromptConfirm asks for yes, no or, for a host key, its fingerprint.
+	PromptConfirm PromptKind = 3
+)
+
+// Prompt is a question to the person behind a request.
+type Prompt struct {
+	Kind   PromptKind
+	Host   string // user@host the login is for
+	Text   string // the question; cleaned before it is sent
+	Remote bool   // the text is the server's, not ours
+}
+
+// Answer is what the person typed.
+type Answer struct{ Text string }
+
+// Errors of a Prompter.
+var (
+	// ErrNobody: there is no terminal and no SSH_ASKPASS, or BatchMode is set.
+	ErrNobody = errors.New("nobody could be asked")
+	// ErrInterrupted: the person refused to answer (^C).
+	ErrInterrupted = errors.New("interrupted at the prompt")
+)
+
+// Prompter reaches the person behind a request. Its methods may be called from
+// any goroutine, one at a time. A nil Prompter means that nobody is there.
+type Prompter interface {
+	// Prompt asks and waits for the answer, until ctx ends. The error is
+	// ErrNobody, ErrInterrupted, ctx's, or that of a client that went away.
+	Prompt(ctx context.Context, q Prompt) (Answer, error)
+	// Notice shows a line (or lines) without asking for anything.
+	Notice(text string)
+}
+
+// answerStatus is the first byte of an answer frame.
+type answerStatus uint8
+
+const (
+	answerGiven       answerStatus = 0
+	answerNobody      answerStatus = 1
+	answerInterrupted answerStatus = 2
+)
+
+func (q Prompt) encode(id uint32) []byte {
+	e := encoder{}
+	e.u32(id)
+	e.u8(uint8(q.Kind))
+	e.str(CleanLine(q.Host))
+	e.str(Clean(q.Text))
+	e.bool(q.Remote)
+	return e.b
+}
+
+func decodePrompt(b []byte) (id uint32, q Prompt, err error) {
+	d := decoder{b: b}
+	id = d.u32()
+	q = Prompt{Kind: PromptKind(d.u8()), Host: d.str(), Text: d.str(), Remote: d.bool()}
+	return id, q, d.done()
+}
+
+func encodeAnswer(id uint32, a Answer, err error) []byte {
+	e := encoder{}
+	e.u32(id)
+	switch {
+	case err == nil:
+		e.u8(uint8(answerGiven))
+		e.str(a.Text)
+	case errors.Is(err, ErrInterrupted):
+		e.u8(uint8(answerInterrupted))
+		e.str("")
+	default:
+		e.u8(uint8(answerNobody))
+		e.str("")
+	}
+	return e.b
+}
+
+func decodeAnswer(b []byte) (id uint32, a Answer, answer, err error) {
+	d := decoder{b: b}
+	id = d.u32()
+	switch answerStatus(d.u8()) {
+	case answerGiven:
+	case answerInterrupted:
+		answer = ErrInterrupted
+	default:
+		answer = ErrNobody
+	}
+	a.Text = d.str()
+	return id, a, answer, d.done()
+}

@@ -1,0 +1,168 @@
+package control
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// pump moves the session's bytes until it ended, then says how. The exit frame
+// is the last one: it goes out only after both outputs were written to their
+// end, so that a client that has it has everything.
+func (o *operation) pump(st Stream, m *Meter) error {
+	if m == nil {
+		m = new(Meter)
+	}
+	go o.pumpStdin(st, m)
+	stderr := make(chan struct{})
+	go func() {
+		defer close(stderr)
+		o.pumpOutput(frameStderr, st.Stderr(), m)
+	}()
+	o.pumpOutput(frameStdout, st, m)
+	<-stderr
+	exit, err := st.Wait()
+	if err != nil {
+		return err
+	}
+	return o.w.send(frameExit, exit.encode())
+}
+
+// outputBuffers are borrowed for as long as a session's output flows: a quiet
+// session holds the small one it read its last bytes into.
+var outputBuffers = sync.Pool{New: func() any { return new([frameHeader + maxData]byte) }}
+
+// smallOutput is the buffer of a session that says little.
+const smallOutput = 4 << 10
+
+// pumpOutput copies output to the client until its end. When the client cannot
+// be written any more it goes on reading, so that the session can end; its
+// reader closes the session anyway.
+func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) {
+	small := make([]byte, frameHeader+smallOutput)
+	var big *[frameHeader + maxData]byte
+	defer func() {
+		if big != nil {
+			outputBuffers.Put(big)
+		}
+	}()
+	b := small
+	for {
+		n, err := r.Read(b[frameHeader:])
+		if n > 0 {
+			m.Out.Add(int64(n))
+			o.w.sendData(t, b[:frameHeader+n])
+		}
+		if err != nil {
+			return
+		}
+		switch full := n == len(b)-frameHeader; {
+		case full && big == nil:
+			big = outputBuffers.Get().(*[frameHeader + maxData]byte)
+			b = big[:]
+		case big != nil && n < smallOutput:
+			outputBuffers.Put(big)
+			big, b = nil, small
+		}
+	}
+}
+
+// pumpStdin copies what the client sent to the session, and gives credit for
+// what the session took.
+func (o *operation) pumpStdin(st Stream, m *Meter) {
+	for {
+		b, err := o.in.take()
+		if err == io.EOF {
+			st.CloseWrite()
+			return
+		}
+		if err != nil {
+			return
+		}
+		n, err := st.Write(b)
+		m.In.Add(int64(n))
+		if err != nil {
+			// The command closed its stdin, or ended. Without further credit the
+			// client leaves the rest of its stdin to whoever reads it next; the
+			// end of the session it learns by the exit frame.
+			return
+		}
+		o.in.used()
+		o.w.send(frameCredit, creditBody(n))
+	}
+}
+
+// stdinQueue holds the stdin bytes that a client sent and the session has not
+// taken, bounded by the credit the client was given.
+type stdinQueue struct {
+	mu     sync.Mutex
+	cond   sync.Cond
+	max    int
+	buf    []byte // guarded by mu
+	out    []byte // owned by take's caller until the next take
+	unpaid int    // guarded by mu; bytes in buf and out
+	ended  bool   // guarded by mu; EOF was sent
+	closed bool   // guarded by mu; the client is gone
+}
+
+var errCredit = errors.New("more stdin than the credit allows")
+
+func newStdinQueue(max int) *stdinQueue {
+	q := &stdinQueue{max: max}
+	q.cond.L = &q.mu
+	return q
+}
+
+// put never blocks; a client that sends beyond its credit is at fault.
+func (q *stdinQueue) put(b []byte) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended || q.unpaid+len(b) > q.max {
+		return errCredit
+	}
+	q.buf = append(q.buf, b...)
+	q.unpaid += len(b)
+	q.cond.Signal()
+	return nil
+}
+
+func (q *stdinQueue) eof() {
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	q.cond.Signal()
+}
+
+func (q *stdinQueue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.cond.Signal()
+}
+
+// take waits for bytes and returns all there are; io.EOF after the last, and
+// io.ErrClosedPipe when the client is gone, whose bytes then count no more.
+func (q *stdinQueue) take() ([]byte, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.out = q.out[:0]
+	for len(q.buf) == 0 && !q.ended && !q.closed {
+		q.cond.Wait()
+	}
+	switch {
+	case q.closed:
+		return nil, io.ErrClosedPipe
+	case len(q.buf) == 0:
+		return nil, io.EOF
+	}
+	q.buf, q.out = q.out, q.buf
+	return q.out, nil
+}
+
+// used says that the bytes of the last take were passed on. It comes before
+// the client is told so: the client may answer a credit at once.
+func (q *stdinQueue) used() {
+	q.mu.Lock()
+	q.unpaid -= len(q.out)
+	q.mu.Unlock()
+}

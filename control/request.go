@@ -1,0 +1,275 @@
+package control
+
+import "time"
+
+// op is what a request asks for.
+type op uint8
+
+const (
+	opRun    op = 1 // carry out an Invocation: ssh's command line
+	opStatus op = 2
+	opStop   op = 3
+)
+
+// Invocation is one run of muxc as the person typed it: everything muxd needs
+// to find out what ssh would do. muxc itself understands none of it.
+type Invocation struct {
+	Args  []string // the command line without the program's name
+	Dir   string   // working directory
+	Env   []string // NAME=value
+	TTY   [3]bool  // whether stdin, stdout, stderr are terminals
+	Size  Window   // of the terminal, zero without one
+	Modes []byte   // of stdin's terminal as in RFC 4254 section 8, nil without one
+	PID   int      // of the client; filled in by the server from the socket
+}
+
+// Getenv returns the value of a variable of the client's environment, the
+// first one if it stands there twice, or "".
+func (v *Invocation) Getenv(name string) string {
+	for _, kv := range v.Env {
+		if len(kv) > len(name) && kv[len(name)] == '=' && kv[:len(name)] == name {
+			return kv[len(name)+1:]
+		}
+	}
+	return ""
+}
+
+// Window is a terminal's size, in characters and in pixels (0 if unknown).
+type Window struct{ Cols, Rows, Width, Height uint32 }
+
+// NoEscape is the Plan.Escape of a session without an escape character.
+const NoEscape = -1
+
+// Plan is what an Invocation turned out to mean. The first group travels to
+// the client with the first frame that follows it; the second stays in muxd,
+// where exactly one field is set.
+type Plan struct {
+	Host      string // the destination as typed, for the client's messages
+	TTY       bool   // a terminal was asked for: raw mode once the session is open
+	Escape    int    // the escape character, or NoEscape
+	StdinNull bool   // do not read standard input (-n)
+	Quiet     bool   // LogLevel QUIET or FATAL: no lines of our own
+
+	Session *SessionRequest
+	Manage  *ManageRequest
+}
+
+// Destination is a resolved host. Only the Backend that made it looks inside.
+type Destination interface{ String() string }
+
+// SessionKind is the request that starts a session (RFC 4254 section 6.5).
+type SessionKind string
+
+// The kinds of session.
+const (
+	Shell     SessionKind = "shell"
+	Exec      SessionKind = "exec"
+	Subsystem SessionKind = "subsystem"
+)
+
+// TTY is a pseudo-terminal to ask for (RFC 4254 section 6.2).
+type TTY struct {
+	Term  string
+	Size  Window
+	Modes []byte // encoded as in section 8; nil asks for the server's defaults
+}
+
+// SessionRequest asks for a session channel.
+type SessionRequest struct {
+	Dest    Destination
+	Kind    SessionKind
+	Command string   // of an exec, or the subsystem's name
+	TTY     *TTY     // nil: none
+	Env     []string // NAME=value, in the order they are sent
+	PID     int      // of the client, for status and the log
+	Bytes   *Meter   // counts of the session, shared with status; may be nil
+}
+
+// ManageRequest asks something about a destination's connection: check, exit
+// or stop, as ssh -O does.
+type ManageRequest struct {
+	Dest    Destination
+	Command string
+}
+
+// Managed is the answer to a ManageRequest: text for stderr and an exit status.
+type Managed struct {
+	Text string
+	Code int
+}
+
+// StopRequest ends muxd. Without Force a muxd that carries sessions only says
+// what it would end.
+type StopRequest struct{ Force bool }
+
+// Stopped says what a stop ended, or would end.
+type Stopped struct {
+	Done     bool // false: nothing was done, because sessions run and Force is not set
+	PID      int
+	Hosts    int // connections
+	Sessions int
+}
+
+// Exit is how a remote command ended (RFC 4254 section 6.10).
+type Exit struct {
+	Code    uint32 // of an exit-status
+	Signal  string // of an exit-signal, without SIG; then Code is not set
+	Core    bool   // the signal dumped core
+	Message string // what the server said about the signal
+}
+
+// ErrorPhase is how far a request had come when it failed: what a caller must
+// know to decide whether it may be repeated. See PROTOCOL.md, "Phases".
+type ErrorPhase uint8
+
+// The phases, in the order of a request's life.
+const (
+	// NotDialled: no connection was attempted. Nothing ran.
+	NotDialled ErrorPhase = 1
+	// Refused: the network, the server or the login said no. Nothing ran.
+	Refused ErrorPhase = 2
+	// Lost: the connection died before the command was handed over. Nothing ran.
+	Lost ErrorPhase = 3
+	// Sent: the command was handed over and nothing came back. It may have run.
+	Sent ErrorPhase = 4
+	// Running: the command ran, and how it ended is unknown. It may still run.
+	Running ErrorPhase = 5
+)
+
+func (p ErrorPhase) String() string {
+	switch p {
+	case NotDialled:
+		return "not dialled"
+	case Refused:
+		return "refused"
+	case Lost:
+		return "lost"
+	case Sent:
+		return "sent"
+	case Running:
+		return "running"
+	}
+	return "unknown"
+}
+
+// MayHaveRun reports whether a command that failed in phase p may have had an
+// effect on the other side.
+func (p ErrorPhase) MayHaveRun() bool { return p == Sent || p == Running }
+
+// Error is a failed operation: one line, and the phase it failed in.
+type Error struct {
+	Phase ErrorPhase
+	Host  string // the destination as typed; "" when it is not about one
+	Text  string // cause and cure, without the host
+}
+
+// Error returns the line a person reads.
+func (e *Error) Error() string {
+	if e.Host == "" {
+		return e.Text
+	}
+	return e.Host + ": " + e.Text
+}
+
+func (v *Invocation) encode() []byte {
+	e := encoder{}
+	e.u8(uint8(opRun))
+	e.strs(v.Args)
+	e.str(v.Dir)
+	e.strs(v.Env)
+	for _, t := range v.TTY {
+		e.bool(t)
+	}
+	e.window(v.Size)
+	e.bytes(v.Modes)
+	return e.b
+}
+
+func (v *Invocation) decode(d *decoder) error {
+	v.Args = d.strs()
+	v.Dir = d.str()
+	v.Env = d.strs()
+	for i := range v.TTY {
+		v.TTY[i] = d.bool()
+	}
+	v.Size = d.window()
+	v.Modes = d.bytes()
+	return d.done()
+}
+
+func (e *encoder) window(w Window) {
+	e.u32(w.Cols)
+	e.u32(w.Rows)
+	e.u32(w.Width)
+	e.u32(w.Height)
+}
+
+func (d *decoder) window() Window { return Window{d.u32(), d.u32(), d.u32(), d.u32()} }
+
+func (p *Plan) encode() []byte {
+	e := encoder{}
+	e.str(p.Host)
+	e.bool(p.TTY)
+	e.u32(uint32(int32(p.Escape)))
+	e.bool(p.StdinNull)
+	e.bool(p.Quiet)
+	return e.b
+}
+
+func (p *Plan) decode(b []byte) error {
+	d := decoder{b: b}
+	p.Host = d.str()
+	p.TTY = d.bool()
+	p.Escape = int(int32(d.u32()))
+	p.StdinNull = d.bool()
+	p.Quiet = d.bool()
+	return d.done()
+}
+
+func (x Exit) encode() []byte {
+	e := encoder{}
+	e.u32(x.Code)
+	e.str(x.Signal)
+	e.bool(x.Core)
+	e.str(CleanLine(x.Message))
+	return e.b
+}
+
+func decodeExit(b []byte) (x Exit, err error) {
+	d := decoder{b: b}
+	x = Exit{Code: d.u32(), Signal: d.str(), Core: d.bool(), Message: d.str()}
+	return x, d.done()
+}
+
+func (x *Error) encode() []byte {
+	e := encoder{}
+	e.u8(uint8(x.Phase))
+	e.str(CleanLine(x.Host))
+	e.str(CleanLine(x.Text))
+	return e.b
+}
+
+func decodeError(b []byte) (*Error, error) {
+	d := decoder{b: b}
+	x := &Error{Phase: ErrorPhase(d.u8()), Host: d.str(), Text: d.str()}
+	return x, d.done()
+}
+
+func (s *Stopped) encode() []byte {
+	e := encoder{}
+	e.bool(s.Done)
+	e.u32(uint32(s.PID))
+	e.u32(uint32(s.Hosts))
+	e.u32(uint32(s.Sessions))
+	return e.b
+}
+
+func (s *Stopped) decode(b []byte) error {
+	d := decoder{b: b}
+	*s = Stopped{Done: d.bool(), PID: int(d.u32()), Hosts: int(d.u32()), Sessions: int(d.u32())}
+	return d.done()
+}
+
+// PromptTimeout bounds how long a person may think about a prompt. After it
+// the login fails, so that a terminal left alone holds up nobody for longer.
+const PromptTimeout = 2 * time.Minute

@@ -1,0 +1,194 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// prefaceTimeout bounds the wait for a client's preface and first request.
+	// A client sends them in one write right after connect.
+	prefaceTimeout = 5 * time.Second
+	// maxGreeting bounds the connections that have not said anything yet: each
+	// costs a goroutine and a descriptor for at most prefaceTimeout.
+	maxGreeting = 128
+	// maxClients bounds the operations under way.
+	maxClients = 4096
+)
+
+// Logger is the part of *slog.Logger that the server uses. An interface,
+// because log/slog brings encoding/json into every program that links it.
+type Logger interface {
+	Debug(msg string, args ...any)
+	Info(msg string, args ...any)
+	Warn(msg string, args ...any)
+}
+
+// ServerConn is an accepted connection whose peer was found to be of our uid.
+type ServerConn interface {
+	Conn
+	// ReadFDs reads without read-ahead and returns descriptors that came along.
+	ReadFDs(p []byte, max int) (n int, fds []int, err error)
+	PeerPID() int
+}
+
+// Streams is the server's side of a connection for many operations.
+type Streams interface {
+	// Accept returns the next stream; an error ends the connection.
+	Accept() (Conn, error)
+	Close() error
+}
+
+// Server answers clients with a Backend. The zero value of a field that is not
+// set means nothing is done there; Backend and Log must be set.
+type Server struct {
+	Backend Backend
+	Build   string
+	PID     int
+	Log     Logger
+	// Many starts streams on a connection whose client asked for them; nil
+	// refuses such clients.
+	Many func(Conn) (Streams, error)
+	// CloseFD closes a descriptor that came with a preface and is not wanted.
+	CloseFD func(int)
+
+	greeting atomic.Int32
+	clients  atomic.Int32
+}
+
+// Clients returns the number of operations under way.
+func (s *Server) Clients() int { return int(s.clients.Load()) }
+
+// ServeConn serves one connection to its end and closes it. It is the body of
+// an accept loop's goroutine; ctx ends the operation.
+func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
+	defer c.Close()
+	if n := s.greeting.Add(1); n > maxGreeting {
+		s.greeting.Add(-1)
+		s.refuse(c, TooBusy, "too many connections that say nothing")
+		return
+	}
+	p, request, err := s.greet(c)
+	s.greeting.Add(-1)
+	if err != nil {
+		s.Log.Debug("client refused", "pid", c.PeerPID(), "err", err)
+		return
+	}
+	if s.clients.Add(1) > maxClients {
+		s.clients.Add(-1)
+		s.refuse(c, TooBusy, "too many clients")
+		return
+	}
+	defer s.clients.Add(-1)
+	h := Hello{Version: Version, PID: uint32(s.PID), Text: s.Build}
+	if _, err := c.Write(h.append(nil)); err != nil {
+		return
+	}
+	if p.Flags == FlagMany {
+		s.serveMany(ctx, c)
+		return
+	}
+	newOperation(s, c, c.PeerPID()).run(ctx, request)
+}
+
+// greet reads the preface and its request, within prefaceTimeout. The refusal,
+// if any, is already sent.
+func (s *Server) greet(c ServerConn) (Preface, []byte, error) {
+	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
+	defer c.SetReadDeadline(time.Time{})
+	var b [prefaceLen]byte
+	fds, err := readFull(c, b[:])
+	defer s.closeAll(fds)
+	if err != nil {
+		return Preface{}, nil, err
+	}
+	p, err := parsePreface(b[:])
+	if err != nil {
+		return p, nil, err // not ours: it would not understand a hello
+	}
+	if p.Version != Version {
+		s.refuse(c, WrongVersion, s.Build)
+		return p, nil, errors.New("protocol version")
+	}
+	if err := p.check(); err != nil {
+		s.refuse(c, Malformed, err.Error())
+		return p, nil, err
+	}
+	request := make([]byte, p.Length)
+	if _, err := io.ReadFull(c, request); err != nil {
+		s.refuse(c, Malformed, "the request did not arrive whole within 5 s")
+		return p, nil, err
+	}
+	return p, request, nil
+}
+
+// readFull fills b by ReadFDs alone: a plain read would close descriptors that
+// came with its bytes.
+func readFull(c ServerConn, b []byte) (fds []int, err error) {
+	for n := 0; n < len(b) && err == nil; {
+		m, f, e := c.ReadFDs(b[n:], MaxFDs)
+		n, fds, err = n+m, append(fds, f...), e
+		if m == 0 && err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		if n == len(b) {
+			return fds, nil
+		}
+	}
+	return fds, err
+}
+
+func (s *Server) closeAll(fds []int) {
+	for _, fd := range fds {
+		if s.CloseFD != nil {
+			s.CloseFD(fd)
+		}
+	}
+}
+
+// refuse says why. The hello is far smaller than a socket buffer, so the write
+// cannot block on a client that does not read.
+func (s *Server) refuse(c Conn, w Welcome, text string) {
+	c.Write(Hello{Version: Version, Welcome: w, PID: uint32(s.PID), Text: text}.append(nil))
+}
+
+func (s *Server) serveMany(ctx context.Context, c ServerConn) {
+	if s.Many == nil {
+		return
+	}
+	m, err := s.Many(c)
+	if err != nil {
+		s.Log.Warn("streams did not start", "pid", c.PeerPID(), "err", err)
+		return
+	}
+	defer m.Close()
+	stop := context.AfterFunc(ctx, func() { m.Close() })
+	defer stop()
+	for err == nil {
+		var st Conn
+		if st, err = m.Accept(); err == nil {
+			go s.serveStream(ctx, st, c.PeerPID())
+		}
+	}
+}
+
+// serveStream serves one stream, whose first frame is the request.
+func (s *Server) serveStream(ctx context.Context, c Conn, pid int) {
+	defer c.Close()
+	if s.clients.Add(1) > maxClients {
+		s.clients.Add(-1)
+		return
+	}
+	defer s.clients.Add(-1)
+	o := newOperation(s, c, pid)
+	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
+	t, request, err := o.r.next()
+	c.SetReadDeadline(time.Time{})
+	if err != nil || t != frameRequest {
+		return
+	}
+	o.run(ctx, append([]byte(nil), request...))
+}

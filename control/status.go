@@ -1,0 +1,160 @@
+package control
+
+import "time"
+
+// Status is what muxd knows of itself and its connections at one moment.
+type Status struct {
+	PID     int
+	Build   string
+	Started time.Time
+	Socket  string
+	Clients int // operations under way, this one included
+	Hosts   []HostStatus
+}
+
+// HostStatus is one destination.
+type HostStatus struct {
+	Name     string // as typed by whoever asked first
+	User     string
+	Addr     string // host:port as resolved by the configuration
+	State    string // idle, connecting, ready, waiting, blocked, closed
+	Since    time.Time
+	Waiting  int    // requests waiting for the connection
+	Logins   int    // logins since muxd started
+	Persist  string // how long an idle connection is kept: a duration, "forever" or "no"
+	LastErr  string
+	Links    []LinkStatus
+	Sessions []SessionStatus
+}
+
+// LinkStatus is one SSH connection.
+type LinkStatus struct {
+	State    string // ready, suspect, draining, dead
+	Since    time.Time
+	Remote   string // address that answered
+	Auth     string // how the login went: method and key
+	Server   string // the server's version string
+	LastByte time.Time
+	RTT      time.Duration // of the last answered probe, 0 if none yet
+	In, Out  int64         // bytes on the wire
+	Sessions int
+	Interval time.Duration // between probes of a silent connection, 0 = none
+	CountMax int
+}
+
+// SessionStatus is one session.
+type SessionStatus struct {
+	PID     int    // of the client
+	Kind    string // shell, exec, subsystem
+	TTY     bool
+	Since   time.Time
+	In, Out int64
+}
+
+func (s *Status) encode() []byte {
+	e := encoder{}
+	e.u32(uint32(s.PID))
+	e.str(s.Build)
+	e.when(s.Started)
+	e.str(s.Socket)
+	e.u32(uint32(s.Clients))
+	e.u32(uint32(len(s.Hosts)))
+	for i := range s.Hosts {
+		s.Hosts[i].encode(&e)
+	}
+	return e.b
+}
+
+func (s *Status) decode(b []byte) error {
+	d := decoder{b: b}
+	s.PID = int(d.u32())
+	s.Build = d.str()
+	s.Started = d.when()
+	s.Socket = d.str()
+	s.Clients = int(d.u32())
+	s.Hosts = make([]HostStatus, d.count(8))
+	for i := range s.Hosts {
+		s.Hosts[i].decode(&d)
+	}
+	return d.done()
+}
+
+func (h *HostStatus) encode(e *encoder) {
+	for _, v := range []string{h.Name, h.User, h.Addr, h.State} {
+		e.str(CleanLine(v))
+	}
+	e.when(h.Since)
+	e.u32(uint32(h.Waiting))
+	e.u32(uint32(h.Logins))
+	e.str(h.Persist)
+	e.str(CleanLine(h.LastErr))
+	e.u32(uint32(len(h.Links)))
+	for i := range h.Links {
+		h.Links[i].encode(e)
+	}
+	e.u32(uint32(len(h.Sessions)))
+	for i := range h.Sessions {
+		h.Sessions[i].encode(e)
+	}
+}
+
+func (h *HostStatus) decode(d *decoder) {
+	h.Name, h.User, h.Addr, h.State = d.str(), d.str(), d.str(), d.str()
+	h.Since = d.when()
+	h.Waiting = int(d.u32())
+	h.Logins = int(d.u32())
+	h.Persist = d.str()
+	h.LastErr = d.str()
+	h.Links = make([]LinkStatus, d.count(8))
+	for i := range h.Links {
+		h.Links[i].decode(d)
+	}
+	h.Sessions = make([]SessionStatus, d.count(8))
+	for i := range h.Sessions {
+		h.Sessions[i].decode(d)
+	}
+}
+
+func (l *LinkStatus) encode(e *encoder) {
+	e.str(l.State)
+	e.when(l.Since)
+	for _, v := range []string{l.Remote, l.Auth, l.Server} {
+		e.str(CleanLine(v))
+	}
+	e.when(l.LastByte)
+	e.dur(l.RTT)
+	e.u64(uint64(l.In))
+	e.u64(uint64(l.Out))
+	e.u32(uint32(l.Sessions))
+	e.dur(l.Interval)
+	e.u32(uint32(l.CountMax))
+}
+
+func (l *LinkStatus) decode(d *decoder) {
+	l.State = d.str()
+	l.Since = d.when()
+	l.Remote, l.Auth, l.Server = d.str(), d.str(), d.str()
+	l.LastByte = d.when()
+	l.RTT = d.dur()
+	l.In, l.Out = int64(d.u64()), int64(d.u64())
+	l.Sessions = int(d.u32())
+	l.Interval = d.dur()
+	l.CountMax = int(d.u32())
+}
+
+func (s *SessionStatus) encode(e *encoder) {
+	e.u32(uint32(s.PID))
+	e.str(s.Kind)
+	e.bool(s.TTY)
+	e.when(s.Since)
+	e.u64(uint64(s.In))
+	e.u64(uint64(s.Out))
+}
+
+func (s *SessionStatus) decode(d *decoder) {
+	s.PID = int(d.u32())
+	s.Kind = d.str()
+	s.TTY = d.bool()
+	s.Since = d.when()
+	s.In, s.Out = int64(d.u64()), int64(d.u64())
+}

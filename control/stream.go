@@ -1,0 +1,57 @@
+package control
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+)
+
+// Stream is an open session. Read, Write, Stderr and Wait may be used from one
+// goroutine each; the other methods from any. CloseRead, Resize, Signal and
+// Close are called where a client's frames are read and so never wait for the
+// network.
+type Stream interface {
+	// Read returns standard output. Its end says nothing about success: only
+	// Wait does.
+	Read(p []byte) (int, error)
+	// Write sends standard input, and blocks while the other side takes none.
+	Write(p []byte) (int, error)
+	// CloseWrite ends standard input.
+	CloseWrite() error
+	// CloseRead says that nobody reads standard output any more: the remote
+	// command sees a broken pipe, and what it still sends is thrown away.
+	CloseRead() error
+	// Stderr is the command's standard error.
+	Stderr() io.Reader
+	// TTY reports whether the terminal that was asked for was granted.
+	TTY() bool
+	// Resize reports a new terminal size (RFC 4254 section 6.7).
+	Resize(w Window) error
+	// Signal sends a signal by its name without SIG (section 6.9).
+	Signal(name string) error
+	// Wait returns how the command ended, once output and stderr are read to
+	// their end. Without an exit it returns an *Error in phase Running.
+	Wait() (Exit, error)
+	// Close abandons the session. It is safe to call more than once.
+	Close() error
+}
+
+// Meter counts the bytes of a session. Safe for concurrent use.
+type Meter struct{ In, Out atomic.Int64 }
+
+// Backend carries out what clients ask for; master.Master is the real one and
+// controltest.Backend the scripted one. Its methods are called from one
+// goroutine per operation and return errors of type *Error where a phase is
+// known.
+type Backend interface {
+	// Resolve finds out what an invocation means, by ssh's rules.
+	Resolve(ctx context.Context, v *Invocation, p Prompter) (*Plan, error)
+	// Session opens a session and returns once the command runs.
+	Session(ctx context.Context, r *SessionRequest, p Prompter) (Stream, error)
+	// Manage answers ssh -O.
+	Manage(ctx context.Context, r *ManageRequest) (*Managed, error)
+	// Status describes muxd and every connection.
+	Status(ctx context.Context) (*Status, error)
+	// Stop ends muxd after the answer was sent.
+	Stop(ctx context.Context, r *StopRequest) (*Stopped, error)
+}
