@@ -1,0 +1,72 @@
+package socket
+
+import (
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Conn is a connection between a client and a muxd of the same user. Close and
+// the deadlines may be used at any time from any goroutine and take effect on
+// calls under way. One Read or ReadFDs and one Write or WriteFDs may run at
+// once; two of the same direction must be kept apart by the caller.
+type Conn struct {
+	file   *os.File
+	raw    syscall.RawConn // of file
+	peer   peer
+	closed atomic.Bool // set before file is closed
+}
+
+// newConn takes over fd, a connected socket that is non-blocking, which is
+// what makes os.File use the runtime's poller and so gives it deadlines and a
+// Close that wakes a reader.
+func newConn(fd int, name string, p peer) (*Conn, error) {
+	f := os.NewFile(uintptr(fd), name)
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &Conn{file: f, raw: raw, peer: p}, nil
+}
+
+// Read reads up to len(p) bytes. At the end it returns io.EOF, past a deadline
+// an error that matches os.ErrDeadlineExceeded, after Close one that matches
+// os.ErrClosed. Descriptors that come with the bytes are dropped.
+func (c *Conn) Read(p []byte) (int, error) { return c.file.Read(p) }
+
+// Write writes all of p, or says why not; a peer that has gone is EPIPE and
+// never a signal.
+func (c *Conn) Write(p []byte) (int, error) { return c.file.Write(p) }
+
+// Close closes the connection. Calls under way return os.ErrClosed.
+func (c *Conn) Close() error {
+	c.closed.Store(true)
+	return c.file.Close()
+}
+
+// SetDeadline bounds reads and writes, those under way included. The zero
+// time means no bound.
+func (c *Conn) SetDeadline(t time.Time) error { return c.file.SetDeadline(t) }
+
+// SetReadDeadline bounds Read and ReadFDs.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds Write and WriteFDs.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
+
+// PeerPID is the process that opened the other end, 0 if it is not to be seen
+// from here. It is for messages: numbers are reused, and a descriptor may have
+// been handed on.
+func (c *Conn) PeerPID() int { return c.peer.pid }
+
+// fault gives an error of a raw call the form that Read and Write give theirs.
+// A raw call on a closed file fails with an error that is internal to the
+// runtime, hence the flag.
+func (c *Conn) fault(op string, err error) error {
+	if c.closed.Load() {
+		err = os.ErrClosed
+	}
+	return &os.PathError{Op: op, Path: c.file.Name(), Err: err}
+}
