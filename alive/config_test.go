@@ -24,6 +24,7 @@ func TestTightest(t *testing.T) {
 		{"on wins over unset, however long", []Config{every(86400, 9), unset}, every(86400, 9)},
 		{"unset numbers mean nothing", []Config{{Interval: 1}, every(86400, 9)}, every(86400, 9)},
 		{"a negative count is 0", []Config{every(10, 1), every(19, -5)}, every(19, -5)},
+		{"and not less", []Config{every(10, 1), every(30, -5)}, every(10, 1)},
 	} {
 		for range len(c.cfgs) + 1 { // in every rotation, and reversed
 			reversed := slices.Clone(c.cfgs)
@@ -91,6 +92,10 @@ func TestConfigure(t *testing.T) {
 			"15s probe, 18s doubt, 1m0s dead"},
 		{"not in question: a probe gets its time", every(100, 0), []input{configureAt(99, every(30, 3))}, 999,
 			"2m9s probe, 2m12s doubt, 3m39s dead"},
+		{"a negative count is 0", loose, []input{configureAt(14, every(5, -7))}, 99, "19s dead"},
+		// The tick of second 8 is late by 5, though the old end is past by 1 only.
+		{"it hides no stall", every(4, 2), []input{stallAt(7.5, 13), configureAt(13, every(4, 1))}, 99,
+			"4s probe, 7s doubt, 21s dead"},
 		{"while we were stopped", loose, []input{stallAt(50, 100), configureAt(90, tight)}, 999,
 			"15s probe, 18s doubt, 1m50s dead"},
 	})

@@ -54,8 +54,8 @@ func TestOneProbeOnTheWire(t *testing.T) {
 			"5s probe, 11s probe, 15s doubt, 16s dead"},
 		{"suspicion waits for it", every(20, 3), []input{byteAt(21), suspectAt(22), byteAt(22.5), answerAt(23)}, 30,
 			"20s probe, 23s probe, 28s doubt"},
-		{"waiting for it is no stall", every(20, 3), []input{byteAt(21), suspectAt(22), byteAt(29), answerAt(29)}, 120,
-			"20s probe, 25s doubt, 29s probe, 34s doubt, 1m49s dead"},
+		{"waiting for it is no stall", every(20, 3), []input{byteAt(21), suspectAt(22), byteAt(27), answerAt(29)}, 120,
+			"20s probe, 25s doubt, 29s probe, 34s doubt, 1m47s dead"},
 		{"owed, and sent unasked", every(20, 3), []input{{2, func(p *Prober, now time.Time) {
 			p.Suspect(now)
 			p.Sent(now)
