@@ -175,7 +175,7 @@ func event(r *rand.Rand, p *Prober, m *model, now time.Duration) time.Duration {
 }
 
 // stall lets time pass. A delay that costs something due more than the slack is
-// is a fresh start, and a shorter one puts the end off.
+// a fresh start; a shorter one is cut short at what is due.
 func stall(r *rand.Rand, m *model, now time.Duration) time.Duration {
 	slack := 2 * time.Second
 	if m.cfg.on() {
