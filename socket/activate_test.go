@@ -42,6 +42,9 @@ func activateRole(p Place) error {
 		fmt.Println("none:", err)
 		return nil
 	}
+	if flags, err := unix.FcntlInt(firstFD, unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		return fmt.Errorf("the socket would leak into children (%v)", err)
+	}
 	fmt.Println("serving", l.Place().Path())
 	go func() {
 		waitParent()
@@ -146,6 +149,15 @@ func TestActivationRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("directory is gone", func(t *testing.T) {
+		p := newPlace(t)
+		if _, err := adopt(good, p); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("adopt: %v", err)
+		}
+		if _, err := os.Lstat(p.Dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("made the directory: %v", err)
+		}
+	})
 	t.Run("place is served", func(t *testing.T) {
 		lock := startChild(t, "hold", p)
 		lock.expect("holding")

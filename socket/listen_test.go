@@ -46,6 +46,7 @@ func TestListen(t *testing.T) {
 	if err := l.Check(); err != os.ErrClosed {
 		t.Errorf("Check after Close: %v", err)
 	}
+	listen(t, p) // the lock is free again
 }
 
 func TestModeWhateverTheUmask(t *testing.T) {
@@ -146,6 +147,7 @@ func TestFiftyClientsStartOne(t *testing.T) {
 
 func TestLockStartIsBounded(t *testing.T) {
 	p := newPlace(t)
+	before := openFDs()
 	unlock, err := LockStart(p)
 	ok(t, err)
 	_, err = lockStart(p, 20*time.Millisecond)
@@ -153,12 +155,24 @@ func TestLockStartIsBounded(t *testing.T) {
 		t.Fatalf("while it is held: %v", err)
 	}
 	unlock()
-	unlock() // a second one must not close what has the number by now
+	next := files(t, 4) // one has the lock's number by now
+	unlock()
+	for _, fd := range next {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			t.Errorf("a second unlock closed another file: %v", err)
+		}
+	}
+	before += len(next)
 	again, err := lockStart(p, patience)
 	if err != nil {
 		t.Fatalf("the one who gave up kept the lock: %v", err)
 	}
 	again()
+	for start := time.Now(); openFDs() != before; time.Sleep(time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatal("the one who gave up keeps the file, and the lock once he gets it")
+		}
+	}
 }
 
 func TestListenReplacesWhatIsDead(t *testing.T) {
@@ -341,7 +355,13 @@ func TestDialAny(t *testing.T) {
 	if _, is := errors.AsType[*UnsoundError](err); !is || !errors.Is(err, ErrNoServer) {
 		t.Errorf("nothing, and something unsound: %v", err)
 	}
+	odd := newPlace(t)
+	ok(t, odd.Prepare())
+	bindRaw(t, odd.Path(), unix.SOCK_DGRAM)
 	listen(t, served)
+	if _, at, err := dialAny(seq(none, odd, served)); at != odd || err == nil || errors.Is(err, ErrNoServer) {
+		t.Errorf("past somebody who does listen: %v, %v", at, err)
+	}
 	c, at, err := dialAny(seq(none, bad, served))
 	ok(t, err)
 	defer c.Close()
