@@ -1,0 +1,117 @@
+package getopt
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSplitDestination(t *testing.T) {
+	for _, tt := range []struct {
+		in, user, host string
+		port           int
+	}{
+		{"h", "", "h", 0},
+		{"u@h", "u", "h", 0},
+		{"a@b@h", "a@b", "h", 0},
+		{`DOM\u@h`, `DOM\u`, "h", 0},
+		{"a b@h", "a b", "h", 0},
+		{"$x@h", "$x", "h", 0},
+		{"::1", "", "::1", 0},
+		{"u@[::1]", "u", "[::1]", 0},
+		{"fe80::1%eth0", "", "fe80::1%eth0", 0},
+		{"h:22", "", "h:22", 0},
+		{"a/b", "", "a/b", 0},
+		{"SSH://h", "", "SSH://h", 0},
+		{"bücher.example", "", "bücher.example", 0},
+		{"ssh://h", "", "h", 0},
+		{"ssh://h/", "", "h", 0},
+		{"ssh://h:", "", "h", 0},
+		{"ssh://h:2200/", "", "h", 2200},
+		{"ssh://u@h:2200", "u", "h", 2200},
+		{"ssh://u%40x@h", "u@x", "h", 0},
+		{"ssh://a+b@h", "a b", "h", 0},
+		{"ssh://u;fingerprint=x@h", "u", "h", 0},
+		{"ssh://a_b.c.", "", "a_b.c", 0},
+		{"ssh://u@[::1]:22", "u", "::1", 22},
+		{"ssh://[fe80::1%eth0]", "", "fe80::1%eth0", 0},
+	} {
+		user, host, port, err := SplitDestination(tt.in)
+		if err != nil || user != tt.user || host != tt.host || port != tt.port {
+			t.Errorf("%q: %q %q %d, %v; want %q %q %d", tt.in, user, host, port, err, tt.user, tt.host, tt.port)
+		}
+	}
+}
+
+func TestSplitDestinationRefuses(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"", "empty"},
+		{"@h", "no user"},
+		{"u@", "empty"},
+		{"-oProxyCommand=x", "hyphen"},
+		{"u@-h", "hyphen"},
+		{"-u@h", "hyphen"},
+		{"$(id)@h", "shell"},
+		{"u@h;id", "shell"},
+		{"u@h\n", `\n`},
+		{"ssh://", "empty"},
+		{"ssh://@h", "no user"},
+		{"ssh://;x@h", "no user"},
+		{"ssh://a@b@h", "%40"},
+		{"ssh://-u@h", "hyphen"},
+		{"ssh://-h", "no host name"},
+		{"ssh://a..b", "no host name"},
+		{"ssh://a b", "no host name"},
+		{"ssh://%2doProxyCommand@h", "hyphen"},
+		{"ssh://u%0a@h", "control"},
+		{"ssh://u%00@h", "percent"},
+		{"ssh://u%4@h", "percent"},
+		{"ssh://u%zz@h", "percent"},
+		{"ssh://u%+1@h", "percent"},
+		{"ssh://h:0", "port"},
+		{"ssh://h:65536", "port"},
+		{"ssh://h:+22", "port"},
+		{"ssh://h:-1", "port"},
+		{"ssh://h:99999999999999999999", "port"},
+		{"ssh://h:22/path", "path"},
+		{"ssh://[::1", "bracket"},
+		{"ssh://[::1]x", "bracket"},
+		{"ssh://[h]", "IPv6"},
+		{"ssh://[::1;id]", "IPv6"},
+		{"ssh://[::1%;id]", "no host name"},
+	} {
+		user, host, port, err := SplitDestination(tt.in)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: %q %q %d, %v; want an error with %q", tt.in, user, host, port, err, tt.want)
+		}
+		if user != "" || host != "" || port != 0 {
+			t.Errorf("%q: %q %q %d came with the error", tt.in, user, host, port)
+		}
+	}
+}
+
+func FuzzSplitDestination(f *testing.F) {
+	for _, s := range []string{"u@h", "ssh://u%40x@[::1]:22", "ssh://h:1/", "-x", "a@b@c", "ssh://[", "ssh://u;@h.", "@@0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		user, host, port, err := SplitDestination(s)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
+				t.Errorf("error %q would act on a terminal", err)
+			}
+			return
+		}
+		if ValidHost(host) != nil || ValidUser(user) != nil || port < 0 || port > 65535 {
+			t.Fatalf("%q passed as %q %q %d", s, user, host, port)
+		}
+		if strings.HasPrefix(s, "ssh://") {
+			return
+		}
+		if user != "" {
+			host = user + "@" + host
+		}
+		if host != s {
+			t.Fatalf("%q came apart as %q", s, host)
+		}
+	})
+}
