@@ -4,15 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"time"
 )
-
-// helloTimeout bounds the wait for muxd's hello, which it sends before it does
-// anything else: a muxd that is silent for that long is stopped or stuck, and
-// no command may hang on it.
-const helloTimeout = 10 * time.Second
 
 // ErrNotTaken: the connection ended before the server's hello, so the server
 // took nothing on and the request may be made again.
@@ -21,24 +15,28 @@ var ErrNotTaken = errors.New("muxd went away before it took the request")
 // ErrSilent: muxd accepted the connection and says nothing.
 var ErrSilent = errors.New("muxd does not answer (stopped or stuck)")
 
-// ErrGone: muxd went away in the middle of an operation.
+// ErrGone: muxd went away in the middle of an operation. The command may have
+// run, even if the session was never reported open.
 var ErrGone = errors.New("muxd went away")
 
 // Conn is what the protocol runs on: a connected Unix socket, or a stream.
 type Conn interface {
 	io.ReadWriteCloser
 	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
 }
 
 // Handler is the client's side of an operation: where things are shown.
 // Its methods are called from the goroutine in Wait, except Prompt, which has
-// one of its own so that a prompt can be cancelled.
+// one of its own so that a prompt can be cancelled. It must return when its
+// context ends: Wait does not return before it, so that the terminal is as it
+// was, and no two prompts ever read the same terminal.
 type Handler interface {
 	Prompter
 	// Opened says that the session is open: now standard input may be read.
 	Opened(p *Plan)
 	// Stdout and Stderr take output; an error from Stdout tells the other side
-	// that nobody reads it.
+	// that nobody reads it, and ends the calls of Stdout.
 	Stdout(b []byte) error
 	Stderr(b []byte) error
 }
@@ -51,12 +49,22 @@ type Op struct {
 	w    frameWriter
 	plan Plan // written by Wait before Handler.Opened
 
+	exact bool // the hello is read without read-ahead
+
 	mu     sync.Mutex
 	cond   sync.Cond // on mu: credit or over changed
 	credit int       // guarded by mu; bytes of stdin the server takes
 	over   bool      // guarded by mu; the operation ended
 
-	promptCancel context.CancelFunc // owned by Wait; of the prompt being asked
+	asking *asking // owned by Wait; the prompt being asked, or nil
+	deaf   bool    // owned by Wait; nobody reads stdout
+}
+
+// asking is a prompt that was shown.
+type asking struct {
+	id     uint32
+	cancel context.CancelFunc
+	done   chan struct{} // closed when Handler.Prompt returned
 }
 
 func newOp(c Conn) *Op {
@@ -74,65 +82,6 @@ func Run(c Conn, v *Invocation) (*Op, error) { return start(c, v.encode()) }
 func RunStream(c Conn, v *Invocation) (*Op, error) {
 	o := newOp(c)
 	return o, o.w.send(frameRequest, v.encode())
-}
-
-func start(c Conn, request []byte) (*Op, error) {
-	if len(request) > MaxFrame {
-		return nil, &Error{Phase: NotDialled, Text: "arguments and environment are longer than 4 MiB together"}
-	}
-	o := newOp(c)
-	b := Preface{Version: Version, Flags: FlagOne, Length: uint32(len(request))}.append(make([]byte, 0, prefaceLen+len(request)))
-	if _, err := c.Write(append(b, request...)); err != nil {
-		// The server may have refused without reading: its hello says why.
-		if _, herr := o.hello(); herr != nil && herr != ErrNotTaken {
-			return nil, herr
-		}
-		return nil, ErrNotTaken
-	}
-	return o, nil
-}
-
-// Greet sends the preface of a connection for many operations and waits for
-// the hello. The caller then runs package control/streams over c.
-func Greet(c Conn) (Hello, error) {
-	o := newOp(c)
-	if _, err := c.Write(Preface{Version: Version, Flags: FlagMany}.append(nil)); err != nil {
-		return Hello{}, ErrNotTaken
-	}
-	// The hello is read to its exact end, because streams follow it.
-	o.r.r = nil
-	return o.hello()
-}
-
-// hello waits for the server's preface.
-func (o *Op) hello() (Hello, error) {
-	o.conn.SetReadDeadline(time.Now().Add(helloTimeout))
-	var src io.Reader = o.conn
-	if o.r.r != nil {
-		src = &o.r
-	}
-	h, err := readHello(src)
-	o.conn.SetReadDeadline(time.Time{})
-	switch {
-	case errors.Is(err, io.EOF):
-		return h, ErrNotTaken
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return h, ErrSilent
-	}
-	return h, err
-}
-
-// Read lets the hello be read through the frames' buffer, so that a hello and
-// the first frames cost one system call.
-func (f *frameReader) Read(p []byte) (int, error) {
-	if f.start == f.end {
-		if err := f.fill(1); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, f.buf[f.start:f.end])
-	f.start += n
-	return n, nil
 }
 
 // Plan returns what muxd made of the invocation, once Handler.Opened was
@@ -155,7 +104,10 @@ func (o *Op) WaitStream(h Handler) (exit Exit, err error) {
 	defer o.end()
 	for {
 		t, b, err := o.r.next()
-		if err != nil {
+		switch {
+		case errors.Is(err, errFrame):
+			return Exit{}, err
+		case err != nil:
 			return Exit{}, ErrGone
 		}
 		done, exit, err := o.handle(h, t, b)
@@ -180,7 +132,8 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 			h.Opened(&o.plan)
 		}
 	case frameStdout:
-		if h.Stdout(b) != nil {
+		if !o.deaf && h.Stdout(b) != nil {
+			o.deaf = true
 			o.w.send(frameOutputClosed, nil)
 		}
 	case frameStderr:
@@ -188,7 +141,11 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 	case framePrompt:
 		err = o.prompt(h, b)
 	case framePromptCancel:
-		o.cancelPrompt()
+		d := decoder{b: b}
+		id := d.u32()
+		if err = d.done(); err == nil && o.asking != nil && o.asking.id == id {
+			o.cancelPrompt()
+		}
 	case frameNotice:
 		d := decoder{b: b}
 		text := d.str()
@@ -218,8 +175,10 @@ func (o *Op) prompt(h Handler, b []byte) error {
 	}
 	o.cancelPrompt()
 	ctx, cancel := context.WithCancel(context.Background())
-	o.promptCancel = cancel
+	k := &asking{id, cancel, make(chan struct{})}
+	o.asking = k
 	go func() {
+		defer close(k.done)
 		a, err := h.Prompt(ctx, q)
 		if ctx.Err() == nil {
 			o.w.send(frameAnswer, encodeAnswer(id, a, err))
@@ -228,20 +187,23 @@ func (o *Op) prompt(h Handler, b []byte) error {
 	return nil
 }
 
+// cancelPrompt takes back the prompt that is being asked, if any, and waits
+// until it is off the terminal.
 func (o *Op) cancelPrompt() {
-	if o.promptCancel != nil {
-		o.promptCancel()
-		o.promptCancel = nil
+	if o.asking != nil {
+		o.asking.cancel()
+		<-o.asking.done
+		o.asking = nil
 	}
 }
 
 // end frees whoever waits in Credit.
 func (o *Op) end() {
-	o.cancelPrompt()
 	o.mu.Lock()
 	o.over = true
 	o.mu.Unlock()
 	o.cond.Broadcast()
+	o.cancelPrompt()
 }
 
 func (o *Op) addCredit(n int) {
@@ -296,43 +258,3 @@ func (o *Op) Signal(name string) error {
 
 // Close abandons the operation.
 func (o *Op) Close() error { return o.conn.Close() }
-
-// GetStatus asks a muxd for its status, on a new connection.
-func GetStatus(c Conn) (*Status, error) {
-	s := new(Status)
-	return s, ask(c, []byte{byte(opStatus)}, s.decode)
-}
-
-// Stop asks a muxd to end, on a new connection.
-func Stop(c Conn, r StopRequest) (*Stopped, error) {
-	e := encoder{}
-	e.u8(uint8(opStop))
-	e.bool(r.Force)
-	s := new(Stopped)
-	return s, ask(c, e.b, s.decode)
-}
-
-// ask is an operation that ends with a result.
-func ask(c Conn, request []byte, decode func([]byte) error) error {
-	o, err := start(c, request)
-	if err != nil {
-		return err
-	}
-	if _, err := o.hello(); err != nil {
-		return err
-	}
-	t, b, err := o.r.next()
-	switch {
-	case err != nil:
-		return ErrGone
-	case t == frameResult:
-		return decode(b)
-	case t == frameError:
-		e, err := decodeError(b)
-		if err != nil {
-			return err
-		}
-		return e
-	}
-	return ErrNotMuxd
-}

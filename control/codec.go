@@ -118,7 +118,7 @@ func (d *decoder) str() string { return string(d.take(int(d.u32()))) }
 // larger count cannot be true and is refused before anything is allocated.
 func (d *decoder) count(min int) int {
 	n := int(d.u32())
-	if n > maxList || n*min > len(d.b) {
+	if n < 0 || n > maxList || n*min > len(d.b) { // below 0: more than an int of 32 bits holds
 		d.err = errShort
 		return 0
 	}

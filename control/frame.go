@@ -2,9 +2,9 @@ package control
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
-	"sync"
 )
 
 // frameType is the kind of a frame. PROTOCOL.md holds the table; a test holds
@@ -47,11 +47,13 @@ const frameHeader = 5
 const maxData = 128 << 10
 
 // frameReader takes frames off a byte stream. Its buffer is 16 KiB at rest and
-// grows only when frames or the flow ask for it. Used by one goroutine.
+// grows with the bytes that arrive, never with a length that was announced.
+// Used by one goroutine.
 type frameReader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // the unread bytes are buf[start:end]
+	last       int // bytes of the last read: whether they flow
 }
 
 const (
@@ -59,59 +61,73 @@ const (
 	readBufferBulk = 256 << 10
 )
 
+// errFrame is a frame of a length that no version sends.
+var errFrame = errors.New("malformed frame")
+
 // next returns the next frame. Its body is valid until the call after it. A
 // stream that ends between two frames is io.EOF.
 func (f *frameReader) next() (frameType, []byte, error) {
 	if err := f.fill(frameHeader); err != nil {
 		return 0, nil, err
 	}
-	n := int(binary.BigEndian.Uint32(f.buf[f.start:]))
+	n := binary.BigEndian.Uint32(f.buf[f.start:])
 	if n < 1 || n > MaxFrame {
-		return 0, nil, fmt.Errorf("frame of %d bytes, more than %d", n, MaxFrame)
+		return 0, nil, fmt.Errorf("%w of %d bytes, not 1 to %d", errFrame, n, MaxFrame)
 	}
-	if err := f.fill(4 + n); err != nil {
+	size := 4 + int(n)
+	if err := f.fill(size); err != nil {
 		return 0, nil, unexpected(err)
 	}
-	b := f.buf[f.start+4 : f.start+4+n]
-	f.start += 4 + n
+	b := f.buf[f.start+4 : f.start+size]
+	f.start += size
 	return frameType(b[0]), b[1:], nil
 }
 
 // fill makes at least n unread bytes available.
 func (f *frameReader) fill(n int) error {
 	if f.start == f.end {
-		f.start, f.end = 0, 0
-	}
-	if f.start+n > len(f.buf) {
-		f.room(n)
+		f.rest()
 	}
 	for f.end-f.start < n {
+		f.room(n)
 		m, err := f.r.Read(f.buf[f.end:])
 		f.end += m
-		if f.end-f.start >= n {
-			break
-		}
-		if err != nil {
+		f.last = m
+		if err != nil && f.end-f.start < n {
 			if f.end > f.start {
 				return unexpected(err)
 			}
 			return err
 		}
 	}
-	// A read that filled the buffer means that bytes flow: take more at a time.
-	if f.end == len(f.buf) && len(f.buf) < readBufferBulk && f.start == 0 {
-		f.grow(readBufferBulk)
-	}
 	return nil
 }
 
+// rest starts the empty buffer anew. A large one goes when bytes stopped
+// flowing; the body that the caller may still hold goes with it.
+func (f *frameReader) rest() {
+	f.start, f.end = 0, 0
+	if len(f.buf) > readBuffer && f.last < readBuffer {
+		f.buf = nil
+	}
+}
+
+// room makes space for a read towards n unread bytes: by moving what is unread
+// to the front, and when that is not enough, or the buffer is full, by one of
+// twice the size. A read that filled the buffer means that bytes flow.
 func (f *frameReader) room(n int) {
-	if n <= len(f.buf) {
+	have := f.end - f.start
+	switch {
+	case len(f.buf) == 0:
+		f.grow(readBuffer)
+	case f.last >= readBuffer && len(f.buf) < readBufferBulk:
+		f.grow(readBufferBulk)
+	case have == len(f.buf):
+		f.grow(min(2*len(f.buf), max(n, readBufferBulk)))
+	case f.start+n > len(f.buf) && f.start > 0:
 		f.end = copy(f.buf, f.buf[f.start:f.end])
 		f.start = 0
-		return
 	}
-	f.grow(max(n, readBuffer))
 }
 
 func (f *frameReader) grow(size int) {
@@ -120,66 +136,20 @@ func (f *frameReader) grow(size int) {
 	f.start, f.buf = 0, b
 }
 
+// Read lets the hello be read through the frames' buffer, so that a hello and
+// the first frames cost one system call.
+func (f *frameReader) Read(p []byte) (int, error) {
+	if err := f.fill(1); err != nil {
+		return 0, err
+	}
+	n := copy(p, f.buf[f.start:f.end])
+	f.start += n
+	return n, nil
+}
+
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// frameWriter puts frames on a byte stream, each with one Write. Its methods
-// may be called from several goroutines; a peer that does not read blocks
-// them, and nobody else, because every operation has a writer of its own.
-type frameWriter struct {
-	mu  sync.Mutex
-	w   io.Writer
-	buf []byte // guarded by mu; frames held back by hold
-	err error  // guarded by mu; the first failed write, which ends the writer
-}
-
-// hold adds a frame that may wait for the next one: it costs no write.
-func (f *frameWriter) hold(t frameType, body []byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.buf = appendFrame(f.buf, t, body)
-}
-
-// send writes what is held and the frame.
-func (f *frameWriter) send(t frameType, body []byte) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.buf = appendFrame(f.buf, t, body)
-	return f.flush()
-}
-
-// sendData writes a data frame whose payload starts at b[frameHeader:]: the
-// header goes into the room the caller left, so that bulk is not copied.
-func (f *frameWriter) sendData(t frameType, b []byte) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	b[4] = byte(t)
-	if err := f.flush(); err != nil {
-		return err
-	}
-	_, f.err = f.w.Write(b)
-	return f.err
-}
-
-// flush is called with mu held.
-func (f *frameWriter) flush() error {
-	if f.err == nil && len(f.buf) > 0 {
-		_, f.err = f.w.Write(f.buf)
-	}
-	f.buf = f.buf[:0]
-	if cap(f.buf) > readBuffer {
-		f.buf = nil
-	}
-	return f.err
-}
-
-func appendFrame(b []byte, t frameType, body []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(body)+1))
-	b = append(b, byte(t))
-	return append(b, body...)
 }

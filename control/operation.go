@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,8 @@ type operation struct {
 	prompts map[uint32]chan answer // guarded by mu; unanswered
 	lastID  uint32                 // guarded by mu
 	gone    bool                   // guarded by mu; the client's socket ended
+
+	over atomic.Bool // the last frame was written; nothing more is taken
 }
 
 type answer struct {
@@ -44,17 +47,23 @@ func newOperation(s *Server, c Conn, pid int) *operation {
 		in: newStdinQueue(stdinCredit), prompts: map[uint32]chan answer{}}
 }
 
-// run carries the request out and writes its last frame.
+// run carries the request out and writes its last frame. It returns when
+// nothing of the operation is left but, at most, a write to a session that was
+// closed, which its Backend ends.
 func (o *operation) run(ctx context.Context, request []byte) {
+	// A client that does not read must not hold up the end of muxd.
+	defer context.AfterFunc(ctx, func() { o.c.SetWriteDeadline(time.Now().Add(stopGrace)) })()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	readDone := make(chan struct{})
 	go func() { defer close(readDone); o.read(cancel) }()
 	if err := o.dispatch(ctx, request); err != nil {
-		o.w.send(frameError, o.asError(err).encode())
+		o.w.finish(frameError, asError(NotDialled, err).encode())
 	}
 	// The deadline ends the reader also on a stream, whose Close is only a half
-	// one and would leave it reading for as long as the client likes.
+	// one and would leave it reading for as long as the client likes; the flag
+	// does so where the client sends faster than it is read.
+	o.over.Store(true)
 	o.c.SetReadDeadline(time.Unix(1, 0))
 	o.c.Close()
 	<-readDone
@@ -74,7 +83,7 @@ func (o *operation) dispatch(ctx context.Context, request []byte) error {
 		if err != nil {
 			return err
 		}
-		return o.w.send(frameResult, st.encode())
+		return o.w.finish(frameResult, st.encode())
 	case opStop:
 		r := &StopRequest{Force: d.bool()}
 		if err := d.done(); err != nil {
@@ -84,18 +93,20 @@ func (o *operation) dispatch(ctx context.Context, request []byte) error {
 		if err != nil {
 			return err
 		}
-		return o.w.send(frameResult, st.encode())
+		return o.w.finish(frameResult, st.encode())
 	}
 	return &Error{Phase: NotDialled, Text: "a request this muxd does not know"}
 }
 
-// asError gives every error a phase. One without has not come to a connection.
-func (o *operation) asError(err error) *Error {
+// asError gives every error a phase: its own, or the latest that it can have
+// come to where it occurred, because a command that may have run must never be
+// taken for one that has not.
+func asError(latest ErrorPhase, err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Phase: NotDialled, Text: err.Error()}
+	return &Error{Phase: latest, Text: err.Error()}
 }
 
 func (o *operation) invoke(ctx context.Context, v *Invocation) error {
@@ -104,19 +115,31 @@ func (o *operation) invoke(ctx context.Context, v *Invocation) error {
 		return err
 	}
 	o.w.hold(framePlan, p.encode())
-	if p.Manage != nil {
+	switch {
+	case p.Manage != nil:
 		return o.manage(ctx, p.Manage)
+	case p.Session == nil:
+		return &Error{Phase: NotDialled, Host: p.Host, Text: "muxd found nothing to do"}
 	}
 	st, err := o.s.Backend.Session(ctx, p.Session, o)
 	if err != nil {
-		return err
+		return asError(Sent, err)
 	}
 	defer st.Close()
+	// The session ends with its client, and with muxd.
+	defer context.AfterFunc(ctx, func() { st.Close() })()
+	return o.session(st, p)
+}
+
+// session carries an open session to its end.
+func (o *operation) session(st Stream, p *Plan) error {
 	if !o.attach(st) {
 		return nil // the client is gone; nobody to tell
 	}
-	p.TTY = p.TTY && st.TTY()
-	o.w.hold(framePlan, p.encode())
+	if p.TTY && !st.TTY() {
+		p.TTY = false
+		o.w.hold(framePlan, p.encode())
+	}
 	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
 		return nil
 	}
@@ -129,9 +152,9 @@ func (o *operation) manage(ctx context.Context, r *ManageRequest) error {
 		return err
 	}
 	if m.Text != "" {
-		o.Notice(m.Text)
+		o.w.hold(frameNotice, noticeBody(m.Text))
 	}
-	return o.w.send(frameExit, Exit{Code: uint32(m.Code)}.encode())
+	return o.w.finish(frameExit, Exit{Code: uint32(m.Code)}.encode())
 }
 
 func creditBody(n int) []byte {
@@ -155,11 +178,13 @@ func (o *operation) attach(st Stream) bool {
 	return true
 }
 
-// read takes the client's frames until its socket ends, then lets everything
-// go: the request if it waits, the session if it runs.
+// read takes the client's frames until its socket ends, or it sends what no
+// client sends, and then lets everything go: the request if it waits, the
+// session if it runs, and the socket, in case that a pump waits for a client
+// that half went away or never reads.
 func (o *operation) read(cancel context.CancelFunc) {
 	var err error
-	for err == nil {
+	for err == nil && !o.over.Load() {
 		var t frameType
 		var b []byte
 		if t, b, err = o.r.next(); err == nil {
@@ -170,15 +195,20 @@ func (o *operation) read(cancel context.CancelFunc) {
 	o.in.close()
 	o.mu.Lock()
 	o.gone = true
-	st := o.stream
 	for id, ch := range o.prompts {
-		ch <- answer{err: ErrInterrupted}
+		ch <- answer{err: errClientGone}
 		delete(o.prompts, id)
 	}
 	o.mu.Unlock()
-	if st != nil {
-		st.Close()
+	if atFault(err) && !o.over.Load() {
+		o.s.Log.Warn("client cut", "pid", o.pid, "err", err)
 	}
+	o.c.Close()
+}
+
+// atFault reports an error that is what the client sent, not that it went.
+func atFault(err error) bool {
+	return errors.Is(err, errShort) || errors.Is(err, errCredit) || errors.Is(err, errFrame)
 }
 
 // handle is one frame from the client.
@@ -230,53 +260,4 @@ func (o *operation) resize(w Window) {
 		return
 	}
 	o.stream.Resize(w)
-}
-
-func (o *operation) answered(b []byte) error {
-	id, a, aerr, err := decodeAnswer(b)
-	if err != nil {
-		return err
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	// An answer to a prompt that was taken back is late, not wrong.
-	if ch := o.prompts[id]; ch != nil {
-		ch <- answer{a, aerr}
-		delete(o.prompts, id)
-	}
-	return nil
-}
-
-// Prompt implements Prompter by asking the client.
-func (o *operation) Prompt(ctx context.Context, q Prompt) (Answer, error) {
-	ch := make(chan answer, 1) // the one answer never blocks the reader
-	o.mu.Lock()
-	if o.gone {
-		o.mu.Unlock()
-		return Answer{}, ErrInterrupted
-	}
-	o.lastID++
-	id := o.lastID
-	o.prompts[id] = ch
-	o.mu.Unlock()
-	if err := o.w.send(framePrompt, q.encode(id)); err != nil {
-		return Answer{}, ErrInterrupted
-	}
-	select {
-	case r := <-ch:
-		return r.a, r.err
-	case <-ctx.Done():
-	}
-	o.mu.Lock()
-	delete(o.prompts, id)
-	o.mu.Unlock()
-	o.w.send(framePromptCancel, creditBody(int(id)))
-	return Answer{}, ctx.Err()
-}
-
-// Notice implements Prompter.
-func (o *operation) Notice(text string) {
-	e := encoder{}
-	e.str(Clean(text))
-	o.w.send(frameNotice, e.b)
 }

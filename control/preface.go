@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // Version is the number of the native protocol. Both sides must agree on it:
@@ -38,8 +39,9 @@ const (
 	// MaxFDs is how many descriptors a preface may announce: stdin, stdout and
 	// stderr.
 	MaxFDs = 3
-	// maxHello bounds the text of a server's hello.
-	maxHello = 4 << 10
+	// maxHello bounds the text of a server's hello, in bytes. It is what
+	// CleanLine leaves of any text at most.
+	maxHello = maxText
 )
 
 // Preface is the first thing a client sends. See PROTOCOL.md, "Preface".
@@ -118,7 +120,7 @@ func (h Hello) append(b []byte) []byte {
 	e.u16(h.Version)
 	e.u16(uint16(h.Welcome))
 	e.u32(h.PID)
-	e.str(h.Text)
+	e.str(CleanLine(h.Text))
 	return e.b
 }
 
@@ -135,16 +137,26 @@ func (e *VersionError) Error() string {
 		e.PID, e.Build, e.Server, Version)
 }
 
+// helloError judges a hello that did not come whole, of which n bytes came.
+// A peer that closes with our request unread shows as a reset connection; it
+// took nothing on either. A deadline and our own Close are nobody's refusal.
+func helloError(n int, err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
+		return err
+	case n == 0:
+		return io.EOF
+	}
+	return ErrNotMuxd
+}
+
 // readHello reads the server's preface. A connection that ends before a byte
 // of it is io.EOF: the server took nothing on, and the request may be sent
 // again elsewhere.
 func readHello(r io.Reader) (Hello, error) {
 	var b [prefaceLen]byte
 	if n, err := io.ReadFull(r, b[:]); err != nil {
-		if n == 0 {
-			return Hello{}, io.EOF
-		}
-		return Hello{}, ErrNotMuxd
+		return Hello{}, helloError(n, err)
 	}
 	n := binary.BigEndian.Uint32(b[12:])
 	if string(b[:4]) != magic || n > maxHello {
@@ -152,7 +164,7 @@ func readHello(r io.Reader) (Hello, error) {
 	}
 	text := make([]byte, n)
 	if _, err := io.ReadFull(r, text); err != nil {
-		return Hello{}, ErrNotMuxd
+		return Hello{}, helloError(prefaceLen, err)
 	}
 	h := Hello{
 		Version: binary.BigEndian.Uint16(b[4:]),

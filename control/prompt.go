@@ -35,6 +35,8 @@ var (
 	ErrNobody = errors.New("nobody could be asked")
 	// ErrInterrupted: the person refused to answer (^C).
 	ErrInterrupted = errors.New("interrupted at the prompt")
+	// errClientGone is neither: another client may be asked instead.
+	errClientGone = errors.New("the client went away at the prompt")
 )
 
 // Prompter reaches the person behind a request. Its methods may be called from
@@ -97,9 +99,14 @@ func decodeAnswer(b []byte) (id uint32, a Answer, answer, err error) {
 	case answerGiven:
 	case answerInterrupted:
 		answer = ErrInterrupted
-	default:
+	case answerNobody:
 		answer = ErrNobody
+	default:
+		d.err = errShort
 	}
 	a.Text = d.str()
+	if answer != nil && a.Text != "" {
+		d.err = errShort
+	}
 	return id, a, answer, d.done()
 }

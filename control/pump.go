@@ -23,9 +23,9 @@ func (o *operation) pump(st Stream, m *Meter) error {
 	<-stderr
 	exit, err := st.Wait()
 	if err != nil {
-		return err
+		return asError(Running, err)
 	}
-	return o.w.send(frameExit, exit.encode())
+	return o.w.finish(frameExit, exit.encode())
 }
 
 // outputBuffers are borrowed for as long as a session's output flows: a quiet
@@ -105,7 +105,12 @@ type stdinQueue struct {
 	closed bool   // guarded by mu; the client is gone
 }
 
-var errCredit = errors.New("more stdin than the credit allows")
+// queueAtRest is how much of its buffers a queue keeps while it is empty, in
+// bytes: enough for keystrokes and a shell loop, little for a daemon with
+// hundreds of sessions.
+const queueAtRest = 32 << 10
+
+var errCredit = errors.New("more stdin than the credit allows, or after its end")
 
 func newStdinQueue(max int) *stdinQueue {
 	q := &stdinQueue{max: max}
@@ -146,6 +151,9 @@ func (q *stdinQueue) take() ([]byte, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.out = q.out[:0]
+	if len(q.buf) == 0 && cap(q.buf)+cap(q.out) > queueAtRest {
+		q.buf, q.out = nil, nil
+	}
 	for len(q.buf) == 0 && !q.ended && !q.closed {
 		q.cond.Wait()
 	}

@@ -208,7 +208,7 @@ func (d *decoder) window() Window { return Window{d.u32(), d.u32(), d.u32(), d.u
 
 func (p *Plan) encode() []byte {
 	e := encoder{}
-	e.str(p.Host)
+	e.str(CleanLine(p.Host))
 	e.bool(p.TTY)
 	e.u32(uint32(int32(p.Escape)))
 	e.bool(p.StdinNull)
@@ -229,7 +229,7 @@ func (p *Plan) decode(b []byte) error {
 func (x Exit) encode() []byte {
 	e := encoder{}
 	e.u32(x.Code)
-	e.str(x.Signal)
+	e.str(CleanLine(x.Signal))
 	e.bool(x.Core)
 	e.str(CleanLine(x.Message))
 	return e.b

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -13,10 +14,15 @@ const (
 	// A client sends them in one write right after connect.
 	prefaceTimeout = 5 * time.Second
 	// maxGreeting bounds the connections that have not said anything yet: each
-	// costs a goroutine and a descriptor for at most prefaceTimeout.
+	// costs a goroutine and a descriptor for at most prefaceTimeout. Beyond it
+	// the one that is silent for longest goes, so that silence keeps out nobody
+	// who speaks.
 	maxGreeting = 128
-	// maxClients bounds the operations under way.
+	// maxClients bounds the operations and connections for many under way.
 	maxClients = 4096
+	// stopGrace is how long the last frames may take once muxd ends: nothing for
+	// a client that reads, and all that one that does not can cost.
+	stopGrace = time.Second
 )
 
 // Logger is the part of *slog.Logger that the server uses. An interface,
@@ -35,13 +41,6 @@ type ServerConn interface {
 	PeerPID() int
 }
 
-// Streams is the server's side of a connection for many operations.
-type Streams interface {
-	// Accept returns the next stream; an error ends the connection.
-	Accept() (Conn, error)
-	Close() error
-}
-
 // Server answers clients with a Backend. The zero value of a field that is not
 // set means nothing is done there; Backend and Log must be set.
 type Server struct {
@@ -55,24 +54,20 @@ type Server struct {
 	// CloseFD closes a descriptor that came with a preface and is not wanted.
 	CloseFD func(int)
 
-	greeting atomic.Int32
+	greeting greetings
 	clients  atomic.Int32
 }
 
-// Clients returns the number of operations under way.
+// Clients returns the number of operations under way, and of connections for
+// many.
 func (s *Server) Clients() int { return int(s.clients.Load()) }
 
 // ServeConn serves one connection to its end and closes it. It is the body of
-// an accept loop's goroutine; ctx ends the operation.
+// an accept loop's goroutine. When ctx ends, so do the operation and its
+// session, and the client learns it if it reads within a second.
 func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 	defer c.Close()
-	if n := s.greeting.Add(1); n > maxGreeting {
-		s.greeting.Add(-1)
-		s.refuse(c, TooBusy, "too many connections that say nothing")
-		return
-	}
 	p, request, err := s.greet(c)
-	s.greeting.Add(-1)
 	if err != nil {
 		s.Log.Debug("client refused", "pid", c.PeerPID(), "err", err)
 		return
@@ -97,12 +92,15 @@ func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 // greet reads the preface and its request, within prefaceTimeout. The refusal,
 // if any, is already sent.
 func (s *Server) greet(c ServerConn) (Preface, []byte, error) {
-	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
-	defer c.SetReadDeadline(time.Time{})
+	g := s.greeting.join(c)
+	defer s.greeting.leave(g)
 	var b [prefaceLen]byte
 	fds, err := readFull(c, b[:])
 	defer s.closeAll(fds)
 	if err != nil {
+		if s.greeting.isOut(g) {
+			s.refuse(c, TooBusy, "too many connections that say nothing")
+		}
 		return Preface{}, nil, err
 	}
 	p, err := parsePreface(b[:])
@@ -117,12 +115,33 @@ func (s *Server) greet(c ServerConn) (Preface, []byte, error) {
 		s.refuse(c, Malformed, err.Error())
 		return p, nil, err
 	}
-	request := make([]byte, p.Length)
-	if _, err := io.ReadFull(c, request); err != nil {
+	if p.Flags == FlagMany && s.Many == nil {
+		s.refuse(c, Malformed, "this muxd takes one operation on each connection")
+		return p, nil, errors.New("streams are not served")
+	}
+	request, err := readRequest(c, int(p.Length))
+	if err != nil {
 		s.refuse(c, Malformed, "the request did not arrive whole within 5 s")
 		return p, nil, err
 	}
 	return p, request, nil
+}
+
+// readRequest reads n bytes. Memory is taken as they arrive, and not for a
+// length that is only announced.
+func readRequest(r io.Reader, n int) ([]byte, error) {
+	b := make([]byte, 0, min(n, readBuffer))
+	for len(b) < n {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, min(len(b), n-len(b)))
+		}
+		m, err := r.Read(b[len(b):min(cap(b), n)])
+		b = b[:len(b)+m]
+		if err != nil && len(b) < n {
+			return nil, unexpected(err)
+		}
+	}
+	return b, nil
 }
 
 // readFull fills b by ReadFDs alone: a plain read would close descriptors that
@@ -131,11 +150,11 @@ func readFull(c ServerConn, b []byte) (fds []int, err error) {
 	for n := 0; n < len(b) && err == nil; {
 		m, f, e := c.ReadFDs(b[n:], MaxFDs)
 		n, fds, err = n+m, append(fds, f...), e
-		if m == 0 && err == nil {
-			err = io.ErrUnexpectedEOF
-		}
-		if n == len(b) {
+		switch {
+		case n == len(b):
 			return fds, nil
+		case m == 0 && err == nil:
+			err = io.ErrUnexpectedEOF
 		}
 	}
 	return fds, err
@@ -153,42 +172,4 @@ func (s *Server) closeAll(fds []int) {
 // cannot block on a client that does not read.
 func (s *Server) refuse(c Conn, w Welcome, text string) {
 	c.Write(Hello{Version: Version, Welcome: w, PID: uint32(s.PID), Text: text}.append(nil))
-}
-
-func (s *Server) serveMany(ctx context.Context, c ServerConn) {
-	if s.Many == nil {
-		return
-	}
-	m, err := s.Many(c)
-	if err != nil {
-		s.Log.Warn("streams did not start", "pid", c.PeerPID(), "err", err)
-		return
-	}
-	defer m.Close()
-	stop := context.AfterFunc(ctx, func() { m.Close() })
-	defer stop()
-	for err == nil {
-		var st Conn
-		if st, err = m.Accept(); err == nil {
-			go s.serveStream(ctx, st, c.PeerPID())
-		}
-	}
-}
-
-// serveStream serves one stream, whose first frame is the request.
-func (s *Server) serveStream(ctx context.Context, c Conn, pid int) {
-	defer c.Close()
-	if s.clients.Add(1) > maxClients {
-		s.clients.Add(-1)
-		return
-	}
-	defer s.clients.Add(-1)
-	o := newOperation(s, c, pid)
-	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
-	t, request, err := o.r.next()
-	c.SetReadDeadline(time.Time{})
-	if err != nil || t != frameRequest {
-		return
-	}
-	o.run(ctx, append([]byte(nil), request...))
 }

@@ -51,6 +51,14 @@ type SessionStatus struct {
 	In, Out int64
 }
 
+// The shortest encodings of a list's elements, in bytes, all texts empty: what
+// a count is held against before memory is taken for it.
+const (
+	minHost    = 48
+	minLink    = 72
+	minSession = 33
+)
+
 func (s *Status) encode() []byte {
 	e := encoder{}
 	e.u32(uint32(s.PID))
@@ -72,7 +80,7 @@ func (s *Status) decode(b []byte) error {
 	s.Started = d.when()
 	s.Socket = d.str()
 	s.Clients = int(d.u32())
-	s.Hosts = make([]HostStatus, d.count(8))
+	s.Hosts = make([]HostStatus, d.count(minHost))
 	for i := range s.Hosts {
 		s.Hosts[i].decode(&d)
 	}
@@ -105,11 +113,11 @@ func (h *HostStatus) decode(d *decoder) {
 	h.Logins = int(d.u32())
 	h.Persist = d.str()
 	h.LastErr = d.str()
-	h.Links = make([]LinkStatus, d.count(8))
+	h.Links = make([]LinkStatus, d.count(minLink))
 	for i := range h.Links {
 		h.Links[i].decode(d)
 	}
-	h.Sessions = make([]SessionStatus, d.count(8))
+	h.Sessions = make([]SessionStatus, d.count(minSession))
 	for i := range h.Sessions {
 		h.Sessions[i].decode(d)
 	}

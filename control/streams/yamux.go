@@ -24,7 +24,7 @@ func config() *yamux.Config {
 	c.EnableKeepAlive = false
 	c.ConnectionWriteTimeout = never
 	c.StreamCloseTimeout = 0
-	c.StreamOpenTimeout = never
+	c.StreamOpenTimeout = 0
 	c.AcceptBacklog = 64
 	c.LogOutput = io.Discard
 	return c

@@ -1,0 +1,46 @@
+package control
+
+import "errors"
+
+// GetStatus asks a muxd for its status, on a new connection.
+func GetStatus(c Conn) (*Status, error) {
+	s := new(Status)
+	return s, ask(c, []byte{byte(opStatus)}, s.decode)
+}
+
+// Stop asks a muxd to end, on a new connection.
+func Stop(c Conn, r StopRequest) (*Stopped, error) {
+	e := encoder{}
+	e.u8(uint8(opStop))
+	e.bool(r.Force)
+	s := new(Stopped)
+	return s, ask(c, e.b, s.decode)
+}
+
+// ask is an operation that ends with a result.
+func ask(c Conn, request []byte, decode func([]byte) error) error {
+	o, err := start(c, request)
+	if err != nil {
+		return err
+	}
+	if _, err := o.hello(); err != nil {
+		return err
+	}
+	for {
+		t, b, err := o.r.next()
+		switch {
+		case errors.Is(err, errFrame):
+			return err
+		case err != nil:
+			return ErrGone
+		case t == frameResult:
+			return decode(b)
+		case t == frameError:
+			e, err := decodeError(b)
+			if err != nil {
+				return err
+			}
+			return e
+		}
+	}
+}

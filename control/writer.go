@@ -1,0 +1,141 @@
+package control
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"sync"
+)
+
+// How much a writer holds for a peer that does not read, in bytes, before post
+// refuses. Prompts have room after notices, so that a server's chatter cannot
+// keep a question away; taking a question back is never refused, and there are
+// no more of those than of questions.
+const (
+	heldNotices = 64 << 10
+	heldPrompts = 128 << 10
+	heldCancels = math.MaxInt
+)
+
+var (
+	errUnread = errors.New("the client does not read what it was sent")
+	errEnded  = errors.New("the operation ended")
+)
+
+// frameWriter puts frames on a byte stream. Every operation has one of its
+// own, so a peer that does not read blocks the callers of send and sendData,
+// which are the operation's pumps, and nobody else. Who serves several clients
+// uses post, which never waits. Safe for concurrent use.
+type frameWriter struct {
+	w io.Writer
+
+	turn  sync.Mutex // held while writing; taken before mu, never inside it
+	spare []byte     // guarded by turn; the buffer that was written last
+
+	mu      sync.Mutex
+	buf     []byte // guarded by mu; whole frames that go out before the next
+	posting bool   // guarded by mu; a flush waits for its turn
+	err     error  // guarded by mu; what ended the writer
+}
+
+// hold adds a frame that may wait for the next one: it costs no write.
+func (f *frameWriter) hold(t frameType, body []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.buf = appendFrame(f.buf, t, body)
+	}
+}
+
+// send writes what is held and the frame.
+func (f *frameWriter) send(t frameType, body []byte) error {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.hold(t, body)
+	return f.write(nil)
+}
+
+// finish is send for the last frame: nothing follows it, whoever tries.
+func (f *frameWriter) finish(t frameType, body []byte) error {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.hold(t, body)
+	err := f.write(nil)
+	f.fail(errEnded)
+	return err
+}
+
+// sendData writes a data frame whose payload starts at b[frameHeader:]: the
+// header goes into the room the caller left, so that bulk is not copied.
+func (f *frameWriter) sendData(t frameType, b []byte) error {
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	b[4] = byte(t)
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	return f.write(b)
+}
+
+// post has the frame written in order and does not wait for it. It refuses
+// while more than limit bytes are held for a peer that does not read.
+func (f *frameWriter) post(t frameType, body []byte, limit int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.err != nil:
+		return f.err
+	case len(f.buf) >= limit:
+		return errUnread
+	}
+	f.buf = appendFrame(f.buf, t, body)
+	if !f.posting {
+		f.posting = true
+		go f.flush()
+	}
+	return nil
+}
+
+// flush writes what post left. A frame that is posted from now on starts
+// another one, so at most two wait, whatever is posted.
+func (f *frameWriter) flush() {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.mu.Lock()
+	f.posting = false
+	f.mu.Unlock()
+	f.write(nil)
+}
+
+// write writes what is held, then data. It is called with turn held.
+func (f *frameWriter) write(data []byte) error {
+	f.mu.Lock()
+	held, err := f.buf, f.err
+	f.buf, f.spare = f.spare, nil
+	f.mu.Unlock()
+	if err == nil && len(held) > 0 {
+		_, err = f.w.Write(held)
+	}
+	if err == nil && len(data) > 0 {
+		_, err = f.w.Write(data)
+	}
+	if cap(held) <= readBuffer {
+		f.spare = held[:0]
+	}
+	f.fail(err)
+	return err
+}
+
+// fail ends the writer, unless it has ended or err is nil.
+func (f *frameWriter) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+func appendFrame(b []byte, t frameType, body []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(body)+1))
+	b = append(b, byte(t))
+	return append(b, body...)
+}
