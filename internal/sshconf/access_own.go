@@ -1,0 +1,96 @@
+package sshconf
+
+import "time"
+
+// Three is an answer with a third possibility: nothing was said.
+type Three int
+
+const (
+	// Unset is silence: the caller's default applies.
+	Unset Three = iota
+	// No is an explicit no.
+	No
+	// Yes is an explicit yes.
+	Yes
+	// Ask is for Confirm only.
+	Ask
+)
+
+func (c *Config) three(name string) Three {
+	switch c.str(name) {
+	case "yes":
+		return Yes
+	case "no":
+		return No
+	case "ask":
+		return Ask
+	}
+	return Unset
+}
+
+// flagOrTime is for keywords that are yes, no or a time, which is a yes.
+func (c *Config) flagOrTime(name string) (Three, time.Duration) {
+	if n, ok := c.number(name, 0); ok {
+		return Yes, time.Duration(n) * time.Second
+	}
+	return c.three(name), 0
+}
+
+// Pinned keeps the connection open whether it is used or not.
+func (c *Config) Pinned() Three { return c.three("pinned") }
+
+// WaitForReady makes requests wait through an outage; the time, if not 0, is
+// the longest wait.
+func (c *Config) WaitForReady() (Three, time.Duration) { return c.flagOrTime("waitforready") }
+
+// MaxConnections bounds the connections to one destination.
+func (c *Config) MaxConnections() (n int, set bool) { return c.number("maxconnections", 0) }
+
+// RememberSecrets keeps passwords and passphrases in memory; the time, if not
+// 0, is for how long.
+func (c *Config) RememberSecrets() (Three, time.Duration) { return c.flagOrTime("remembersecrets") }
+
+// Reattach asks for sessions that survive the connection.
+func (c *Config) Reattach() Three { return c.three("reattach") }
+
+// StickyForward keeps forwards when the client that asked for them has gone.
+func (c *Config) StickyForward() Three { return c.three("stickyforward") }
+
+// Bulk marks traffic that is to have a connection of its own.
+func (c *Config) Bulk() Three { return c.three("bulk") }
+
+// ErrorFormat is text or json, "" where nothing was said.
+func (c *Config) ErrorFormat() string { return c.str("errorformat") }
+
+// ControlSockets serves ControlPath sockets for unmodified ssh.
+func (c *Config) ControlSockets() Three { return c.three("controlsockets") }
+
+// FdPass hands the client's descriptors to muxd.
+func (c *Config) FdPass() Three { return c.three("fdpass") }
+
+// MaxLifetime is the age at which a connection is replaced.
+func (c *Config) MaxLifetime() (d time.Duration, set bool) { return c.time("maxlifetime") }
+
+// Confirm asks before the connection is used.
+func (c *Config) Confirm() Three { return c.three("confirm") }
+
+// Share lets other clients use the connection.
+func (c *Config) Share() Three { return c.three("share") }
+
+// NotifyCommand is run when the state of the destination changes, as written.
+func (c *Config) NotifyCommand() string { return c.textOrNone("notifycommand") }
+
+// TCPKeepAliveIdle is TCP_KEEPIDLE: the silence before the first keep-alive.
+func (c *Config) TCPKeepAliveIdle() (d time.Duration, set bool) { return c.time("tcpkeepaliveidle") }
+
+// TCPKeepAliveInterval is TCP_KEEPINTVL: the time between keep-alives.
+func (c *Config) TCPKeepAliveInterval() (d time.Duration, set bool) {
+	return c.time("tcpkeepaliveinterval")
+}
+
+// TCPKeepAliveCount is TCP_KEEPCNT: how many may go unanswered.
+func (c *Config) TCPKeepAliveCount() (n int, set bool) { return c.number("tcpkeepalivecount", 0) }
+
+// TCPUserTimeout is TCP_USER_TIMEOUT: how long sent data may stay
+// unacknowledged.
+func (c *Config) TCPUserTimeout() (d time.Duration, set bool) { return c.time("tcpusertimeout") }

@@ -1,0 +1,206 @@
+package sshconf
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// matchBlock begins a block that applies if all of its criteria do.
+func (e *evaluator) matchBlock(l *line, s scope, active *bool) error {
+	m := &matcher{e: e, l: l, never: s.never, result: true}
+	if err := m.run(); err != nil {
+		return err
+	}
+	*active = m.result && !s.never
+	return trailing(l)
+}
+
+// matcher evaluates one Match line. Every criterion is checked for its form,
+// also behind one that failed; Exec and LocalNetwork are then not asked.
+type matcher struct {
+	e      *evaluator
+	l      *line
+	never  bool
+	result bool
+	seen   int // criteria, without all
+}
+
+func (m *matcher) run() error {
+	for {
+		word, ok := m.l.next()
+		if !ok || strings.HasPrefix(word, "#") {
+			m.l.args = nil
+			break
+		}
+		name, negated := strings.CutPrefix(word, "!")
+		if strings.EqualFold(name, "all") {
+			return m.all(word, negated)
+		}
+		m.seen++
+		ok, err := m.criterion(name, word, negated)
+		if err != nil {
+			return err
+		}
+		if ok == negated {
+			m.result = false
+		}
+	}
+	if m.seen == 0 {
+		return m.bad("One or more attributes required for Match")
+	}
+	return nil
+}
+
+// all must be the last criterion and may have one other before it.
+func (m *matcher) all(word string, negated bool) error {
+	next, _ := m.l.next()
+	if m.seen > 1 || next != "" && next[0] != '#' {
+		return m.bad(m.l.text("'%s' cannot be combined with other Match attributes", word))
+	}
+	if next != "" {
+		m.l.args = nil
+	}
+	m.result = m.result && !negated
+	return nil
+}
+
+func (m *matcher) criterion(name, word string, negated bool) (bool, error) {
+	switch lowerASCII(name) {
+	case "canonical":
+		return m.e.final, nil
+	case "final":
+		// In the second pass there is no third to wish for.
+		m.e.wantFinal = m.e.wantFinal || !negated
+		return m.e.final, nil
+	}
+	arg, joined := "", false
+	if i := strings.IndexByte(name, '='); i > 0 {
+		name, arg, joined = name[:i], name[i+1:], true
+	} else if arg, joined = m.l.next(); !joined {
+		return false, m.bad(m.l.text("missing argument for Match '%s'", word))
+	}
+	name = lowerASCII(name)
+	empty := name == "tagged" || name == "command"
+	if arg == "" && !empty || strings.HasPrefix(arg, "#") {
+		return false, m.bad("Missing Match criteria for " + name)
+	}
+	return m.compare(name, arg)
+}
+
+func (m *matcher) compare(name, arg string) (bool, error) {
+	e := m.e
+	switch name {
+	case "host":
+		host, err := e.currentHost()
+		return err == nil && matchHost(host, arg), err
+	case "originalhost":
+		return matchHost(e.in.Host, arg), nil
+	case "user":
+		return matchList(e.user(), arg, false) == matched, nil
+	case "localuser":
+		return matchList(e.in.LocalUser, arg, false) == matched, nil
+	case "version":
+		return matchList(Version, arg, false) == matched, nil
+	case "tagged":
+		return matchOrEmpty(e.c.str("tag"), arg), nil
+	case "command":
+		return matchOrEmpty(e.in.Command, arg), nil
+	case "sessiontype":
+		return matchList(m.sessionType(), arg, false) == matched, nil
+	case "localnetwork":
+		return m.localNetwork(arg)
+	case "exec":
+		return m.exec(arg)
+	}
+	return false, m.bad("Unsupported Match attribute " + name)
+}
+
+// matchOrEmpty lets an empty value match an empty pattern and nothing else.
+func matchOrEmpty(value, pattern string) bool {
+	if value == "" {
+		return pattern == ""
+	}
+	return matchList(value, pattern, false) == matched
+}
+
+func (m *matcher) sessionType() string {
+	t := m.e.c.str("sessiontype")
+	switch {
+	case t == "subsystem" || t == "none":
+		return t
+	case m.e.in.Command != "":
+		return "exec"
+	}
+	return "shell"
+}
+
+// exec asks the caller, unless the answer cannot matter. ssh runs the command
+// also in files included from a block that does not apply; nothing can
+// depend on it there, so it is left out.
+func (m *matcher) exec(arg string) (bool, error) {
+	t, err := m.e.tokens()
+	if err != nil {
+		return false, err
+	}
+	command, err := expand(arg, connTokens, t.lookup, nil)
+	if err != nil {
+		return false, &abort{m.l.text("failed to expand match exec '%s': %v", arg, err)}
+	}
+	if !m.result || m.never {
+		return false, nil
+	}
+	if m.e.in.Exec == nil {
+		return false, &abort{m.l.text("Match exec '%s' needs a command to be run, and nobody is there to run it", command)}
+	}
+	ok, err := m.e.in.Exec(command)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", m.l.text("match exec '%s' error", command), err)
+	}
+	return ok, nil
+}
+
+func (m *matcher) localNetwork(arg string) (bool, error) {
+	var nets []netip.Prefix
+	for s := range strings.SplitSeq(arg, ",") {
+		p, err := scanNetwork(s)
+		if err != nil {
+			return false, m.bad(err.Error())
+		}
+		nets = append(nets, p)
+	}
+	if !m.result || m.never {
+		return false, nil
+	}
+	if m.e.in.LocalNetwork == nil {
+		return false, &abort{m.l.text("Match localnetwork %s needs the addresses of this machine, and nobody is there to tell", arg)}
+	}
+	ok, err := m.e.in.LocalNetwork(nets)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", m.l.text("match localnetwork '%s' error", arg), err)
+	}
+	return ok, nil
+}
+
+// scanNetwork reads address or address/length, without bits behind the length.
+func scanNetwork(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, fmt.Errorf("Invalid network entry \"%s\"", s)
+		}
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("Invalid network entry \"%s\"", s)
+	case p != p.Masked():
+		return p, fmt.Errorf("Inconsistent mask length for network \"%s\"", s)
+	}
+	return p, nil
+}
+
+func (m *matcher) bad(msg string) *badLine {
+	return &badLine{[]string{msg, m.l.text("Bad Match condition")}}
+}
