@@ -3,13 +3,13 @@ package alive
 import "time"
 
 const (
-	// unsetInterval is the silence after which a connection is probed when
+	// UnsetInterval is the silence after which a connection is probed when
 	// nobody set ServerAliveInterval. A probe and its answer are about 200
 	// bytes on the wire, so 15 s costs an idle connection a megabyte a day,
 	// and an outage is noticed before a person has finished typing the next
 	// command. Half of it would double the wakeups of a sleeping laptop
 	// radio and save nobody: a request probes by itself.
-	unsetInterval = 15 * time.Second
+	UnsetInterval = 15 * time.Second
 
 	// unsetCountMax makes the unset budget (59+1) x 15 s = 15 min. OpenSSH
 	// would wait for ever; Linux drops unacknowledged data, and with it the
@@ -77,7 +77,7 @@ func (c Config) tighter(d Config) bool {
 // two configurations that count alike are equal.
 func (c Config) effective() Config {
 	if !c.Set {
-		return Config{Interval: unsetInterval, CountMax: unsetCountMax, Set: true}
+		return Config{Interval: UnsetInterval, CountMax: unsetCountMax, Set: true}
 	}
 	if c.Interval <= 0 {
 		return Config{Set: true}

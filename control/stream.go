@@ -27,7 +27,7 @@ type Stream interface {
 	TTY() bool
 	// Resize reports a new terminal size (RFC 4254 section 6.7).
 	Resize(w Window) error
-	// Signal sends a signal by its name without SIG (section 6.9).
+	// Signal sends a signal by its name without SIG (section 6.9), or Break.
 	Signal(name string) error
 	// Wait returns how the command ended, once output and stderr are read to
 	// their end. Without an exit it returns an *Error in phase Running.
@@ -35,6 +35,10 @@ type Stream interface {
 	// Close abandons the session. It is safe to call more than once.
 	Close() error
 }
+
+// Break is the name by which Stream.Signal and Op.Signal send a BREAK (RFC
+// 4335) in place of a signal.
+const Break = "break"
 
 // Meter counts the bytes of a session. Safe for concurrent use.
 type Meter struct{ In, Out atomic.Int64 }

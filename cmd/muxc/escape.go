@@ -1,0 +1,54 @@
+package main
+
+import (
+	"strconv"
+
+	"muxd/control"
+	"muxd/internal/term"
+)
+
+// typed sends what a person typed, and carries out the escapes in it. It runs
+// where the terminal is read, so nothing reads it meanwhile.
+func (u *ui) typed(esc *term.Escaper, b []byte) error {
+	for _, ev := range esc.Feed(b) {
+		if ev.Action == term.Pass {
+			if err := u.op.Stdin(append(make([]byte, control.StdinRoom, control.StdinRoom+len(ev.Bytes)), ev.Bytes...)); err != nil {
+				return err
+			}
+			continue
+		}
+		writeAll(2, []byte(esc.Text(ev)))
+		switch ev.Action {
+		case term.Disconnect:
+			u.leave("Connection to "+u.plan.Host+" closed.", exitFailed)
+		case term.Break:
+			u.op.Signal(control.Break)
+		case term.List:
+			u.list()
+		case term.Suspend:
+			u.suspend()
+		}
+	}
+	return nil
+}
+
+// list is what ~# shows: of the connection, muxc knows who holds it.
+func (u *ui) list() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.print("The following connections are open:\n  #0 session to " + u.plan.Host +
+		", held by muxd (pid " + strconv.Itoa(u.pid) + "; muxd status shows the others)")
+}
+
+// suspend is ~^Z: it returns when the shell brings this process back.
+func (u *ui) suspend() {
+	u.mu.Lock()
+	st := u.state
+	u.mu.Unlock()
+	if st == nil {
+		return
+	}
+	if _, err := st.Suspend(); err == nil {
+		u.op.Resize(size())
+	}
+}

@@ -1,0 +1,104 @@
+// Command muxc is ssh, through muxd: its command line, its exit status and its
+// silence are ssh's, and the connection is the one that muxd keeps. It turns
+// arguments into one request and a terminal into its answer, and knows neither
+// SSH nor ssh_config: everything it links is paid for by every command.
+package main
+
+import (
+	"errors"
+	"os"
+
+	"muxd/control"
+	"muxd/internal/build"
+	"muxd/internal/getopt"
+	"muxd/socket"
+)
+
+const usage = `usage: muxc [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b bind_address]
+            [-c cipher_spec] [-D [bind_address:]port] [-E log_file]
+            [-e escape_char] [-F configfile] [-I pkcs11] [-i identity_file]
+            [-J destination] [-L address] [-l login_name] [-m mac_spec]
+            [-O ctl_cmd] [-o option] [-P tag] [-p port] [-Q query_option]
+            [-R address] [-S ctl_path] [-W host:port] [-w local_tun[:remote_tun]]
+            destination [command [argument ...]]
+`
+
+// exitFailed is ssh's exit status for everything that is not the command's.
+const exitFailed = 255
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	line, err := getopt.ParseSSH(args)
+	if err != nil {
+		return misused(err)
+	}
+	for _, o := range line.Options {
+		if o.Name == 'V' {
+			os.Stderr.WriteString("muxc " + build.Version + "\n")
+			return 0
+		}
+	}
+	u := newUI(line.Destination)
+	code, err := carry(u, args, asksOnly(line))
+	u.restore()
+	if err != nil {
+		u.fail(err)
+		return exitFailed
+	}
+	return code
+}
+
+// asksOnly reports a command line that asks about a running muxd (-O) and so
+// never starts one.
+func asksOnly(line *getopt.CommandLine) bool {
+	for _, o := range line.Options {
+		if o.Name == 'O' {
+			return true
+		}
+	}
+	return false
+}
+
+// tries bounds how often a muxd that goes away before it takes the request is
+// looked for again: once for one that just ends, once for its successor.
+const tries = 3
+
+// carry has the request carried out. It is repeated only where muxd provably
+// took nothing on.
+func carry(u *ui, args []string, asks bool) (code int, err error) {
+	inv := invocation(u, args)
+	for range tries {
+		var c *socket.Conn
+		if c, err = connect(asks); err != nil {
+			return 0, err
+		}
+		u.pid = c.PeerPID()
+		code, err = converse(u, c, inv)
+		c.Close()
+		if !errors.Is(err, control.ErrNotTaken) {
+			return code, err
+		}
+	}
+	return 0, err
+}
+
+// converse is one operation, from its request to its end.
+func converse(u *ui, c *socket.Conn, inv *control.Invocation) (int, error) {
+	op, err := control.Run(c, inv)
+	if err != nil {
+		return 0, err
+	}
+	u.begin(op)
+	exit, err := op.Wait(u)
+	return u.exitCode(exit), err
+}
+
+// misused prints the error, if it says more than the usage does, and the usage.
+func misused(err error) int {
+	if text := err.Error(); text != "" {
+		os.Stderr.WriteString("muxc: " + text + "\n")
+	}
+	os.Stderr.WriteString(usage)
+	return exitFailed
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// relayed are the signals that end muxc; a session's command is told of them.
+var relayed = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGHUP: "HUP"}
+
+// watchEnd takes the signals that end this process. One that our parent had
+// ignored (nohup, a background job of a script) stays ignored.
+// Called with mu held, once.
+func (u *ui) watchEnd() {
+	if u.watched {
+		return
+	}
+	u.watched = true
+	ch := make(chan os.Signal, 1)
+	for s := range relayed {
+		if !signal.Ignored(s) {
+			signal.Notify(ch, s)
+		}
+	}
+	go func() {
+		s := <-ch
+		u.mu.Lock()
+		opened := u.opened
+		u.mu.Unlock()
+		if opened {
+			u.tell(relayed[s])
+		}
+		u.leave("", exitFailed)
+	}()
+}
+
+// tell passes a signal on. A muxd that is stopped takes nothing, and must not
+// keep this process from ending.
+func (u *ui) tell(name string) {
+	done := make(chan struct{})
+	go func() { u.op.Signal(name); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
+}
+
+// watchSize reports changes of the terminal's size, and makes it raw again when
+// this process goes on after a stop from outside. Called with mu held.
+func (u *ui) watchSize() {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, syscall.SIGWINCH, syscall.SIGCONT)
+	go func() {
+		for s := range ch {
+			if s == syscall.SIGCONT {
+				u.rawAgain()
+			}
+			u.op.Resize(size())
+		}
+	}()
+}
+
+// rawAgain makes the terminal raw after the shell had it.
+func (u *ui) rawAgain() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.state != nil {
+		u.state.Again()
+	}
+}
+
+// signalNumber is the number here of a signal that the other side named
+// (RFC 4254 section 6.10), 0 if we do not know it.
+func signalNumber(name string) int {
+	return int(map[string]syscall.Signal{
+		"ABRT": syscall.SIGABRT, "ALRM": syscall.SIGALRM, "FPE": syscall.SIGFPE, "HUP": syscall.SIGHUP,
+		"ILL": syscall.SIGILL, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "PIPE": syscall.SIGPIPE,
+		"QUIT": syscall.SIGQUIT, "SEGV": syscall.SIGSEGV, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1,
+		"USR2": syscall.SIGUSR2, "BUS": syscall.SIGBUS, "SYS": syscall.SIGSYS, "TRAP": syscall.SIGTRAP,
+		"XCPU": syscall.SIGXCPU, "XFSZ": syscall.SIGXFSZ,
+	}[name])
+}

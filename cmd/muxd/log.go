@@ -1,0 +1,44 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/adrg/xdg"
+)
+
+// maxLog is the size at which the log becomes muxd.log.1 at the next start:
+// a day of a busy laptop is some hundred kilobytes.
+const maxLog = 4 << 20
+
+// openLog returns the daemon's log, in the user's state directory. A directory
+// that cannot be written is no reason not to serve: then there is no log, and
+// the path is empty.
+func openLog() (*slog.Logger, string) {
+	path := filepath.Join(xdg.StateHome, "muxd", "muxd.log")
+	w := logFile(path)
+	if w == nil {
+		return slog.New(slog.NewTextHandler(io.Discard, nil)), ""
+	}
+	level := slog.LevelInfo
+	if os.Getenv("MUXD_DEBUG") != "" {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})).With("pid", os.Getpid()), path
+}
+
+func logFile(path string) io.Writer {
+	if os.MkdirAll(filepath.Dir(path), 0o700) != nil {
+		return nil
+	}
+	if st, err := os.Stat(path); err == nil && st.Size() > maxLog {
+		os.Rename(path, path+".1")
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil
+	}
+	return f
+}

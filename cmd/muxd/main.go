@@ -1,0 +1,71 @@
+// Command muxd keeps one SSH connection to every destination its user works
+// with, and lets muxc open sessions on them. Without a command it runs as the
+// daemon, in the foreground; with one it administers the daemon that runs.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"muxd/internal/build"
+)
+
+const usage = `usage: muxd                     run in the foreground (muxc starts it by itself)
+       muxd status [--json]     connections, sessions, last error
+       muxd stop [--force]      end muxd; --force also ends running sessions
+       muxd --version | --help
+
+The socket is $MUXD_SOCKET, else muxd/ctl under $XDG_RUNTIME_DIR or
+/run/user/UID, else /tmp/muxd-UID/ctl. The log is muxd/muxd.log in the
+state directory ($XDG_STATE_HOME, ~/.local/state).
+`
+
+func main() {
+	harden()
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	cmd := ""
+	if len(args) > 0 {
+		cmd, args = args[0], args[1:]
+	}
+	switch cmd {
+	case "":
+		return serve()
+	case "status":
+		return flagged(args, "--json", status)
+	case "stop":
+		return flagged(args, "--force", stop)
+	case "--version", "-V", "version":
+		fmt.Println("muxd " + build.Version)
+		return 0
+	case "--help", "-h", "help":
+		fmt.Print(usage)
+		return 0
+	}
+	return misused("unknown command " + fmt.Sprintf("%q", cmd))
+}
+
+// flagged runs a command that knows one flag and takes no arguments.
+func flagged(args []string, flag string, f func(set bool) int) int {
+	set := false
+	for _, a := range args {
+		if a != flag {
+			return misused("unknown argument " + fmt.Sprintf("%q", a))
+		}
+		set = true
+	}
+	return f(set)
+}
+
+func misused(what string) int {
+	fmt.Fprintf(os.Stderr, "muxd: %s\n%s", what, usage)
+	return 2
+}
+
+// complain prints an error as the one line a person sees.
+func complain(err error) int {
+	fmt.Fprintf(os.Stderr, "muxd: %v\n", err)
+	return 1
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"muxd/control"
+	"muxd/control/streams"
+	"muxd/internal/build"
+	"muxd/internal/term"
+	"muxd/master"
+	"muxd/socket"
+)
+
+const (
+	// idleExit is how long a muxd that a client started stays without a
+	// connection and without a client.
+	idleExit = 10 * time.Minute
+	// checkEvery is how often the daemon looks at its own socket: somebody
+	// cleaning up /run or /tmp must not leave it unreachable for long.
+	checkEvery = time.Minute
+	// farewell bounds the wait for clients to take their last frame at the end.
+	farewell = 2 * time.Second
+)
+
+// daemon is muxd at work.
+type daemon struct {
+	log      *slog.Logger
+	listener *socket.Listener
+	master   *master.Master
+	server   *control.Server
+	auto     bool           // started by a client or by activation: ends when idle
+	clients  sync.WaitGroup // one for each connection being served
+	stop     chan string    // capacity 1: why to end
+}
+
+// serve runs the daemon until it is asked to end or has nothing left to do.
+func serve() int {
+	ready := takeReady()
+	closeInherited(func(fd int) bool { return ready.is(fd) || isActivated(fd) })
+	log, logPath := openLog()
+	idle := idleTime()
+	d, err := newDaemon(log)
+	var running *socket.RunningError
+	if errors.As(err, &running) && ready.auto() {
+		ready.ok() // another muxd won the race; the client will find it
+		return 0
+	}
+	if err != nil {
+		log.Error("start", "err", err)
+		ready.fail(err)
+		return complain(err)
+	}
+	d.auto = d.auto || ready.auto()
+	if !ready.auto() && term.IsTerminal(2) {
+		fmt.Fprintf(os.Stderr, "muxd: listening on %s, log in %s\n", d.listener.Place().Path(), logPath)
+	}
+	log.Info("listening", "socket", d.listener.Place().Path(), "build", build.Version, "auto", d.auto)
+	ready.ok()
+	d.run(idle)
+	return 0
+}
+
+func newDaemon(log *slog.Logger) (*daemon, error) {
+	u, err := user.Current()
+	if err != nil {
+		return nil, fmt.Errorf("who am I: %w", err)
+	}
+	d := &daemon{log: log, stop: make(chan string, 1)}
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	scrubEnv()
+	os.Chdir("/")
+	d.master = master.New(master.Config{Log: log, Build: build.Version, Socket: d.listener.Place().Path(),
+		Home: u.HomeDir, User: u.Username, OnStop: func() { d.end("asked by a client") },
+		Clients: func() int { return d.server.Clients() }})
+	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
+		Many: streams.Serve, CloseFD: func(fd int) { unix.Close(fd) }}
+	return d, nil
+}
+
+// listen takes the socket that an activating service manager passed, or makes
+// its own.
+func (d *daemon) listen() error {
+	l, err := socket.ListenFDs()
+	if err != nil {
+		return err
+	}
+	d.auto = l != nil
+	if l == nil {
+		p, err := socket.Choose(os.Getenv)
+		if err != nil {
+			return err
+		}
+		if l, err = socket.Listen(p); err != nil {
+			return err
+		}
+	}
+	l.OnReject = func(err error) { d.log.Warn("connection rejected", "err", err) }
+	d.listener = l
+	return nil
+}
+
+// end asks run to end; the first reason counts.
+func (d *daemon) end(why string) {
+	select {
+	case d.stop <- why:
+	default:
+	}
+}
+
+func (d *daemon) run(idle time.Duration) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	sigs := make(chan os.Signal, 1)
+	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	accepted := make(chan struct{})
+	go func() { defer close(accepted); d.accept(ctx) }()
+	why := d.wait(idle, sigs)
+	d.log.Info("ending", "why", why)
+	// First nobody new: a client that connects from here on finds no socket, or
+	// is reset before it is taken on, and starts another muxd.
+	d.listener.Close()
+	<-accepted
+	if why == whyIdle || why == whyTaken {
+		d.clients.Wait() // somebody came in at the last moment, and is served
+	}
+	d.master.Close()
+	d.waitClients()
+	cancel()
+	d.log.Info("ended")
+}
+
+const (
+	whyIdle  = "nothing left to do"
+	whyTaken = "another process serves the socket"
+)
+
+// wait returns why to end.
+func (d *daemon) wait(idle time.Duration, sigs <-chan os.Signal) string {
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
+	look := time.NewTicker(max(idle/20, 10*time.Millisecond))
+	defer look.Stop()
+	busy := time.Now()
+	for {
+		select {
+		case s := <-sigs:
+			return s.String()
+		case why := <-d.stop:
+			return why
+		case <-check.C:
+			if err := d.listener.Check(); errors.Is(err, socket.ErrTakenOver) {
+				return whyTaken
+			} else if err != nil {
+				d.log.Warn("socket", "err", err)
+			}
+		case <-look.C:
+			if links, _ := d.master.Links(); links > 0 || d.server.Clients() > 0 {
+				busy = time.Now()
+			}
+			if d.auto && time.Since(busy) >= idle {
+				return whyIdle
+			}
+		}
+	}
+}
+
+func (d *daemon) accept(ctx context.Context) {
+	for {
+		c, err := d.listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		d.clients.Add(1) // for ServeConn
+		go func() {
+			defer d.clients.Done()
+			d.server.ServeConn(ctx, c)
+		}()
+	}
+}
+
+// waitClients lets clients take their last frame; one that does not read holds
+// up nobody for longer than the farewell.
+func (d *daemon) waitClients() {
+	done := make(chan struct{})
+	go func() { d.clients.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(farewell):
+	}
+}
+
+// idleTime is idleExit, or what a test asks for.
+func idleTime() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("MUXD_IDLE_EXIT")); err == nil && d > 0 {
+		return d
+	}
+	return idleExit
+}
+
+// isActivated reports whether the service manager passed fd (sd_listen_fds(3)).
+func isActivated(fd int) bool {
+	pid, _ := strconv.Atoi(os.Getenv("LISTEN_PID"))
+	n, _ := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	return pid == os.Getpid() && fd >= 3 && fd < 3+n
+}

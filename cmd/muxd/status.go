@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"muxd/control"
+	"muxd/socket"
+)
+
+// status prints what the running muxd holds. A muxd that does not run holds
+// nothing, which is an answer and no error.
+func status(asJSON bool) int {
+	c, err := connect()
+	if errors.Is(err, socket.ErrNoServer) {
+		if asJSON {
+			return printJSON(os.Stdout, statusJSON{Version: statusVersion, Hosts: []hostJSON{}})
+		}
+		fmt.Println("muxd is not running")
+		return 0
+	}
+	if err != nil {
+		return complain(err)
+	}
+	defer c.Close()
+	st, err := control.GetStatus(c)
+	if err != nil {
+		return complain(err)
+	}
+	if asJSON {
+		return printJSON(os.Stdout, newStatusJSON(st))
+	}
+	printStatus(os.Stdout, st, time.Now())
+	return 0
+}
+
+func printJSON(w io.Writer, v any) int {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return complain(err)
+	}
+	return 0
+}
+
+// printStatus is the table for people. Times are ages against now.
+func printStatus(w io.Writer, st *control.Status, now time.Time) {
+	fmt.Fprintf(w, "muxd %s, pid %d, up %s, %s\n", st.Build, st.PID, age(now, st.Started), st.Socket)
+	if len(st.Hosts) == 0 {
+		fmt.Fprintln(w, "no connections")
+		return
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "HOST\tSTATE\tFOR\tSESSIONS\tLAST BYTE\tRTT\tLOGINS\tTO")
+	for i := range st.Hosts {
+		h := &st.Hosts[i]
+		last, rtt := "-", "-"
+		if n := len(h.Links); n > 0 {
+			last = age(now, h.Links[n-1].LastByte) + " ago"
+			if r := h.Links[n-1].RTT; r > 0 {
+				rtt = r.Round(100 * time.Microsecond).String()
+			}
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s@%s\n", h.Name, h.State, age(now, h.Since),
+			len(h.Sessions), last, rtt, h.Logins, h.User, h.Addr)
+	}
+	tw.Flush()
+	for i := range st.Hosts {
+		if h := &st.Hosts[i]; h.LastErr != "" {
+			fmt.Fprintf(w, "%s: %s\n", h.Name, h.LastErr)
+		}
+	}
+}
+
+// age is a duration as people say it: two units at most.
+func age(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "-"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(max(0, d).Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}

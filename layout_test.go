@@ -1,0 +1,150 @@
+// Package muxd_test holds the rules of the source tree as a whole: who may
+// import whom and why, and what the thin client may weigh.
+package muxd_test
+
+import (
+	"encoding/json"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed is the import table: for each package, what it may import besides the
+// standard library, and the reason that decides in doubt. "muxd/internal/*"
+// stands for all of them. Test files may import what they like.
+var allowed = map[string]struct {
+	imports []string
+	why     string
+}{
+	"muxd/socket":              {[]string{"golang.org/x/sys/unix"}, "muxc links it: no net, no xdg (+7 % start-up)"},
+	"muxd/alive":               {nil, "arithmetic: no clock, no goroutine, no lock"},
+	"muxd/control":             {[]string{"muxd/socket"}, "the words both sides share; muxc links it"},
+	"muxd/control/streams":     {[]string{"muxd/control", "github.com/hashicorp/yamux"}, "the only place that knows yamux"},
+	"muxd/control/controltest": {[]string{"muxd/control"}, "a scripted Backend"},
+	"muxd/master":              {[]string{"muxd/control", "muxd/alive", "muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the desk: knows no wire between clients and muxd"},
+	"muxd/internal/build":      {nil, "a name"},
+	"muxd/internal/getopt":     {nil, "pure; muxc links it"},
+	"muxd/internal/term":       {[]string{"golang.org/x/term", "golang.org/x/sys/unix"}, "the person's terminal; muxc links it"},
+	"muxd/internal/sshconf":    {nil, "what ssh_config says; knows no SSH"},
+	"muxd/internal/knownhosts": {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "host keys"},
+	"muxd/internal/sshauth":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "logins"},
+	"muxd/internal/sshtest":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix", "github.com/pkg/sftp", "github.com/creack/pty"}, "servers and faults for tests; imports nothing of ours"},
+	"muxd/internal/scripttest": {[]string{"muxd/internal/*", "github.com/*", "golang.org/x/*"}, "the binaries under test"},
+	"muxd/cmd/muxc":            {[]string{"muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build", "golang.org/x/sys/unix"}, "start-up time is the product: never master, x/crypto, net"},
+	"muxd/cmd/muxd":            {[]string{"muxd/*", "golang.org/x/*", "github.com/adrg/xdg"}, "wires the parts"},
+	"muxd/demo":                {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh"}, "the newcomer's first minute"},
+	"muxd/bench":               {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "side by side with ssh -S"},
+}
+
+// clientPackages are the packages outside the standard library that muxc may
+// link, directly or not. A name more is microseconds on every command.
+var clientPackages = []string{
+	"muxd/cmd/muxc", "muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build",
+	"golang.org/x/sys/unix", "golang.org/x/term",
+}
+
+// clientRefuses are packages of the standard library that muxc must not link,
+// with what each costs a client that does nothing else.
+var clientRefuses = map[string]string{
+	"net":           "with yamux +11 % start-up",
+	"net/http":      "+12 %",
+	"encoding/json": "+3 %",
+	"log/slog":      "brings encoding/json",
+	"os/exec":       "starting muxd needs os.StartProcess alone",
+	"os/user":       "reads nothing that the environment does not say",
+	"regexp":        "compiles at start",
+}
+
+type listed struct {
+	ImportPath string
+	Name       string
+	Doc        string
+	Standard   bool
+	Imports    []string
+	GoFiles    []string
+}
+
+func goList(t *testing.T, args ...string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json"}, args...)...)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	var all []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var l listed
+		if err := d.Decode(&l); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, l)
+	}
+}
+
+func permits(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		prefix, wild := strings.CutSuffix(p, "*")
+		return p == path || wild && strings.HasPrefix(path, prefix)
+	})
+}
+
+func TestImportTable(t *testing.T) {
+	for _, l := range goList(t, "./...") {
+		if len(l.GoFiles) == 0 {
+			continue // tests only
+		}
+		rule, ok := allowed[l.ImportPath]
+		if !ok {
+			t.Errorf("%s is not in the import table", l.ImportPath)
+			continue
+		}
+		for _, imp := range l.Imports {
+			first, _, _ := strings.Cut(imp, "/")
+			if own := first == "muxd"; (own || strings.Contains(first, ".")) && !permits(rule.imports, imp) {
+				t.Errorf("%s imports %s, which the table refuses: %s", l.ImportPath, imp, rule.why)
+			}
+		}
+	}
+}
+
+func TestClientLinksLittle(t *testing.T) {
+	for _, l := range goList(t, "-deps", "./cmd/muxc") {
+		if why, refused := clientRefuses[l.ImportPath]; refused {
+			t.Errorf("muxc links %s: %s", l.ImportPath, why)
+		}
+		if !l.Standard && !slices.Contains(clientPackages, l.ImportPath) {
+			t.Errorf("muxc links %s, which is not on its list", l.ImportPath)
+		}
+	}
+}
+
+// TestYamuxInOneFile keeps the library whose defaults lose data in one place.
+func TestYamuxInOneFile(t *testing.T) {
+	for _, l := range goList(t, "./...") {
+		if slices.Contains(l.Imports, "github.com/hashicorp/yamux") && l.ImportPath != "muxd/control/streams" {
+			t.Errorf("%s imports yamux", l.ImportPath)
+		}
+	}
+	files, _ := filepath.Glob("control/streams/*.go")
+	for _, f := range files {
+		b, err := exec.Command("grep", "-l", "hashicorp/yamux", f).Output()
+		if err == nil && len(b) > 0 && filepath.Base(f) != "yamux.go" && !strings.HasSuffix(f, "_test.go") {
+			t.Errorf("%s imports yamux; only yamux.go may", f)
+		}
+	}
+}
+
+// TestPackageComments wants exactly one comment that says what a package is
+// for: none leaves a reader alone, two contradict each other one day.
+func TestPackageComments(t *testing.T) {
+	for _, l := range goList(t, "./...") {
+		if len(l.GoFiles) > 0 && l.Doc == "" {
+			t.Errorf("%s has no package comment", l.ImportPath)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package master
+
+import (
+	"context"
+	"errors"
+
+	"muxd/control"
+)
+
+// asker is the control.Prompter of a dial that several requests wait for: it
+// asks the first of them that can be asked, and the next one when that one
+// goes away. So ten waiting clients see one prompt.
+type asker struct{ h *host }
+
+// Prompt implements control.Prompter.
+func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, control.PromptTimeout)
+	defer cancel()
+	tried := map[*waiter]bool{}
+	interrupted := false
+	for {
+		w, err := a.next(ctx, tried)
+		if err != nil {
+			return control.Answer{}, err
+		}
+		if w == nil {
+			if interrupted {
+				return control.Answer{}, control.ErrInterrupted
+			}
+			return control.Answer{}, control.ErrNobody
+		}
+		tried[w] = true
+		ans, err := w.prompt(ctx, q)
+		if err == nil {
+			return ans, nil
+		}
+		if ctx.Err() != nil {
+			return control.Answer{}, ctx.Err()
+		}
+		// Nobody there, gone, or ^C, which ends that client alone.
+		interrupted = interrupted || errors.Is(err, control.ErrInterrupted)
+	}
+}
+
+// prompt asks one waiter, for as long as its client is there.
+func (w *waiter) prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(w.ctx, cancel)
+	defer stop()
+	return w.p.Prompt(ctx, q)
+}
+
+// Notice implements control.Prompter: a notice about the connection goes to
+// everybody who waits for it.
+func (a *asker) Notice(text string) {
+	done := make(chan []*waiter, 1)
+	if !a.h.post(func() { done <- append([]*waiter(nil), a.h.waiters...) }) {
+		return
+	}
+	select {
+	case ws := <-done:
+		for _, w := range ws {
+			if w.p != nil {
+				w.p.Notice(text)
+			}
+		}
+	case <-a.h.ctx.Done():
+	}
+}
+
+// next returns a waiter that was not tried and may be asked, or nil.
+func (a *asker) next(ctx context.Context, tried map[*waiter]bool) (*waiter, error) {
+	found := make(chan *waiter, 1)
+	ok := a.h.post(func() {
+		for _, w := range a.h.waiters {
+			if w.p != nil && !w.dest.batch && !tried[w] && w.ctx.Err() == nil {
+				found <- w
+				return
+			}
+		}
+		found <- nil
+	})
+	if !ok {
+		return nil, errStopping
+	}
+	select {
+	case w := <-found:
+		return w, nil
+	case <-a.h.ctx.Done():
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

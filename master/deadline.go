@@ -1,0 +1,76 @@
+package master
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"muxd/control"
+)
+
+// deadline closes a connection whose handshake takes too long. Its clock stands
+// still while a person is asked something, however long that takes (a prompt
+// has a limit of its own).
+type deadline struct {
+	w *wire
+
+	mu      sync.Mutex
+	timer   *time.Timer   // guarded by mu
+	left    time.Duration // guarded by mu; of the budget, while suspended
+	since   time.Time     // guarded by mu; when the clock last started
+	stopped bool          // guarded by mu
+}
+
+func newDeadline(w *wire, d *destination) *deadline {
+	left := d.conf.ConnectTimeout()
+	if left <= 0 {
+		left = handshakeTimeout
+	}
+	dl := &deadline{w: w, left: left}
+	dl.start()
+	return dl
+}
+
+// The connection's own read deadline would do for the reading, but not for a
+// write that waits; closing frees both.
+func (dl *deadline) start() {
+	dl.mu.Lock()
+	defer dl.mu.Unlock()
+	if !dl.stopped {
+		dl.since = time.Now()
+		dl.timer = time.AfterFunc(dl.left, func() { dl.w.expire() })
+	}
+}
+
+func (dl *deadline) pause() {
+	dl.mu.Lock()
+	defer dl.mu.Unlock()
+	if dl.timer != nil {
+		dl.timer.Stop()
+		dl.left -= time.Since(dl.since)
+	}
+}
+
+func (dl *deadline) stop() {
+	dl.mu.Lock()
+	defer dl.mu.Unlock()
+	dl.stopped = true
+	if dl.timer != nil {
+		dl.timer.Stop()
+	}
+}
+
+// suspend returns p with the clock stopped around its prompts.
+func (dl *deadline) suspend(p control.Prompter) control.Prompter { return &suspending{p, dl} }
+
+type suspending struct {
+	control.Prompter
+	dl *deadline
+}
+
+// Prompt implements control.Prompter.
+func (s *suspending) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
+	s.dl.pause()
+	defer s.dl.start()
+	return s.Prompter.Prompt(ctx, q)
+}

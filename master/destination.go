@@ -1,0 +1,109 @@
+package master
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"muxd/alive"
+	"muxd/internal/sshconf"
+)
+
+// defaultPersist is how long an idle connection is kept where ControlPersist is
+// not set: a coffee break and a meeting.
+const defaultPersist = time.Hour
+
+// destination is a resolved host, as one request sees it: two requests for the
+// same host differ in what does not touch the connection.
+type destination struct {
+	name  string // as typed
+	user  string
+	host  string // to connect to
+	port  int
+	conf  *sshconf.Config
+	key   string // of the host: equal keys share a connection
+	agent string // socket of the agent that this request may use; "" is none
+	batch bool   // never ask
+	qos   int    // IP TOS octet for the connection, -1 the system's
+
+	alive         alive.Config  // of the configuration
+	aliveOverride *alive.Config // of the command line: holds while the request lives
+}
+
+// String implements control.Destination.
+func (d *destination) String() string { return d.name }
+
+func (d *destination) addr() string { return net.JoinHostPort(d.host, strconv.Itoa(d.port)) }
+
+func (d *destination) network() string {
+	switch d.conf.AddressFamily() {
+	case "inet":
+		return "tcp4"
+	case "inet6":
+		return "tcp6"
+	}
+	return "tcp"
+}
+
+// persist is how long an idle connection is kept.
+func (d *destination) persist() (after time.Duration, forever bool) {
+	switch kind, for_ := d.conf.ControlPersist(); kind {
+	case sshconf.PersistUnset:
+		return defaultPersist, false
+	case sshconf.PersistForever:
+		return 0, true
+	case sshconf.PersistFor:
+		return for_, false
+	}
+	return 0, false // with the last session
+}
+
+func (d *destination) persistText() string {
+	after, forever := d.persist()
+	switch {
+	case forever:
+		return "forever"
+	case after == 0:
+		return "no"
+	}
+	return after.String()
+}
+
+// keyed are the configuration's words that change the connection, who it logs
+// in as, or what the server had to prove. A request that differs in one of them
+// must not travel on the other's connection; one that differs in anything else
+// must not cost a second login. The value of SSH_AUTH_SOCK is not among them:
+// every terminal has another one.
+var keyed = []string{
+	"proxyjump", "proxycommand", "bindaddress", "bindinterface", "addressfamily",
+	"identityfile", "certificatefile", "identitiesonly",
+	"preferredauthentications", "pubkeyauthentication", "passwordauthentication", "kbdinteractiveauthentication",
+	"hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys",
+	"hostkeyalgorithms", "kexalgorithms", "ciphers", "macs", "pubkeyacceptedalgorithms", "casignaturealgorithms",
+}
+
+// hostKey returns the name of the host that the destination belongs to.
+// Checking a host key less strictly is another connection than checking it,
+// because nobody vouches for the server at its end.
+func (d *destination) hostKey() string {
+	h := sha256.New()
+	add := func(s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
+	add(d.user)
+	add(d.host)
+	add(strconv.Itoa(d.port))
+	add(strconv.FormatBool(d.conf.StrictHostKeyChecking() == "no"))
+	agent := d.conf.IdentityAgent()
+	add(fmt.Sprint(agent.Kind, agent.Configured))
+	for _, k := range keyed {
+		values, _ := d.conf.Get(k)
+		add(k)
+		add(strconv.Itoa(len(values)))
+		for _, v := range values {
+			add(v)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,34 @@
+// Package master keeps the SSH connection to each destination and opens
+// sessions on it. It is what stands behind both doors of muxd: it implements
+// control.Backend and knows no wire between clients and muxd.
+//
+// Two lifetimes are two types. A host lives for as long as somebody wants the
+// destination; a link is one SSH connection and is never revived. A host has a
+// set of links, one of which serves new work; the others carry the sessions
+// they have to their end.
+//
+//	Master ──► host (one per destination) ──► link (one live SSH connection) ──► session
+//	              │ one goroutine decides        │ asks
+//	              │ everything (host.run)     alive.Prober
+//
+// What is true for every request: fifty first commands at once make one login
+// and share its error; a prompt goes to the terminal of whoever asked; what
+// provably did not start is tried once more on a new connection, and what may
+// have started never is.
+//
+// The goroutines, and who may write what:
+//
+//	host.run        one per destination   the host's state, its links, its waiters
+//	dial            at most one per host  nothing; posts its result to run
+//	link.watch      one per link          the Prober; closes the connection on its verdict
+//	link.probe      at most one per link  the round trip time
+//	link.channels,
+//	link.requests   one per link          answers of the server's own opens and requests
+//	link.reap       one per link          the link's end
+//	wire.flusher    one per link          the connection's coalesced writes
+//	session.requests one per session      its exit
+//
+// The package refuses to rerun a command, to ask a person in the background,
+// and to read a lost connection as a command's end: the SSH library reports
+// both as a plain end of the stream, and only an exit status is an exit.
+package master

@@ -1,0 +1,158 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+)
+
+// Reasons of our own for ending a connection.
+var (
+	errStopping = errors.New("muxd is stopping")
+	errIdle     = errors.New("closed after being idle")
+	errAsked    = errors.New("closed by request (-O exit)")
+)
+
+// needsPerson marks an error that another try by itself can only repeat: a
+// refused login, a host key, a configuration. The host is blocked by it.
+type needsPerson struct{ err error }
+
+func (e *needsPerson) Error() string { return e.err.Error() }
+func (e *needsPerson) Unwrap() error { return e.err }
+
+// stateAfter decides where a failed dial leaves the host. What the network
+// does may be over in a moment; what a person must mend is not tried by
+// anybody but a person's request.
+func stateAfter(err error) State {
+	var p *needsPerson
+	switch {
+	case errors.Is(err, errStopping):
+		return Closed
+	case errors.As(err, &p):
+		return Blocked
+	}
+	return Idle
+}
+
+func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }
+
+// asControl makes err an *control.Error about host, in the phase given unless
+// it has one already.
+func asControl(host string, phase control.ErrorPhase, err error) error {
+	var e *control.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &control.Error{Phase: phase, Host: host, Text: err.Error()}
+}
+
+// openError describes a channel open that failed. Nothing was handed over, so
+// a dead or doubted link makes it Lost, which is tried again.
+func openError(host string, l *link, err error) error {
+	var oe *ssh.OpenChannelError
+	switch {
+	case errors.As(err, &oe):
+		text := fmt.Sprintf("the server refused a session: %s", oe.Message)
+		if oe.Reason == ssh.ConnectionFailed {
+			text += " (its MaxSessions may be reached)"
+		}
+		return &control.Error{Phase: control.Refused, Host: host, Text: text}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return asControl(host, control.Lost, err)
+	case errors.Is(err, errLinkDoubted):
+		return lostError(host, control.Lost, l, err)
+	}
+	if lerr := l.died(); lerr != nil {
+		return lostError(host, control.Lost, l, lerr)
+	}
+	return &control.Error{Phase: control.Refused, Host: host, Text: err.Error()}
+}
+
+// lostError is the one line about a connection that died under a request.
+func lostError(host string, phase control.ErrorPhase, l *link, why error) error {
+	text := fmt.Sprintf("connection lost (%v)", why)
+	if s := l.silence(); s > time.Second && !strings.Contains(text, "received for") {
+		text += fmt.Sprintf(" after %v of silence", s.Round(time.Second))
+	}
+	switch phase {
+	case control.Sent:
+		text += "; the command was sent and may have run"
+	case control.Running:
+		text += "; the command may still be running"
+	}
+	return &control.Error{Phase: phase, Host: host, Text: text}
+}
+
+// describeEnd says in words why a connection ended by itself.
+func describeEnd(err error) error {
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return errors.New("the server closed the connection")
+	case errors.Is(err, net.ErrClosed):
+		return errors.New("closed")
+	}
+	return describeNet(err)
+}
+
+// describeNet keeps the cause of a network error and drops the addresses and
+// calls around it, which the line already names.
+func describeNet(err error) error {
+	var dns *net.DNSError
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Errorf("could not resolve hostname %s: no such host", dns.Name)
+	case errors.As(err, &dns):
+		return fmt.Errorf("could not resolve hostname %s: %s", dns.Name, dns.Err)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return errors.New("timed out")
+	case errors.As(err, &errno):
+		return errors.New(errno.Error())
+	}
+	return err
+}
+
+// describeConnect is describeNet with the address, where that is not what could
+// not be found.
+func describeConnect(addr string, err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return describeNet(err).Error()
+	}
+	return fmt.Sprintf("connect to %s: %v", addr, describeNet(err))
+}
+
+// describeHandshake turns the SSH library's errors of a handshake into one
+// line. The library wraps everything as "ssh: handshake failed: …"
+// (client.go) and a connection closed by the server before its version reads
+// as a plain EOF; what such a server said is in sniffed.
+func describeHandshake(err error, sniffed string) error {
+	if said := control.CleanLine(sniffed); said != "" && !strings.HasPrefix(said, "SSH-") {
+		return fmt.Errorf("the server refused the connection: %q", said)
+	}
+	text := strings.TrimPrefix(err.Error(), "ssh: handshake failed: ")
+	text = strings.TrimPrefix(text, "ssh: ")
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), strings.Contains(text, "i/o timeout"):
+		return errors.New("the server did not finish the SSH handshake in time")
+	case text == "EOF":
+		return errors.New("the server closed the connection during the SSH handshake")
+	case text == "overflow reading version string":
+		return errors.New("the peer is not an SSH server")
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errors.New(errno.Error() + " during the SSH handshake")
+	}
+	return errors.New(text)
+}

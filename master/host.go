@@ -1,0 +1,382 @@
+package master
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"muxd/control"
+)
+
+// forgetAfter is how long a host that nobody wants is remembered, for muxd
+// status to tell what happened last.
+const forgetAfter = 10 * time.Minute
+
+// host is one destination for as long as somebody wants it, or muxd status may
+// be asked about it. Connections come and go under it.
+//
+// Everything is decided by one goroutine, run: it alone touches the fields
+// marked so, and everybody else posts it functions to run. Whether a request
+// that comes at the moment of expiry gets the old connection or a new one is
+// therefore a matter of order, never of luck.
+type host struct {
+	m      *Master
+	key    string
+	log    *slog.Logger
+	events chan func()
+	ctx    context.Context // ends when the host is forgotten or muxd stops
+	cancel context.CancelFunc
+
+	// Owned by run.
+	dest    *destination // of the newest request
+	links   map[*link]struct{}
+	current *link // serves new work; nil while there is none
+	waiters []*waiter
+	dialing *dialing // nil unless a dial is under way
+	leases  int
+	timer   *time.Timer // expiry of an idle connection, then of the host; nil when unarmed
+	timerID int         // counts armings, so that a timer that fires late is known
+
+	mu      sync.Mutex
+	state   State     // guarded by mu; written by run
+	since   time.Time // guarded by mu
+	lastErr error     // guarded by mu
+	logins  int       // guarded by mu
+	shown   hostShown // guarded by mu; copies for status
+
+	users int // guarded by m.mu; requests between Master.host and their answer
+}
+
+// hostShown is what status shows of the fields that run owns.
+type hostShown struct {
+	dest    *destination
+	links   []*link
+	waiting int
+}
+
+// waiter is a request that waits for a link.
+type waiter struct {
+	ctx    context.Context
+	dest   *destination
+	p      control.Prompter
+	answer chan answer // capacity 1: run never waits for a waiter
+}
+
+type answer struct {
+	lease *lease
+	err   error
+}
+
+// dialing is a dial under way.
+type dialing struct{ cancel context.CancelFunc }
+
+func newHost(m *Master, d *destination) *host {
+	ctx, cancel := context.WithCancel(m.ctx)
+	h := &host{m: m, key: d.key, log: m.cfg.Log.With("host", d.name), events: make(chan func(), 16),
+		ctx: ctx, cancel: cancel, dest: d, links: map[*link]struct{}{}, since: time.Now()}
+	h.shown.dest = d
+	return h
+}
+
+func (h *host) name() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shown.dest.name
+}
+
+// run is the host's goroutine.
+func (h *host) run() {
+	defer h.end()
+	for {
+		select {
+		case f := <-h.events:
+			f()
+		case <-h.ctx.Done():
+			return
+		}
+		h.publish()
+	}
+}
+
+// post hands f to run. It reports false when the host has ended. It may block
+// while run is busy, and run never waits for anybody, so not for long.
+func (h *host) post(f func()) bool {
+	select {
+	case h.events <- f:
+		return true
+	case <-h.ctx.Done():
+		return false
+	}
+}
+
+// end answers whoever still waits and closes what is open.
+func (h *host) end() {
+	h.setState(Closed)
+	h.disarm()
+	for {
+		select {
+		case f := <-h.events:
+			f() // a lease that comes back, a link that died, a request too late
+			continue
+		default:
+		}
+		break
+	}
+	h.answerAll(nil, errStopping)
+	for l := range h.links {
+		l.fail(errStopping)
+	}
+	h.publish()
+}
+
+// publish copies for status what run owns.
+func (h *host) publish() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shown.dest = h.dest
+	h.shown.waiting = len(h.waiters)
+	h.shown.links = h.shown.links[:0:0]
+	for l := range h.links {
+		h.shown.links = append(h.shown.links, l)
+	}
+}
+
+// setState is called by run alone.
+func (h *host) setState(s State) {
+	h.mu.Lock()
+	old := h.state
+	if old != s {
+		h.state, h.since = s, time.Now()
+	}
+	h.mu.Unlock()
+	if old != s {
+		h.log.Info("state", "from", old.String(), "to", s.String())
+	}
+}
+
+// want should be posted for every request. A link in service is given at once.
+func (h *host) want(w *waiter) {
+	h.disarm()
+	h.dest = w.dest
+	if h.ctx.Err() != nil {
+		w.answer <- answer{err: errStopping}
+		return
+	}
+	if l := h.current; l != nil && l.usable() {
+		h.give(w, l)
+		return
+	}
+	h.waiters = append(h.waiters, w)
+	if h.dialing == nil {
+		h.dial(w)
+	}
+}
+
+// give hands a waiter its lease. The count changes here, in run, so an expiry
+// either came before and the request dials, or comes after and sees the lease.
+func (h *host) give(w *waiter, l *link) {
+	h.leases++
+	ls := &lease{host: h, link: l}
+	l.addLease(ls, w.dest.aliveOverride)
+	w.answer <- answer{lease: ls}
+}
+
+// leave should be posted when a waiter's client went away. A dial that nobody
+// waits for any more is given up: its prompts would reach nobody.
+func (h *host) leave(w *waiter) {
+	for i, x := range h.waiters {
+		if x == w {
+			h.waiters = append(h.waiters[:i:i], h.waiters[i+1:]...)
+			w.answer <- answer{err: w.ctx.Err()}
+			break
+		}
+	}
+	if len(h.waiters) == 0 && h.dialing != nil {
+		h.dialing.cancel()
+	}
+	h.rest()
+}
+
+// dial starts the one dial that all waiters share.
+func (h *host) dial(w *waiter) {
+	ctx, cancel := context.WithCancel(h.ctx)
+	d := &dialing{cancel: cancel}
+	h.dialing = d
+	h.setState(Connecting)
+	go func() {
+		l, err := h.m.dial(ctx, h, w.dest, &asker{h: h})
+		cancel()
+		h.post(func() { h.dialed(d, l, err) })
+		if h.ctx.Err() != nil && l != nil {
+			l.fail(errStopping) // the host ended, perhaps without having seen this
+		}
+	}()
+}
+
+// dialed should be posted when a dial ended, with a link or an error.
+func (h *host) dialed(d *dialing, l *link, err error) {
+	if h.dialing == d {
+		h.dialing = nil
+	}
+	if err != nil {
+		h.mu.Lock()
+		h.lastErr = err
+		h.mu.Unlock()
+		h.log.Info("dial failed", "err", err)
+		h.failed(err)
+		return
+	}
+	h.mu.Lock()
+	h.logins++
+	h.lastErr = nil
+	h.mu.Unlock()
+	if old := h.current; old != nil {
+		old.drain() // it answered again while this one was dialled
+	}
+	h.links[l] = struct{}{}
+	h.current = l
+	h.setState(Ready)
+	h.answerAll(l, nil)
+	h.changed(l) // it may have died on the way here
+	h.rest()
+}
+
+// failed shares a dial's error with all who waited for it. Waiters who came
+// while a given-up dial was ending are not to blame for that, and dial anew.
+func (h *host) failed(err error) {
+	if h.current != nil {
+		h.settle() // given up because the old link answered again
+		return
+	}
+	h.setState(stateAfter(err))
+	if isCanceled(err) && len(h.waiters) > 0 {
+		h.dial(h.waiters[0])
+		return
+	}
+	h.answerAll(nil, err)
+	h.rest()
+}
+
+func (h *host) answerAll(l *link, err error) {
+	for _, w := range h.waiters {
+		if err != nil {
+			w.answer <- answer{err: err}
+			continue
+		}
+		h.give(w, l)
+	}
+	h.waiters = nil
+}
+
+// changed should be posted when a link's state changed.
+func (h *host) changed(l *link) {
+	switch l.State() {
+	case linkDead:
+		delete(h.links, l)
+		if h.current == l {
+			h.current = nil
+		}
+	case linkSuspect:
+		if h.current == l {
+			h.current = nil
+		}
+	case linkReady:
+		h.restore(l)
+	}
+	h.settle()
+	h.rest()
+}
+
+// restore puts a link that answers again back into service, or lets it drain
+// when another took its place.
+func (h *host) restore(l *link) {
+	if _, ours := h.links[l]; !ours || h.current == l {
+		return
+	}
+	if h.current != nil {
+		l.drain()
+		return
+	}
+	h.current = l
+	h.answerAll(l, nil)
+	if h.dialing != nil {
+		h.dialing.cancel()
+	}
+}
+
+// settle finds the state that fits the links.
+func (h *host) settle() {
+	switch {
+	case h.ctx.Err() != nil:
+	case h.current != nil:
+		h.setState(Ready)
+	case h.dialing != nil:
+		h.setState(Connecting)
+	case h.State() == Ready:
+		h.setState(Idle)
+	}
+}
+
+// State returns where the host stands.
+func (h *host) State() State {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state
+}
+
+// released should be posted when a lease came back.
+func (h *host) released() {
+	h.leases--
+	h.rest()
+}
+
+// rest arms the timer that fits a host nobody uses: the connection's expiry if
+// there is one, the host's own otherwise.
+func (h *host) rest() {
+	if h.leases > 0 || len(h.waiters) > 0 || h.dialing != nil || h.timer != nil || h.ctx.Err() != nil {
+		return
+	}
+	after := forgetAfter
+	if len(h.links) > 0 {
+		var forever bool
+		if after, forever = h.dest.persist(); forever {
+			return
+		}
+	}
+	h.timerID++
+	id := h.timerID
+	h.timer = time.AfterFunc(after, func() { h.post(func() { h.expire(id) }) })
+}
+
+func (h *host) disarm() {
+	if h.timer != nil {
+		h.timer.Stop()
+		h.timer = nil
+	}
+	h.timerID++
+}
+
+// expire should be posted by the timer. A request that came in between has
+// disarmed it, so that its number no longer fits.
+func (h *host) expire(id int) {
+	if id != h.timerID {
+		return
+	}
+	h.timer = nil
+	if len(h.links) == 0 {
+		h.m.forget(h)
+		return
+	}
+	h.log.Info("idle, closing", "after", h.dest.persistText())
+	h.shut(errIdle)
+}
+
+// shut closes every link and leaves the host idle.
+func (h *host) shut(why error) {
+	for l := range h.links {
+		l.fail(why)
+	}
+	h.current = nil
+	h.settle()
+}

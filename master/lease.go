@@ -1,0 +1,83 @@
+package master
+
+import (
+	"context"
+	"sync"
+
+	"muxd/alive"
+	"muxd/control"
+)
+
+// lease is a request's hold on a link: while one is out, the link does not
+// expire, and the request's own keepalive values hold.
+type lease struct {
+	host *host
+	link *link
+	once sync.Once
+}
+
+// release gives the hold back. It is safe to call more than once.
+func (ls *lease) release() {
+	ls.once.Do(func() {
+		ls.link.dropLease(ls)
+		ls.host.post(ls.host.released)
+	})
+}
+
+// acquire returns a lease on the destination's connection, dialling it if need
+// be, until ctx ends.
+func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+	h, err := m.host(d)
+	if err != nil {
+		return nil, err
+	}
+	defer m.unuse(h)
+	w := &waiter{ctx: ctx, dest: d, p: p, answer: make(chan answer, 1)}
+	if !h.post(func() { h.want(w) }) {
+		return nil, errStopping
+	}
+	select {
+	case a := <-w.answer:
+		return a.lease, a.err
+	case <-h.ctx.Done():
+		return nil, errStopping
+	case <-ctx.Done():
+	}
+	// The answer may be on its way; leave makes sure that there is one, and a
+	// lease that was given meanwhile goes back.
+	h.post(func() { h.leave(w) })
+	select {
+	case a := <-w.answer:
+		if a.lease != nil {
+			a.lease.release()
+		}
+	case <-h.ctx.Done():
+	}
+	return nil, ctx.Err()
+}
+
+// addLease is called by host.run. A request that meets a silent link makes it
+// prove itself at once.
+func (l *link) addLease(ls *lease, override *alive.Config) {
+	l.mu.Lock()
+	if override != nil {
+		l.configs[ls] = *override
+	}
+	l.mu.Unlock()
+	switch {
+	case l.silence() > doubtAfter:
+		l.suspicious()
+	case override != nil:
+		l.wake()
+	}
+}
+
+func (l *link) dropLease(ls *lease) {
+	l.mu.Lock()
+	_, had := l.configs[ls]
+	delete(l.configs, ls)
+	l.mu.Unlock()
+	if had {
+		l.wake()
+	}
+}

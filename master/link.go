@@ -1,0 +1,186 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/alive"
+)
+
+// openTimeout bounds the wait for the answer to a channel open on a link that
+// is not known to be silent. sshd answers in one round trip.
+const openTimeout = 30 * time.Second
+
+// errLinkDoubted ends an open that waits on a link which stopped answering.
+var errLinkDoubted = errors.New("the connection does not answer")
+
+// link is one live SSH connection. It is never revived.
+type link struct {
+	id      int
+	conn    ssh.Conn
+	wire    *wire
+	log     *slog.Logger
+	since   time.Time
+	auth    string       // how the login went
+	hostKey []byte       // what the server presented, in wire form
+	base    alive.Config // of the destination; requests may tighten it
+	onState func(*link)  // tells the host that the state changed; never blocks
+
+	rtt  atomic.Int64  // nanoseconds, of the last answered probe
+	kick chan struct{} // capacity 1: wakes watch
+	done chan struct{} // closed when the connection ended
+
+	mu       sync.Mutex
+	state    linkState               // guarded by mu; moved by watch, fail and the host
+	err      error                   // guarded by mu; why it ended, set before done is closed
+	doubted  chan struct{}           // guarded by mu; closed while suspect, replaced when not
+	configs  map[*lease]alive.Config // guarded by mu; of the requests that live on it
+	suspect  bool                    // guarded by mu; somebody asks watch to probe now
+	sessions map[*session]struct{}   // guarded by mu; open
+}
+
+func (l *link) start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
+	go l.channels(chans)
+	go l.requests(reqs)
+	go l.reap()
+	go l.watch()
+}
+
+// channels answers what the server opens. Nothing was asked for, so nothing is
+// accepted. Reject only writes, so this loop keeps the 16 slots of the SSH
+// library free as long as the connection takes bytes at all.
+func (l *link) channels(chans <-chan ssh.NewChannel) {
+	for c := range chans {
+		l.log.Debug("server opened a channel, rejected", "type", c.ChannelType())
+		c.Reject(ssh.Prohibited, "open failed")
+	}
+}
+
+// requests answers the server's global requests. None is known, and unknown
+// ones are answered no (RFC 4254 section 4).
+func (l *link) requests(reqs <-chan *ssh.Request) {
+	for r := range reqs {
+		if r.WantReply {
+			r.Reply(false, nil)
+		}
+	}
+}
+
+// reap waits for the connection's end and publishes it.
+func (l *link) reap() {
+	err := l.conn.Wait()
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = describeEnd(err)
+	}
+	l.state = linkDead
+	l.mu.Unlock()
+	l.wire.Close()
+	close(l.done)
+	l.log.Info("connection ended", "err", l.err, "up", time.Since(l.since).Round(time.Second))
+	l.onState(l)
+}
+
+// fail ends the connection for a reason of ours. Closing the net.Conn frees
+// everything that waits on it: probes, opens, writers (the SSH library's own
+// calls have no time limit).
+func (l *link) fail(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	l.mu.Unlock()
+	l.wire.Close()
+}
+
+// Err returns why the connection ended, nil while it has not.
+func (l *link) Err() error {
+	select {
+	case <-l.done:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.err
+	default:
+		return nil
+	}
+}
+
+// usable reports a link that new work may be given. A link that is about to end
+// is not: its end may not have come to the host yet.
+func (l *link) usable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state == linkReady && l.err == nil
+}
+
+// State returns where the link stands.
+func (l *link) State() linkState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
+
+// silence is how long nothing was received.
+func (l *link) silence() time.Duration { return time.Since(l.wire.LastRead()) }
+
+// drain keeps the link for the sessions it has and closes it after the last.
+func (l *link) drain() {
+	l.mu.Lock()
+	if l.state != linkDead {
+		l.state = linkDraining
+	}
+	n := len(l.sessions)
+	l.mu.Unlock()
+	if n == 0 {
+		l.fail(errors.New("replaced"))
+	}
+}
+
+// open opens a channel, or fails when ctx ends, the link dies or is doubted.
+// The SSH library's call cannot be given up, so it runs on in a goroutine,
+// whose channel, if it comes late, is closed.
+func (l *link) open(ctx context.Context, kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	type opened struct {
+		ch   ssh.Channel
+		reqs <-chan *ssh.Request
+		err  error
+	}
+	l.mu.Lock()
+	doubted := l.doubted
+	l.mu.Unlock()
+	got := make(chan opened)
+	gone := make(chan struct{})
+	go func() {
+		ch, reqs, err := l.conn.OpenChannel(kind, extra)
+		select {
+		case got <- opened{ch, reqs, err}:
+		case <-gone:
+			if err == nil {
+				go ssh.DiscardRequests(reqs)
+				ch.Close()
+			}
+		}
+	}()
+	timer := time.NewTimer(openTimeout)
+	defer timer.Stop()
+	select {
+	case o := <-got:
+		return o.ch, o.reqs, o.err
+	case <-ctx.Done():
+		close(gone)
+		return nil, nil, ctx.Err()
+	case <-doubted:
+		close(gone)
+		return nil, nil, errLinkDoubted
+	case <-timer.C:
+		close(gone)
+		return nil, nil, fmt.Errorf("the server did not answer a channel open within %v", openTimeout)
+	}
+}

@@ -1,0 +1,154 @@
+package master
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"muxd/control"
+)
+
+// doubtAfter is the silence that makes a new request doubt a link. A link in
+// use is never that silent, and one that is probed every 15 s rarely; what is
+// left are the links that something just took away.
+const doubtAfter = 10 * time.Second
+
+// Config is what a Master needs from outside. The zero value of a field that
+// is not marked as required means the default named there.
+type Config struct {
+	Log    *slog.Logger // required
+	Build  string       // for status
+	Socket string       // where clients connect, for status
+	Home   string       // the home directory by the password database; required
+	User   string       // the local user's name; required
+	// UserFile and SystemFile are ssh's configuration files; "" means
+	// Home/.ssh/config and /etc/ssh/ssh_config. OwnFile is muxd's own.
+	UserFile, SystemFile, OwnFile string
+	// Dial makes the connection to a server; nil is TCP. Tests put a pipe here.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// OnStop is called once when a client asked muxd to end.
+	OnStop func()
+	// Clients returns the number of operations under way, for status.
+	Clients func() int
+}
+
+// Master keeps the connections and opens sessions on them. It implements
+// control.Backend. All its methods may be called from any goroutine.
+type Master struct {
+	cfg     Config
+	started time.Time
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // one for each host.run
+
+	mu     sync.Mutex
+	hosts  map[string]*host // guarded by mu
+	nextID int              // guarded by mu; of links
+}
+
+var _ control.Backend = (*Master)(nil)
+
+// New returns a Master that holds nothing yet.
+func New(cfg Config) *Master {
+	if cfg.Dial == nil {
+		cfg.Dial = dialTCP
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Master{cfg: cfg, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}}
+}
+
+// Close ends every connection and waits until all is quiet.
+func (m *Master) Close() {
+	m.mu.Lock() // so that no host begins between the two
+	m.cancel()
+	m.mu.Unlock()
+	m.wg.Wait()
+}
+
+// host returns the destination's host, and counts the caller as a user of it
+// until unuse: a host in use is not forgotten.
+func (m *Master) host(d *destination) (*host, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		return nil, errStopping
+	}
+	h := m.hosts[d.key]
+	if h == nil {
+		h = newHost(m, d)
+		m.hosts[d.key] = h
+		m.wg.Add(1) // for run
+		go func() { defer m.wg.Done(); h.run() }()
+	}
+	h.users++
+	return h, nil
+}
+
+func (m *Master) unuse(h *host) {
+	m.mu.Lock()
+	h.users--
+	m.mu.Unlock()
+}
+
+// lookup returns the destination's host if there is one.
+func (m *Master) lookup(d *destination) *host {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.hosts[d.key]
+}
+
+// forget is called by host.run. A request that has the host in hand keeps it.
+func (m *Master) forget(h *host) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h.users > 0 {
+		return
+	}
+	delete(m.hosts, h.key)
+	h.cancel()
+}
+
+func (m *Master) linkID() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.nextID++
+	return m.nextID
+}
+
+// all returns the hosts of this moment.
+func (m *Master) all() []*host {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hs := make([]*host, 0, len(m.hosts))
+	for _, h := range m.hosts {
+		hs = append(hs, h)
+	}
+	return hs
+}
+
+// Links returns how many connections there are and how many sessions they
+// carry. A muxd that was started for a request and holds neither may end.
+func (m *Master) Links() (links, sessions int) {
+	for _, h := range m.all() {
+		st := h.status()
+		links += len(st.Links)
+		sessions += len(st.Sessions)
+		if st.State == Connecting.String() {
+			links++
+		}
+	}
+	return links, sessions
+}
+
+// Stop implements control.Backend.
+func (m *Master) Stop(_ context.Context, r *control.StopRequest) (*control.Stopped, error) {
+	links, sessions := m.Links()
+	st := &control.Stopped{PID: os.Getpid(), Hosts: links, Sessions: sessions}
+	if st.Done = r.Force || sessions == 0; st.Done && m.cfg.OnStop != nil {
+		m.cfg.OnStop()
+	}
+	return st, nil
+}

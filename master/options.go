@@ -1,0 +1,112 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"muxd/internal/getopt"
+	"muxd/internal/sshconf"
+)
+
+// commandLine is ssh's command line, sorted: what is a configuration keyword in
+// another spelling, and what is not.
+type commandLine struct {
+	settings   []sshconf.Setting
+	configFile string // -F, "" if not given
+	control    string // -O
+	subsystem  bool   // -s
+	verbose    int    // -v
+	ttys       int    // how many -t
+}
+
+// keywordOf are the options that are a keyword with the option's value.
+var keywordOf = map[byte]string{
+	'B': "BindInterface", 'b': "BindAddress", 'c': "Ciphers", 'e': "EscapeChar", 'i': "IdentityFile",
+	'l': "User", 'm': "MACs", 'p': "Port", 'P': "Tag",
+}
+
+// valueOf are the options that set a keyword to a value.
+var valueOf = map[byte][2]string{
+	'4': {"AddressFamily", "inet"}, '6': {"AddressFamily", "inet6"}, 'C': {"Compression", "yes"},
+	'n': {"StdinNull", "yes"}, 'q': {"LogLevel", "QUIET"}, 'T': {"RequestTTY", "no"},
+}
+
+// silent are the options whose absence changes nothing here, as in an ssh that
+// has nothing to forward: -a, -k and -x refuse what nobody asked for, -g is
+// about forwards, -1 and -2 are history, -y sends the log to syslog.
+const silent = "agkxy12"
+
+// carried are the options that add carries out itself. V never comes here.
+const carried = "oFOstvV"
+
+// notYet are the options that a person gives because they matter, and that are
+// not carried out: doing without them silently would be wrong.
+var notYet = map[byte]string{
+	'A': "agent forwarding", 'D': "dynamic forwarding", 'E': "a log file", 'f': "going to the background",
+	'G': "printing the configuration", 'I': "PKCS#11", 'J': "jump hosts", 'K': "GSSAPI", 'L': "local forwarding",
+	'M': "a ControlMaster of ssh's kind", 'N': "a connection without a command", 'Q': "queries",
+	'R': "remote forwarding", 'S': "a ControlPath", 'W': "stdio forwarding", 'w': "tunnel devices",
+	'X': "X11 forwarding", 'Y': "X11 forwarding",
+}
+
+// sortOptions turns the options into settings, in ssh's order of preference:
+// the first one given counts.
+func sortOptions(line *getopt.CommandLine) (*commandLine, error) {
+	c := &commandLine{}
+	for _, o := range line.Options {
+		if err := c.add(o); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case c.ttys == 1:
+		c.set("RequestTTY", "yes")
+	case c.ttys > 1:
+		c.set("RequestTTY", "force")
+	}
+	return c, nil
+}
+
+func (c *commandLine) add(o getopt.Option) error {
+	if what, no := notYet[o.Name]; no {
+		return fmt.Errorf("-%c: %s is not carried out by this version", o.Name, what)
+	}
+	if k := keywordOf[o.Name]; k != "" {
+		c.set(k, o.Value)
+		return nil
+	}
+	if kv, ok := valueOf[o.Name]; ok {
+		c.set(kv[0], kv[1])
+		return nil
+	}
+	switch o.Name {
+	case 'o':
+		s, err := sshconf.ParseOption(o.Value)
+		if err != nil {
+			return err
+		}
+		c.settings = append(c.settings, s)
+	case 'F':
+		c.configFile = o.Value
+	case 'O':
+		if c.control != "" {
+			return errors.New("only one -O is possible")
+		}
+		c.control = o.Value
+	case 's':
+		c.subsystem = true
+	case 't':
+		c.ttys++
+	case 'v':
+		c.verbose++
+	}
+	if strings.IndexByte(carried+silent, o.Name) < 0 {
+		return fmt.Errorf("-%c is not known to this version", o.Name)
+	}
+	return nil
+}
+
+func (c *commandLine) set(keyword, value string) {
+	c.settings = append(c.settings, sshconf.Setting{Keyword: keyword, Value: value, Literal: true})
+}

@@ -1,0 +1,378 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+)
+
+// maxRequest bounds a command, and any other payload of one request. sshd
+// drops the whole connection, and with it everybody's sessions, for a packet
+// above 256 KiB (packet.c, PACKET_MAX_SIZE); this leaves room for the rest of
+// the packet.
+const maxRequest = 256<<10 - 1024
+
+// session is an open session channel; it implements control.Stream.
+type session struct {
+	l     *link
+	lease *lease
+	ch    ssh.Channel
+	host  string
+	tty   bool
+	since time.Time
+	r     *control.SessionRequest
+	meter *control.Meter
+
+	done   chan struct{} // closed when the channel is closed by both sides
+	exited bool          // written before done is closed
+	exit   control.Exit  // written before done is closed
+
+	mu     sync.Mutex
+	sends  []func() // guarded by mu; what sender has to do, in order
+	busy   bool     // guarded by mu; sender runs
+	eow    bool     // guarded by mu; the server takes no more stdin
+	closed bool     // guarded by mu
+}
+
+// Session implements control.Backend: it opens a session on the destination's
+// connection, dialling it if there is none. What provably did not start is
+// tried once more on a new connection; what may have started never is.
+func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p control.Prompter) (control.Stream, error) {
+	d := r.Dest.(*destination)
+	if err := checkRequest(d, r); err != nil {
+		return nil, err
+	}
+	for try := 0; ; try++ {
+		ls, err := m.acquire(ctx, d, p)
+		if err != nil {
+			return nil, asControl(d.name, control.Refused, err)
+		}
+		s, err := ls.link.startSession(ctx, ls, r)
+		if err == nil {
+			return s, nil
+		}
+		ls.release()
+		var e *control.Error
+		if again := errors.As(err, &e) && e.Phase == control.Lost; !again || try > 0 || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+func checkRequest(d *destination, r *control.SessionRequest) error {
+	if n := len(r.Command); n > maxRequest {
+		return &control.Error{Phase: control.NotDialled, Host: d.name,
+			Text: fmt.Sprintf("the command is %d bytes long, and no SSH server takes more than %d: pass it on stdin", n, maxRequest)}
+	}
+	for _, kv := range r.Env {
+		if len(kv) > maxRequest {
+			name, _, _ := strings.Cut(kv, "=")
+			return &control.Error{Phase: control.NotDialled, Host: d.name,
+				Text: fmt.Sprintf("the environment variable %q is %d bytes long, and no SSH server takes more than %d", name, len(kv), maxRequest)}
+		}
+	}
+	return nil
+}
+
+// startSession opens the channel and starts what is asked for. Environment
+// needs no answer, so a command costs two round trips: open and exec; a
+// terminal costs a third, because whether it was granted must be known.
+func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRequest) (*session, error) {
+	host := ls.host.name()
+	ch, reqs, err := l.open(ctx, "session", nil)
+	if err != nil {
+		return nil, openError(host, l, err)
+	}
+	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), done: make(chan struct{}), meter: r.Bytes}
+	l.addSession(s)
+	go s.requests(reqs)
+	started := make(chan error, 1)
+	go func() { started <- s.begin(r) }()
+	select {
+	case err = <-started:
+	case <-ctx.Done():
+		s.abandon()
+		return nil, asControl(host, control.Sent, ctx.Err())
+	}
+	if err != nil {
+		s.abandon()
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin sends env, pty-req and the request itself (RFC 4254 sections 6.2, 6.4
+// and 6.5).
+func (s *session) begin(r *control.SessionRequest) error {
+	for _, kv := range r.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		payload := ssh.Marshal(struct{ Name, Value string }{name, value})
+		if _, err := s.ch.SendRequest("env", false, payload); err != nil {
+			return s.ended(control.Lost, err)
+		}
+	}
+	if r.TTY != nil {
+		ok, err := s.ch.SendRequest("pty-req", true, ptyRequest(r.TTY))
+		if err != nil {
+			return s.ended(control.Lost, err)
+		}
+		s.tty = ok
+	}
+	var payload []byte
+	if r.Kind != control.Shell {
+		payload = ssh.Marshal(struct{ What string }{r.Command})
+	}
+	ok, err := s.ch.SendRequest(string(r.Kind), true, payload)
+	switch {
+	case err != nil:
+		return s.ended(control.Sent, err)
+	case !ok && r.Kind == control.Subsystem:
+		return &control.Error{Phase: control.Refused, Host: s.host, Text: fmt.Sprintf("the server has no subsystem %q", r.Command)}
+	case !ok:
+		return &control.Error{Phase: control.Refused, Host: s.host, Text: fmt.Sprintf("the server refused to start the %s", r.Kind)}
+	}
+	return nil
+}
+
+func ptyRequest(t *control.TTY) []byte {
+	modes := t.Modes
+	if len(modes) == 0 {
+		modes = []byte{0} // TTY_OP_END: the server's defaults
+	}
+	return ssh.Marshal(struct {
+		Term                      string
+		Cols, Rows, Width, Height uint32
+		Modes                     string
+	}{t.Term, t.Size.Cols, t.Size.Rows, t.Size.Width, t.Size.Height, string(modes)})
+}
+
+// ended describes a failed request: either the connection died, or the server
+// closed just this channel. A channel that ended before the request's answer
+// gives the same error in both cases.
+func (s *session) ended(phase control.ErrorPhase, err error) error {
+	if lerr := s.l.died(); lerr != nil {
+		return lostError(s.host, phase, s.l, lerr)
+	}
+	if phase == control.Lost {
+		phase = control.Refused // the connection lives: another try would meet the same
+	}
+	return &control.Error{Phase: phase, Host: s.host, Text: "the server closed the session: " + err.Error()}
+}
+
+// requests takes the server's requests on the channel until it is closed. It
+// never blocks for long: a reply is one small packet, and 16 requests that
+// nobody takes would stop the whole connection.
+func (s *session) requests(reqs <-chan *ssh.Request) {
+	for r := range reqs {
+		ok := true
+		switch r.Type {
+		case "exit-status":
+			var m struct{ Status uint32 }
+			if ok = ssh.Unmarshal(r.Payload, &m) == nil; ok {
+				s.exit, s.exited = control.Exit{Code: m.Status}, true
+			}
+		case "exit-signal":
+			var m struct {
+				Signal  string
+				Core    bool
+				Message string
+				Lang    string
+			}
+			if ok = ssh.Unmarshal(r.Payload, &m) == nil; ok {
+				s.exit, s.exited = control.Exit{Signal: m.Signal, Core: m.Core, Message: m.Message}, true
+			}
+		case "eow@openssh.com":
+			s.mu.Lock()
+			s.eow = true
+			s.mu.Unlock()
+		default: // among them sshd's ClientAlive, which wants any answer
+			ok = false
+		}
+		if r.WantReply {
+			r.Reply(ok, nil)
+		}
+	}
+	close(s.done)
+	s.l.removeSession(s)
+	s.lease.release()
+}
+
+// Read implements control.Stream.
+func (s *session) Read(p []byte) (int, error) { return s.ch.Read(p) }
+
+// Stderr implements control.Stream.
+func (s *session) Stderr() io.Reader { return s.ch.Stderr() }
+
+// TTY implements control.Stream.
+func (s *session) TTY() bool { return s.tty }
+
+// Write implements control.Stream.
+func (s *session) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	eow := s.eow
+	s.mu.Unlock()
+	if eow {
+		return 0, io.ErrClosedPipe
+	}
+	return s.ch.Write(p)
+}
+
+// CloseWrite implements control.Stream.
+func (s *session) CloseWrite() error { return s.ch.CloseWrite() }
+
+// CloseRead implements control.Stream, with OpenSSH's extension: its sshd
+// closes the command's stdout, so that it dies of SIGPIPE as in a local pipe.
+// A server of another kind would go on for ever; there the session is closed.
+func (s *session) CloseRead() error {
+	s.later(func() {
+		if strings.Contains(string(s.l.conn.ServerVersion()), "OpenSSH") {
+			s.ch.SendRequest("eow@openssh.com", false, nil)
+			return
+		}
+		s.ch.Close()
+	})
+	return nil
+}
+
+// Resize implements control.Stream.
+func (s *session) Resize(w control.Window) error {
+	if !s.tty {
+		return nil
+	}
+	s.later(func() { s.ch.SendRequest("window-change", false, ssh.Marshal(w)) })
+	return nil
+}
+
+// Signal implements control.Stream.
+func (s *session) Signal(name string) error {
+	if name == control.Break {
+		s.later(func() { s.ch.SendRequest("break", false, ssh.Marshal(struct{ Millis uint32 }{breakLength})) })
+		return nil
+	}
+	s.later(func() { s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{name})) })
+	return nil
+}
+
+// breakLength is what OpenSSH's client asks for, in milliseconds.
+const breakLength = 1000
+
+// Close implements control.Stream.
+func (s *session) Close() error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if first {
+		s.queue(func() { s.ch.Close() })
+	}
+	return nil
+}
+
+// abandon is Close for a session that nobody was given: the lease is released
+// by whoever asked for it.
+func (s *session) abandon() {
+	s.Close()
+}
+
+// later is queue for what may be dropped: a client that resizes without end on
+// a stuck link.
+func (s *session) later(f func()) {
+	const enough = 64
+	s.mu.Lock()
+	full := len(s.sends) >= enough
+	s.mu.Unlock()
+	if !full {
+		s.queue(f)
+	}
+}
+
+// queue runs f after what was asked before it, in a goroutine of the session's
+// own: on a link that is stuck it blocks, and its caller, the reader of a
+// client's frames, must not.
+func (s *session) queue(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sends = append(s.sends, f)
+	if !s.busy {
+		s.busy = true
+		go s.sender()
+	}
+}
+
+func (s *session) sender() {
+	for {
+		s.mu.Lock()
+		if len(s.sends) == 0 {
+			s.busy = false
+			s.mu.Unlock()
+			return
+		}
+		f := s.sends[0]
+		s.sends = s.sends[1:]
+		s.mu.Unlock()
+		f()
+	}
+}
+
+// Wait implements control.Stream. The SSH library reports a lost connection as
+// a plain end; only an exit status or signal is a command's end.
+func (s *session) Wait() (control.Exit, error) {
+	<-s.done
+	if s.exited {
+		return s.exit, nil
+	}
+	if err := s.l.died(); err != nil {
+		return control.Exit{}, lostError(s.host, control.Running, s.l, err)
+	}
+	return control.Exit{}, &control.Error{Phase: control.Running, Host: s.host,
+		Text: "the server closed the session without an exit status"}
+}
+
+func (l *link) addSession(s *session) {
+	l.mu.Lock()
+	l.sessions[s] = struct{}{}
+	l.mu.Unlock()
+}
+
+func (l *link) removeSession(s *session) {
+	l.mu.Lock()
+	delete(l.sessions, s)
+	last := len(l.sessions) == 0 && l.state == linkDraining
+	l.mu.Unlock()
+	if last {
+		l.fail(errors.New("replaced"))
+	}
+}
+
+// died waits a moment for the connection's end, whose publication races with
+// the end of its channels, and returns the reason, or nil if it lives.
+func (l *link) died() error {
+	l.mu.Lock()
+	err := l.err
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	// The library closes every channel before Wait returns, so a dead
+	// connection publishes itself within the time of a goroutine switch.
+	t := time.NewTimer(endRace)
+	defer t.Stop()
+	select {
+	case <-l.done:
+		return l.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// endRace is long against a goroutine switch on a loaded machine, and costs
+// only the session whose server closed it without a status.
+const endRace = 200 * time.Millisecond

@@ -1,0 +1,81 @@
+package master
+
+import (
+	"context"
+	"os"
+	"sort"
+	"time"
+
+	"muxd/alive"
+	"muxd/control"
+)
+
+// Status implements control.Backend.
+func (m *Master) Status(context.Context) (*control.Status, error) {
+	st := &control.Status{PID: os.Getpid(), Build: m.cfg.Build, Started: m.started, Socket: m.cfg.Socket}
+	if m.cfg.Clients != nil {
+		st.Clients = m.cfg.Clients()
+	}
+	for _, h := range m.all() {
+		st.Hosts = append(st.Hosts, h.status())
+	}
+	sort.Slice(st.Hosts, func(i, j int) bool {
+		a, b := &st.Hosts[i], &st.Hosts[j]
+		if a.Name != b.Name {
+			return a.Name < b.Name
+		}
+		return a.User+a.Addr < b.User+b.Addr
+	})
+	return st, nil
+}
+
+func (h *host) status() control.HostStatus {
+	h.mu.Lock()
+	d := h.shown.dest
+	st := control.HostStatus{Name: d.name, User: d.user, Addr: d.addr(), State: h.state.String(), Since: h.since,
+		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.persistText()}
+	if h.lastErr != nil {
+		st.LastErr = h.lastErr.Error()
+	}
+	links := h.shown.links
+	h.mu.Unlock()
+	sort.Slice(links, func(i, j int) bool { return links[i].id < links[j].id })
+	for _, l := range links {
+		ls, ss := l.status()
+		st.Links = append(st.Links, ls)
+		st.Sessions = append(st.Sessions, ss...)
+	}
+	return st
+}
+
+func (l *link) status() (control.LinkStatus, []control.SessionStatus) {
+	cfg := l.config()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := control.LinkStatus{State: l.state.String(), Since: l.since, Remote: l.conn.RemoteAddr().String(),
+		Auth: l.auth, Server: string(l.conn.ServerVersion()), LastByte: l.wire.LastRead(),
+		RTT: time.Duration(l.rtt.Load()), In: l.wire.in.Load(), Out: l.wire.out.Load(), Sessions: len(l.sessions),
+		Interval: probeInterval(cfg), CountMax: cfg.CountMax}
+	var ss []control.SessionStatus
+	for s := range l.sessions {
+		ss = append(ss, s.status())
+	}
+	sort.Slice(ss, func(i, j int) bool { return ss[i].Since.Before(ss[j].Since) })
+	return st, ss
+}
+
+// probeInterval is the silence after which a probe goes out, 0 for never.
+func probeInterval(c alive.Config) time.Duration {
+	if !c.Set {
+		return alive.UnsetInterval
+	}
+	return max(0, c.Interval)
+}
+
+func (s *session) status() control.SessionStatus {
+	st := control.SessionStatus{PID: s.r.PID, Kind: string(s.r.Kind), TTY: s.r.TTY != nil, Since: s.since}
+	if s.meter != nil {
+		st.In, st.Out = s.meter.In.Load(), s.meter.Out.Load()
+	}
+	return st
+}

@@ -1,0 +1,207 @@
+package master
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// wireRead is the read buffer of a connection at rest, wireReadBulk the one
+	// it borrows while bytes flow. x/crypto reads through 4 KiB of its own, so
+	// without ours a download costs 64 reads a megabyte; with 256 KiB, six.
+	wireRead     = 16 << 10
+	wireReadBulk = 256 << 10
+	// wireWrite bounds what writers may leave to the flusher before they wait:
+	// enough to fill a socket buffer in one write, little enough that a stalled
+	// link pushes back before it hides much.
+	wireWrite = 512 << 10
+	// wireDirect is the pause between two writes beyond which the second goes
+	// out by itself, at once: a key press must not wait for a goroutine to be
+	// scheduled. Writes that follow each other closer are coalesced.
+	wireDirect = 50 * time.Microsecond
+	// sniffMax is how much of what a server says before its SSH version is
+	// kept: refusals such as "Exceeded MaxStartups" stand there, and the SSH
+	// library throws them away.
+	sniffMax = 255
+)
+
+var bulkBuffers = sync.Pool{New: func() any { return new([wireReadBulk]byte) }}
+
+// wire is the net.Conn under an SSH connection. It stamps the time of the last
+// byte received before anybody parses it, so that a slow consumer never looks
+// like a dead link; it reads and writes in large pieces; and it counts.
+//
+// Read is called from one goroutine, Write from one at a time (the SSH library
+// holds a lock over it). Close may be called from anywhere and frees both.
+type wire struct {
+	net.Conn
+	epoch    time.Time           // time zero of lastRead; monotonic
+	lastRead atomic.Int64        // nanoseconds after epoch
+	in, out  atomic.Int64        // bytes
+	sniffed  []byte              // owned by Read until the handshake ended
+	sniffing bool                // owned by Read
+	small    []byte              // owned by Read
+	big      *[wireReadBulk]byte // owned by Read; borrowed
+	unread   []byte              // owned by Read; the rest of small or big
+
+	mu       sync.Mutex
+	cond     sync.Cond // on mu
+	pending  []byte    // guarded by mu; left to the flusher
+	spare    []byte    // guarded by mu
+	flushing bool      // guarded by mu; the flusher is in a write
+	err      error     // guarded by mu; of the flusher's write, or of Close
+	wrote    time.Time // owned by Write
+}
+
+func newWire(c net.Conn) *wire {
+	w := &wire{Conn: c, epoch: time.Now(), sniffing: true}
+	w.cond.L = &w.mu
+	go w.flusher()
+	return w
+}
+
+// LastRead returns when the last byte was received.
+func (w *wire) LastRead() time.Time { return w.epoch.Add(time.Duration(w.lastRead.Load())) }
+
+// Sniffed returns what the server said before its SSH version, at most 255
+// bytes. Call it when the handshake has ended.
+func (w *wire) Sniffed() string {
+	if i := bytes.Index(w.sniffed, []byte("SSH-")); i >= 0 {
+		return string(w.sniffed[:i])
+	}
+	return string(w.sniffed)
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	if len(w.unread) == 0 {
+		if err := w.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, w.unread)
+	w.unread = w.unread[n:]
+	return n, nil
+}
+
+// fill reads once, into the small buffer or, while reads fill it, the big one.
+func (w *wire) fill() error {
+	if w.small == nil {
+		w.small = make([]byte, wireRead)
+	}
+	b := w.small
+	if w.big != nil {
+		b = w.big[:]
+	}
+	n, err := w.Conn.Read(b)
+	if n == 0 {
+		if err == nil {
+			err = io.ErrNoProgress
+		}
+		return err
+	}
+	w.lastRead.Store(int64(time.Since(w.epoch)))
+	w.in.Add(int64(n))
+	w.unread = b[:n]
+	w.sniff(b[:n])
+	switch {
+	case w.big == nil && n == len(b):
+		w.big = bulkBuffers.Get().(*[wireReadBulk]byte)
+	case w.big != nil && n < wireRead:
+		// The bytes stop flowing. What was read moves to the small buffer, so
+		// that a quiet link holds nothing that is borrowed.
+		w.unread = w.small[:copy(w.small, b[:n])]
+		bulkBuffers.Put(w.big)
+		w.big = nil
+	}
+	return nil
+}
+
+func (w *wire) sniff(b []byte) {
+	if !w.sniffing {
+		return
+	}
+	w.sniffed = append(w.sniffed, b[:min(len(b), sniffMax-len(w.sniffed))]...)
+	w.sniffing = len(w.sniffed) < sniffMax && !bytes.Contains(w.sniffed, []byte("SSH-"))
+}
+
+// Write sends p at once when the wire is quiet, and leaves it to the flusher
+// when it is busy. An error of the flusher is returned by the next Write.
+func (w *wire) Write(p []byte) (int, error) {
+	now := time.Now()
+	quiet := now.Sub(w.wrote) > wireDirect
+	w.wrote = now
+	w.mu.Lock()
+	if w.err == nil && quiet && len(w.pending) == 0 && !w.flushing {
+		// Nobody else writes now: Write is called by one goroutine at a time
+		// and the flusher sleeps for as long as pending is empty.
+		w.mu.Unlock()
+		n, err := w.Conn.Write(p)
+		w.out.Add(int64(n))
+		return n, err
+	}
+	defer w.mu.Unlock()
+	for len(w.pending) > wireWrite && w.err == nil {
+		w.cond.Wait()
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	w.pending = append(w.pending, p...)
+	w.out.Add(int64(len(p)))
+	w.cond.Broadcast()
+	return len(p), nil
+}
+
+func (w *wire) flusher() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		for len(w.pending) == 0 && w.err == nil {
+			w.cond.Wait()
+		}
+		if w.err != nil {
+			return
+		}
+		b := w.pending
+		w.pending, w.spare, w.flushing = w.spare[:0], nil, true
+		w.mu.Unlock()
+		_, err := w.Conn.Write(b)
+		w.mu.Lock()
+		w.flushing = false
+		if cap(b) <= wireRead {
+			w.spare = b[:0] // a quiet wire keeps 16 KiB at most
+		}
+		if err != nil && w.err == nil {
+			w.err = err
+		}
+		w.cond.Broadcast()
+	}
+}
+
+// Close closes the connection. What is still pending is not sent.
+func (w *wire) Close() error {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = net.ErrClosed
+	}
+	w.cond.Broadcast()
+	w.mu.Unlock()
+	return w.Conn.Close()
+}
+
+// expire closes the connection because its time is over: what waits on it ends
+// with os.ErrDeadlineExceeded rather than with a plain end.
+func (w *wire) expire() {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = os.ErrDeadlineExceeded
+	}
+	w.cond.Broadcast()
+	w.mu.Unlock()
+	w.Conn.SetDeadline(time.Unix(1, 0))
+}
