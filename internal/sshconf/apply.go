@@ -28,7 +28,7 @@ func (e *evaluator) apply(l *line, s scope, active *bool, depth int) error {
 		return err
 	}
 	if *active {
-		if err := k.store(e.c, k, v, l); err != nil {
+		if err := k.store(e.c, k, keep(v), l); err != nil {
 			return err
 		}
 	}

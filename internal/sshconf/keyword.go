@@ -23,6 +23,18 @@ const (
 // knows and muxd does not would make muxd refuse files that ssh reads.
 var keywords = table()
 
+// maxKeyword is the length of the longest keyword, or a little more.
+const maxKeyword = 40
+
+// spellings maps every keyword and alias to itself.
+var spellings = func() map[string]string {
+	m := make(map[string]string, len(keywords))
+	for name := range keywords {
+		m[name] = name
+	}
+	return m
+}()
+
 type builder map[string]*keyword
 
 func (b builder) add(c class, p parser, s storer, names ...string) {

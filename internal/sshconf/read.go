@@ -60,15 +60,15 @@ func (e *evaluator) lines(path, data string, s scope, active *bool, depth int) e
 			continue
 		}
 		err := e.apply(&l, s, active, depth)
+		if err == nil {
+			continue
+		}
 		var fault *badLine
-		switch {
-		case err == nil:
-		case errors.As(err, &fault):
-			faults++
-			bad = append(bad, fault.msgs...)
-		default:
+		if !errors.As(err, &fault) {
 			return e.merge(bad, err)
 		}
+		faults++
+		bad = append(bad, fault.msgs...)
 	}
 	if faults > 0 {
 		return &Error{Lines: append(bad, fmt.Sprintf("%s: terminating, %d bad configuration options", path, faults))}

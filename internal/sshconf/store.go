@@ -9,6 +9,17 @@ import (
 // read from the most to the least particular, so most keep what is there.
 type storer func(c *Config, k *keyword, v []string, l *line) error
 
+// keep copies what a parser returned: the slice may be shared, and a string that
+// is part of a file would keep all of that file in memory for as long as muxd
+// knows the destination.
+func keep(v []string) []string {
+	out := make([]string, len(v))
+	for i, s := range v {
+		out[i] = strings.Clone(s)
+	}
+	return out
+}
+
 // maxFiles is SSH_MAX_IDENTITY_FILES and SSH_MAX_CERTIFICATE_FILES.
 const maxFiles = 100
 

@@ -46,7 +46,27 @@ func cutKeyword(s string) (keyword, rest string) {
 	if !ok || strings.HasPrefix(keyword, "#") {
 		return "", ""
 	}
-	return lowerASCII(keyword), rest
+	return fold(keyword), rest
+}
+
+// fold is lowerASCII for keywords. Nearly every line begins with a keyword that
+// is in the table and is written with capitals; the table's own string spares
+// these an allocation.
+func fold(word string) string {
+	var buf [maxKeyword]byte
+	if len(word) > len(buf) {
+		return lowerASCII(word)
+	}
+	n := copy(buf[:], word)
+	for i, c := range buf[:n] {
+		if 'A' <= c && c <= 'Z' {
+			buf[i] = c + 'a' - 'A'
+		}
+	}
+	if name, ok := spellings[string(buf[:n])]; ok {
+		return name
+	}
+	return string(buf[:n])
 }
 
 // splitArgs appends the arguments in s to dst (misc.c, argv_split): single and

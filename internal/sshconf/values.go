@@ -7,7 +7,8 @@ import (
 
 // A parser takes the arguments of one directive, checks them and returns them
 // in the form in which a Config keeps them: yes and no for flags, seconds for
-// times. Returning no values and no error leaves the keyword unset.
+// times. Returning no values and no error leaves the keyword unset. What it
+// returns may be part of l.args, or shared: apply copies what is to be kept.
 type parser func(l *line) ([]string, error)
 
 // choice accepts one of a set of words, whatever their case, each of which
@@ -37,11 +38,11 @@ func choice(words ...string) parser {
 var parseFlag = choice("yes", "no", "true=yes", "false=no")
 
 func parseString(l *line) ([]string, error) {
-	arg, err := l.arg()
-	if err != nil {
+	v := l.args
+	if _, err := l.arg(); err != nil {
 		return nil, l.badf("%v", err)
 	}
-	return []string{arg}, nil
+	return v[:1], nil
 }
 
 // parseCommand keeps the rest of the line as it stands, quotes and number signs
