@@ -149,14 +149,15 @@ func (p *prompt) end(saved *unix.Termios, err error) error {
 	if err != nil && !p.q.Echo {
 		_ = flushInput(p.fd)
 	}
+	// The newline that was not echoed, while the modes are still known. Only
+	// where it cannot stop us (TOSTOP); the descriptor sees to it that it
+	// cannot wait.
+	if (err != nil || !p.q.Echo) && !errors.Is(err, errContinued) && !inBackground(p.fd) {
+		_, _ = unix.Write(p.fd, []byte("\n"))
+	}
 	if rerr := giveBack(p.fd, saved); rerr != nil && err == nil {
 		p.line.wipe()
 		return fmt.Errorf("cannot restore the terminal (stty sane does): %w", rerr)
-	}
-	// The newline that was not echoed. Only where it cannot stop us (TOSTOP)
-	// and cannot wait, which the descriptor sees to.
-	if (err != nil || !p.q.Echo) && !errors.Is(err, errContinued) && !inBackground(p.fd) {
-		_, _ = unix.Write(p.fd, []byte("\r\n"))
 	}
 	return err
 }
