@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// bin is the directory that holds the two programs under test.
+var bin string
+
+// started are the logs of every muxd that a test started: each names its
+// process, so that the end of the run can tell whether one was left behind.
+var started struct {
+	sync.Mutex
+	logs []string // guarded by Mutex
+}
+
+// TestMain builds both programs once, side by side as they are installed, and
+// refuses to pass a run that leaves a muxd behind. MUX_TEST_BUILD holds more
+// flags for go build, such as -race.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "muxbin")
+	if err != nil {
+		fatal(err)
+	}
+	bin = dir
+	args := append([]string{"build"}, strings.Fields(os.Getenv("MUX_TEST_BUILD"))...)
+	build := exec.Command("go", append(args, "-o", bin+"/", "muxd/cmd/muxc", "muxd/cmd/muxd")...)
+	if build.Env = os.Environ(); len(args) == 1 {
+		build.Env = append(build.Env, "CGO_ENABLED=0")
+	}
+	if out, err := build.CombinedOutput(); err != nil {
+		fatal(fmt.Errorf("go build: %w\n%s", err, out))
+	}
+	code := m.Run()
+	if left := leftovers(); len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "FAIL: left behind by the tests: %v\n", left)
+		code = 1
+	}
+	os.RemoveAll(bin)
+	os.Exit(code)
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// leftovers are the processes of the programs under test that still run.
+func leftovers() []string {
+	var left []string
+	exes, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, exe := range exes {
+		// Only root may look at a muxd this way; nobody else has it run as root.
+		if to, err := os.Readlink(exe); err == nil && strings.HasPrefix(to, bin+"/") {
+			left = append(left, filepath.Base(to)+" "+filepath.Base(filepath.Dir(exe)))
+		}
+	}
+	started.Lock()
+	defer started.Unlock()
+	for _, log := range started.logs {
+		for _, pid := range pidsIn(log) {
+			if isMuxd(pid) {
+				left = append(left, fmt.Sprintf("muxd %d", pid))
+			}
+		}
+	}
+	return left
+}
