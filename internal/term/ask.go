@@ -31,7 +31,7 @@ type Hint string
 // The hints.
 const (
 	HintNone    Hint = ""        // a field for an answer
-	HintConfirm Hint = "confirm" // buttons: the empty answer is yes, no is ErrInterrupted
+	HintConfirm Hint = "confirm" // buttons: the empty answer is yes, no is ErrInterrupted; on a terminal a word is typed
 	HintNotice  Hint = "none"    // no answer, shown until ctx ends ("touch your key"); nothing is read
 )
 

@@ -1,7 +1,10 @@
 package term
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -135,6 +138,28 @@ func TestAskStoppedFromOutside(t *testing.T) {
 	}
 }
 
+// TestAskWipes: what was read of an answer that does not come is not kept.
+func TestAskWipes(t *testing.T) {
+	master, tty := open(t)
+	go func() {
+		shown := make([]byte, len("\rWord? "))
+		if _, err := io.ReadFull(master, shown); err == nil {
+			_, _ = master.WriteString("hunter2\x1a")
+		}
+	}()
+	p := &prompt{q: Question{Prompt: "Word? "}, fd: int(tty.Fd())}
+	answer, err := p.attempt(t.Context())
+	if answer != nil || !errors.Is(err, errSuspend) {
+		t.Errorf("answer %q, %v", answer, err)
+	}
+	if n := len(p.line.buf); n != len("hunter2") {
+		t.Errorf("%d bytes were read", n)
+	}
+	if left := bytes.Trim(p.line.buf, "\x00"); len(left) > 0 {
+		t.Errorf("%q was kept", left)
+	}
+}
+
 func TestAskInBackground(t *testing.T) {
 	s := sitAtShell(t, "ask", "TERM_BG=1")
 	s.orders("ask")
@@ -166,6 +191,7 @@ func TestAskBehindStop(t *testing.T) {
 	s := sit(t, "ask")
 	s.types("\x13")
 	s.orders("ask")
+	s.until("the echo is off", func() bool { return s.modes().Lflag&unix.ECHO == 0 })
 	s.orders("cancel")
 	s.hears(`answer "" cancelled ` + cooked)
 }

@@ -180,5 +180,15 @@ func (s *seat) signals(sig unix.Signal) {
 	}
 }
 
+// until waits for what cannot be waited for otherwise.
+func (s *seat) until(what string, is func() bool) {
+	s.t.Helper()
+	for late := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			s.t.Fatalf("waited in vain until %s; shown %q", what, s.screen())
+		}
+	}
+}
+
 // modes describes the terminal, seen from the other side.
 func (s *seat) modes() unix.Termios { return modesOf(s.t, int(s.master.Fd())) }
