@@ -191,6 +191,9 @@ func (o *operation) read(cancel context.CancelFunc) {
 			err = o.handle(t, b)
 		}
 	}
+	if atFault(err) && !o.over.Load() {
+		o.s.Log.Warn("client cut", "pid", o.pid, "err", err)
+	}
 	cancel()
 	o.in.close()
 	o.mu.Lock()
@@ -200,9 +203,6 @@ func (o *operation) read(cancel context.CancelFunc) {
 		delete(o.prompts, id)
 	}
 	o.mu.Unlock()
-	if atFault(err) && !o.over.Load() {
-		o.s.Log.Warn("client cut", "pid", o.pid, "err", err)
-	}
 	o.c.Close()
 }
 

@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -67,9 +68,17 @@ func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) {
 	}
 }
 
+// creditStep is the least credit that is given at once, and the most that is
+// written to the session at once, in bytes: an eighth of the credit. So a
+// keystroke costs no frame back, and bulk goes on while its first part is
+// being taken. A client without credit is owed all of it, so what is held back
+// below the step never stops one.
+const creditStep = stdinCredit / 8
+
 // pumpStdin copies what the client sent to the session, and gives credit for
 // what the session took.
 func (o *operation) pumpStdin(st Stream, m *Meter) {
+	owed := 0
 	for {
 		b, err := o.in.take()
 		if err == io.EOF {
@@ -79,16 +88,21 @@ func (o *operation) pumpStdin(st Stream, m *Meter) {
 		if err != nil {
 			return
 		}
-		n, err := st.Write(b)
-		m.In.Add(int64(n))
-		if err != nil {
-			// The command closed its stdin, or ended. Without further credit the
-			// client leaves the rest of its stdin to whoever reads it next; the
-			// end of the session it learns by the exit frame.
-			return
+		for piece := range slices.Chunk(b, creditStep) {
+			n, err := st.Write(piece)
+			m.In.Add(int64(n))
+			if err != nil {
+				// The command closed its stdin, or ended. Without further credit the
+				// client leaves the rest of its stdin to whoever reads it next; the
+				// end of the session it learns by the exit frame.
+				return
+			}
+			o.in.used(n)
+			if owed += n; owed >= creditStep {
+				o.w.send(frameCredit, creditBody(owed))
+				owed = 0
+			}
 		}
-		o.in.used()
-		o.w.send(frameCredit, creditBody(n))
 	}
 }
 
@@ -100,7 +114,7 @@ type stdinQueue struct {
 	max    int
 	buf    []byte // guarded by mu
 	out    []byte // owned by take's caller until the next take
-	unpaid int    // guarded by mu; bytes in buf and out
+	unpaid int    // guarded by mu; bytes in buf, and in out not yet used
 	ended  bool   // guarded by mu; EOF was sent
 	closed bool   // guarded by mu; the client is gone
 }
@@ -167,10 +181,10 @@ func (q *stdinQueue) take() ([]byte, error) {
 	return q.out, nil
 }
 
-// used says that the bytes of the last take were passed on. It comes before
-// the client is told so: the client may answer a credit at once.
-func (q *stdinQueue) used() {
+// used says that n bytes of the last take were passed on. It comes before the
+// client is told so: the client may answer a credit at once.
+func (q *stdinQueue) used(n int) {
 	q.mu.Lock()
-	q.unpaid -= len(q.out)
+	q.unpaid -= n
 	q.mu.Unlock()
 }

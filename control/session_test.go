@@ -82,13 +82,16 @@ func TestErrorKeepsPhaseAndHost(t *testing.T) {
 // Both outputs arrive apart and in full before the exit does.
 func TestOutputsApartAndWhole(t *testing.T) {
 	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) {
+		stderr := make(chan struct{})
 		go func() {
+			defer close(stderr)
 			io.WriteString(s.Err, strings.Repeat("e", 300<<10))
 			s.Err.Close()
 		}()
 		io.WriteString(s.Out, strings.Repeat("o", 300<<10))
 		s.Out.Close()
-		io.Copy(io.Discard, s.In) // until the client ends stdin: the outputs were long done
+		io.Copy(io.Discard, s.In) // until the client ends stdin
+		<-stderr
 		s.End(control.Exit{Code: 3}, nil)
 	}))
 	var h controltest.Screen
