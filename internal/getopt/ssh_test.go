@@ -62,7 +62,8 @@ func TestParseSSH(t *testing.T) {
 		{"a value that is two hyphens", []string{"-l", "--", "h", "-v"}, CommandLine{o("l=--"), "h", []string{"-v"}}},
 		{"destination with a hyphen", []string{"--", "-oProxyCommand=x"}, CommandLine{nil, "-oProxyCommand=x", nil}},
 		{"version", []string{"-vV", "-z"}, CommandLine{o("v", "V"), "", nil}},
-		{"version behind the host", []string{"h", "-V"}, CommandLine{o("V"), "", nil}},
+		{"version ends it", []string{"-V", "-v", "h"}, CommandLine{o("V"), "", nil}},
+		{"version behind the host", []string{"h", "-V", "-v"}, CommandLine{o("V"), "", nil}},
 		{"query", []string{"-Q", "cipher"}, CommandLine{o("Q=cipher"), "", nil}},
 		{"query wins over what follows", []string{"-Qkex", "-p"}, CommandLine{o("Q=kex"), "", nil}},
 	} {

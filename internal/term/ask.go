@@ -21,7 +21,7 @@ var (
 type Question struct {
 	Prompt string // printed as it is, so what is not ours must have been cleaned
 	Echo   bool   // show what is typed: for names and for yes, never for secrets
-	Hint   Hint   // how an SSH_ASKPASS program shows it; terminals do not care
+	Hint   Hint   // how an SSH_ASKPASS program shows it, and whether there is an answer
 }
 
 // Hint is the value of SSH_ASKPASS_PROMPT (ssh-askpass programs of GNOME and KDE

@@ -14,7 +14,8 @@
 //     brought forward, as it does ssh. Giving it back in the background does
 //     nothing: the shell has already taken it.
 //   - Modes change at once. Nothing waits for output to drain, which behind a
-//     ^S is never, and no input is thrown away except around a secret.
+//     ^S is never. Input is thrown away in two places only: what was typed
+//     before a question, and the rest of a secret that is not wanted any more.
 //
 // The package refuses to know what it is used for: no host, no request, no
 // wording of a question. It never writes to stdout or stderr, reads no
