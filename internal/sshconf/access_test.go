@@ -35,7 +35,7 @@ UserKnownHostsFile ~/kh.%k ${V}
 RevokedHostKeys ~/r %d/s
 RemoteCommand echo %h ${V} ~
 SetEnv A=%u:${V} B=~
-KnownHostsCommand /bin/kh "%H of %h" %t ${V}
+KnownHostsCommand /bin/kh "%H of %h" %t ${V} #1
 PermitLocalCommand yes
 LocalCommand up %T %n ${V}
 LocalForward ${V}/l.%h ${V}:80
@@ -54,7 +54,7 @@ LocalForward ${V}/l.%h ${V}:80
 		"ids":  []File{{"/home/me/.ssh/bob@real.net", true}, {"/v/a b", true}}, "certs": []File{{"/home/me/c", true}},
 		"known": []string{"/home/me/kh.ali", "/v"}, "revoked": []string{"/home/me/r", "/home/me/s"},
 		"remote": "echo real.net ${V} ~", "env": []string{"A=me:/v", "B=~"},
-		"khc": []string{"/bin/kh", "[a]:1 of real.net", "ssh-rsa", "/v"}, "local": "up tun0 web1 ${V}", "err": nil, "listen": "/v/l.real.net",
+		"khc": []string{"/bin/kh", "[a]:1 of real.net", "ssh-rsa", "/v", "#1"}, "local": "up tun0 web1 ${V}", "err": nil, "listen": "/v/l.real.net",
 	}
 	for key := range want {
 		if !reflect.DeepEqual(got[key], want[key]) {
@@ -191,6 +191,14 @@ func TestExplicitIsNotSilence(t *testing.T) {
 	} {
 		if kind, _ := must(t, person(t, config, nil).in).ControlPersist(); kind != want {
 			t.Errorf("%q: %v", config, kind)
+		}
+	}
+}
+
+func TestRequiredRSASizeIsOnlyRaised(t *testing.T) {
+	for config, want := range map[string]int{"": 1024, "RequiredRSASize 512": 1024, "RequiredRSASize 3072": 3072} {
+		if got := must(t, person(t, config, nil).in).RequiredRSASize(); got != want {
+			t.Errorf("%q: %d", config, got)
 		}
 	}
 }

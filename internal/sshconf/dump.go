@@ -210,8 +210,8 @@ func (d *dumper) rest() {
 	}
 }
 
-// qosName prefers the names to the number; of several names the first in the
-// alphabet is not ssh's choice, but only none has several.
+// qosName is the name of a DSCP byte, or its number where it has none. Only
+// qosNone has several names, so that the order of the map does not matter.
 func qosName(n int) string {
 	if n == qosNone {
 		return "none"

@@ -84,6 +84,9 @@ func TestOwner(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.in.UserFile = w.write("config", "Port 1\n")
+	w.in.UID = 12345
+	must(t, w.in) // root's files are everybody's
+	w.in.UID = 0
 	if err := os.Chown(w.in.UserFile, 12345, 0); err != nil {
 		t.Fatal(err)
 	}
