@@ -1,0 +1,149 @@
+package sshauth
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+const (
+	// agentListTime bounds connecting and listing. Agents answer in a
+	// millisecond; one that wakes a smart card needs some seconds.
+	agentListTime = 15 * time.Second
+	// agentSignTime bounds a signature that a person may have to touch a key,
+	// unlock a card or click a button for.
+	agentSignTime = 2 * time.Minute
+	// agentQuietTime bounds one where nobody is there to do so: it is well over
+	// what a smart card computes.
+	agentQuietTime = 10 * time.Second
+)
+
+// agentConn is a connection to the user's agent, made for one login, so that
+// an agent that was restarted is found again by the next.
+type agentConn struct {
+	conn   net.Conn
+	client agent.ExtendedAgent
+	stop   func() bool
+}
+
+// dialAgent connects. The end of ctx closes the connection, whatever the agent
+// is at.
+func dialAgent(ctx context.Context, path string) (*agentConn, error) {
+	d := net.Dialer{Timeout: agentListTime}
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return &agentConn{conn: conn, client: agent.NewClient(conn), stop: context.AfterFunc(ctx, func() { conn.Close() })}, nil
+}
+
+func (a *agentConn) close() {
+	a.stop()
+	a.conn.Close()
+}
+
+// within gives f, one request, a limit. The deadline is taken off afterwards,
+// as the client reads ahead and would die of it between two requests.
+func (a *agentConn) within(limit time.Duration, f func() error) error {
+	if err := a.conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return a.conn.SetDeadline(time.Time{})
+}
+
+// list returns the agent's keys, without those of kinds that x/crypto does not
+// know.
+func (a *agentConn) list() ([]ssh.PublicKey, error) {
+	var held []*agent.Key
+	err := a.within(agentListTime, func() (err error) {
+		held, err = a.client.List()
+		return err
+	})
+	var keys []ssh.PublicKey
+	for _, k := range held {
+		if pub, err := ssh.ParsePublicKey(k.Blob); err == nil {
+			keys = append(keys, pub)
+		}
+	}
+	return keys, err
+}
+
+// sign has the agent sign data with key, by the algorithm asked for and no
+// other: old agents ignore the flags and sign by SHA-1.
+func (a *agentConn) sign(key ssh.PublicKey, data []byte, algorithm string, limit time.Duration) (*ssh.Signature, error) {
+	var flags agent.SignatureFlags
+	switch algorithm {
+	case ssh.KeyAlgoRSASHA256:
+		flags = agent.SignatureFlagRsaSha256
+	case ssh.KeyAlgoRSASHA512:
+		flags = agent.SignatureFlagRsaSha512
+	}
+	var sig *ssh.Signature
+	err := a.within(limit, func() (err error) {
+		sig, err = a.client.SignWithFlags(key, data, flags)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if sig.Format != algorithm {
+		return nil, fmt.Errorf("the agent signed by %q instead of %s", sig.Format, algorithm)
+	}
+	return sig, nil
+}
+
+// openAgent dials and lists once a login; a failure costs the agent's keys only.
+func (l *Login) openAgent() []ssh.PublicKey {
+	if l.dialed || l.cfg.AgentSocket == "" {
+		return nil
+	}
+	l.dialed = true
+	a, err := dialAgent(l.ctx, l.cfg.AgentSocket)
+	if err != nil {
+		l.skip("the agent cannot be reached: %v", err)
+		return nil
+	}
+	keys, err := a.list()
+	if err != nil {
+		a.close()
+		l.skip("the agent at %s does not list its keys: %s", l.cfg.AgentSocket, strings.TrimPrefix(err.Error(), "agent: "))
+		return nil
+	}
+	l.agent = a
+	return keys
+}
+
+// signByAgent signs for a candidate with key, its own or that in its
+// certificate. After a failure to answer in time no other key of this agent
+// is tried, as each would take as long.
+func (l *Login) signByAgent(key ssh.PublicKey, data []byte, algorithm string) (*ssh.Signature, error) {
+	limit := agentSignTime
+	if l.cfg.Background {
+		limit = agentQuietTime
+	}
+	if isSK(key) {
+		l.notice("Confirm user presence for key " + describe(key))
+	}
+	began := time.Now()
+	sig, err := l.agent.sign(key, data, algorithm, limit)
+	took := time.Since(began)
+	if l.cfg.Signed != nil {
+		l.cfg.Signed(key, took)
+	}
+	if err != nil && l.ctx.Err() == nil {
+		l.skip("the agent does not sign with key %s: %s", describe(key), strings.TrimPrefix(err.Error(), "agent: "))
+		if took >= limit {
+			l.agent.close()
+			l.agent = nil
+		}
+	}
+	return sig, err
+}
