@@ -1,17 +1,153 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestFirstCommandStartsMuxdAndTheNextReuseIt(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	for range 20 {
+	for range 20 { // silent from the first to the last: echo compares bytes
 		h.echo()
 	}
 	h.pid()
 	if n := h.sshd.Logins(); n != 1 {
 		t.Errorf("%d logins for 20 commands, want 1", n)
+	}
+}
+
+// TestFirstUseInAPipeReturns: whoever waits for the end of a pipe must not wait
+// for the end of the muxd that the command in it started.
+func TestFirstUseInAPipeReturns(t *testing.T) {
+	t.Parallel()
+	for _, script := range []string{
+		`x=$($muxc box true 2>&1); echo "<$x>"`,
+		`$muxc box echo "'<>'" | cat`,
+		`$muxc box echo "'<>'" 2>&1 | cat`,
+	} {
+		h := startHost(t)
+		h.run(h.sh(script), nil).is(t, "<>\n", "", 0)
+		h.pid() // still there
+	}
+}
+
+func TestFiftyFirstCommandsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := startHost(t, "MaxSessions 100")
+	var wg sync.WaitGroup
+	results := make([]result, 50)
+	for i := range results {
+		p := h.start(h.muxc("box", fmt.Sprintf("echo %d; exit %d", i, i)), nil)
+		wg.Go(func() { results[i] = p.wait() })
+	}
+	wg.Wait()
+	for i, r := range results {
+		r.is(t, fmt.Sprintln(i), "", i)
+	}
+	h.pid()
+	if n := len(pidsIn(h.logPath())); n != 1 {
+		t.Errorf("%d muxd listened, want 1", n)
+	}
+	if n := h.sshd.Logins(); n != 1 {
+		t.Errorf("%d logins, want 1", n)
+	}
+}
+
+// TestMuxdInheritsNothing starts muxd out of a shell full of things that must
+// not live as long as a daemon does.
+func TestMuxdInheritsNothing(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	lock := filepath.Join(h.dir, "lock")
+	h.setenv("SECRET", "x")
+	h.setenv("SSH_AUTH_SOCK", "/nowhere")
+	h.setenv("DISPLAY", ":0")
+	h.setenv("XDG_RUNTIME_DIR", "/nowhere")
+	h.run(h.sh(`exec 9>`+lock+`; umask 022; $muxc box echo works 9<&9`), nil).is(t, "works\n", "", 0)
+	proc := fmt.Sprintf("/proc/%d/", h.pid())
+
+	if sid, err := unix.Getsid(h.pid()); err != nil || sid != h.pid() {
+		t.Errorf("session %d, %v, want its own", sid, err)
+	}
+	if status := read(t, proc+"status"); !strings.Contains(status, "\nUmask:\t0077\n") {
+		t.Errorf("umask is not 0077")
+	}
+	if limits := read(t, proc+"limits"); !strings.Contains(strings.Join(strings.Fields(limits), " "), "Max core file size 0 0") {
+		t.Errorf("core files are not off:\n%s", limits)
+	}
+	if os.Geteuid() != 0 {
+		return // what follows is hidden from all but root, as it should be
+	}
+	if cwd, err := os.Readlink(proc + "cwd"); err != nil || cwd != "/" {
+		t.Errorf("working directory %q, %v", cwd, err)
+	}
+	fds, _ := filepath.Glob(proc + "fd/*")
+	for _, fd := range fds {
+		to, _ := os.Readlink(fd)
+		n := filepath.Base(fd)
+		if std := n == "0" || n == "1" || n == "2"; std && to != "/dev/null" || strings.HasPrefix(to, "pipe:") || to == lock {
+			t.Errorf("descriptor %s is %s", n, to)
+		}
+	}
+	if len(fds) < 4 {
+		t.Errorf("descriptors %v: nothing was checked", fds)
+	}
+	for _, kv := range strings.Split(strings.TrimRight(read(t, proc+"environ"), "\x00"), "\x00") {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.Contains([]string{"PATH", "HOME", "USER", "SHELL", "LC_ALL"}, name) &&
+			!strings.HasPrefix(name, "MUXD_") && !strings.HasPrefix(name, "XDG_") {
+			t.Errorf("environment has %q", kv)
+		}
+	}
+}
+
+// TestNobodyReadsItsMemory: the kernel gives the files of a process that may
+// not be dumped to root, which shows only when the process is not root's.
+func TestNobodyReadsItsMemory(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	c := h.command("muxd")
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		if err := os.Chown(h.dir, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	h.start(c, nil)
+	h.eventually("muxd listens", func() bool { return len(pidsIn(h.logPath())) == 1 })
+	var st unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/mem", h.pid()), &st); err != nil || st.Uid != 0 {
+		t.Errorf("memory belongs to uid %d, %v; want root, to keep it from programs of the same user", st.Uid, err)
+	}
+}
+
+func TestTerminatedMuxdCleansUp(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	h.echo()
+	pid := h.pid()
+	kill(t, pid, syscall.SIGTERM)
+	h.eventually("muxd ends", func() bool { return !isMuxd(pid) })
+	if _, err := os.Lstat(h.socket()); err == nil {
+		t.Error("the socket is left behind")
+	}
+	if !strings.Contains(h.log(), `msg=ending pid=`) {
+		t.Errorf("the log does not say why:\n%s", h.log())
+	}
+	began := time.Now()
+	h.echo()
+	if d := time.Since(began); d > long/2 {
+		t.Errorf("the next command took %v", d)
 	}
 }

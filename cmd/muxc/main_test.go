@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		fatal(err)
 	}
 	bin = dir
+	os.Chmod(dir, 0o755) // one test runs muxd as nobody
 	args := append([]string{"build"}, strings.Fields(os.Getenv("MUX_TEST_BUILD"))...)
 	build := exec.Command("go", append(args, "-o", bin+"/", "muxd/cmd/muxc", "muxd/cmd/muxd")...)
 	if build.Env = os.Environ(); len(args) == 1 {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"hash"
 	"sync"
+	"sync/atomic"
 )
 
 // output collects what a process writes and may be read meanwhile.
@@ -22,3 +24,16 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	return o.buf.String()
 }
+
+// hashing is a hash that may be asked meanwhile how much it has seen.
+type hashing struct {
+	hash.Hash
+	n atomic.Int64
+}
+
+func (h *hashing) Write(p []byte) (int, error) {
+	h.n.Add(int64(len(p)))
+	return h.Hash.Write(p)
+}
+
+func (h *hashing) bytes() int64 { return h.n.Load() }

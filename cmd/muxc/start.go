@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -108,12 +109,17 @@ func findDaemon() (string, error) {
 	return "", errors.New("no program muxd beside muxc or in PATH")
 }
 
-// daemonEnv leaves out what belongs to this request alone; muxd drops the rest
-// of what it does not need itself.
+// passed are the variables that muxd is started with, those that it keeps among
+// them. What belongs to this request travels with the request, and anything
+// else would show in the environment of a process that lives for days.
+var passed = []string{"HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ", "TMPDIR", "TMP"}
+
 func daemonEnv(env []string) []string {
 	kept := make([]string, 0, len(env))
 	for _, kv := range env {
-		if !strings.HasPrefix(kv, "SSH_") && !strings.HasPrefix(kv, "LISTEN_") && !strings.HasPrefix(kv, "DISPLAY=") {
+		name, _, _ := strings.Cut(kv, "=")
+		if slices.Contains(passed, name) || strings.HasPrefix(name, "LC_") ||
+			strings.HasPrefix(name, "XDG_") || strings.HasPrefix(name, "MUXD_") {
 			kept = append(kept, kv)
 		}
 	}
