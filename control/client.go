@@ -46,7 +46,7 @@ type Handler interface {
 type Op struct {
 	conn Conn
 	r    frameReader // owned by Wait
-	w    frameWriter
+	w    *frameWriter
 	plan Plan // written by Wait before Handler.Opened
 
 	exact bool // the hello is read without read-ahead
@@ -68,7 +68,7 @@ type asking struct {
 }
 
 func newOp(c Conn) *Op {
-	o := &Op{conn: c, r: frameReader{r: c}, w: frameWriter{w: c}}
+	o := &Op{conn: c, r: frameReader{r: c}, w: newFrameWriter(c)}
 	o.cond.L = &o.mu
 	return o
 }

@@ -24,7 +24,7 @@ type operation struct {
 	c   Conn
 	pid int
 	r   frameReader // owned by read
-	w   frameWriter
+	w   *frameWriter
 	in  *stdinQueue
 
 	mu      sync.Mutex
@@ -43,7 +43,7 @@ type answer struct {
 }
 
 func newOperation(s *Server, c Conn, pid int) *operation {
-	return &operation{s: s, c: c, pid: pid, r: frameReader{r: c}, w: frameWriter{w: c},
+	return &operation{s: s, c: c, pid: pid, r: frameReader{r: c}, w: newFrameWriter(c),
 		in: newStdinQueue(stdinCredit), prompts: map[uint32]chan answer{}}
 }
 

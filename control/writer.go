@@ -30,14 +30,25 @@ var (
 type frameWriter struct {
 	w io.Writer
 
-	turn  sync.Mutex // held while writing; taken before mu, never inside it
-	spare []byte     // guarded by turn; the buffer that was written last
+	// turn is held while writing, and taken before mu, never inside it. It is a
+	// channel of capacity 1 and not a mutex, because its holder may wait for as
+	// long as the peer does not read: testing/synctest takes who waits for a
+	// mutex to be about to go on.
+	turn  chan struct{}
+	spare []byte // guarded by turn; the buffer that was written last
 
 	mu      sync.Mutex
 	buf     []byte // guarded by mu; whole frames that go out before the next
-	posting bool   // guarded by mu; a flush waits for its turn
+	posting bool   // guarded by mu; flush runs, and will write what is added
 	err     error  // guarded by mu; what ended the writer
 }
+
+func newFrameWriter(w io.Writer) *frameWriter {
+	return &frameWriter{w: w, turn: make(chan struct{}, 1)}
+}
+
+func (f *frameWriter) take() { f.turn <- struct{}{} }
+func (f *frameWriter) give() { <-f.turn }
 
 // hold adds a frame that may wait for the next one: it costs no write.
 func (f *frameWriter) hold(t frameType, body []byte) {
@@ -50,16 +61,16 @@ func (f *frameWriter) hold(t frameType, body []byte) {
 
 // send writes what is held and the frame.
 func (f *frameWriter) send(t frameType, body []byte) error {
-	f.turn.Lock()
-	defer f.turn.Unlock()
+	f.take()
+	defer f.give()
 	f.hold(t, body)
 	return f.write(nil)
 }
 
 // finish is send for the last frame: nothing follows it, whoever tries.
 func (f *frameWriter) finish(t frameType, body []byte) error {
-	f.turn.Lock()
-	defer f.turn.Unlock()
+	f.take()
+	defer f.give()
 	f.hold(t, body)
 	err := f.write(nil)
 	f.fail(errEnded)
@@ -71,8 +82,8 @@ func (f *frameWriter) finish(t frameType, body []byte) error {
 func (f *frameWriter) sendData(t frameType, b []byte) error {
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	b[4] = byte(t)
-	f.turn.Lock()
-	defer f.turn.Unlock()
+	f.take()
+	defer f.give()
 	return f.write(b)
 }
 
@@ -95,15 +106,17 @@ func (f *frameWriter) post(t frameType, body []byte, limit int) error {
 	return nil
 }
 
-// flush writes what post left. A frame that is posted from now on starts
-// another one, so at most two wait, whatever is posted.
+// flush writes until nothing is held. There is one at a time.
 func (f *frameWriter) flush() {
-	f.turn.Lock()
-	defer f.turn.Unlock()
-	f.mu.Lock()
-	f.posting = false
-	f.mu.Unlock()
-	f.write(nil)
+	f.take()
+	defer f.give()
+	for err, more := error(nil), true; more; {
+		err = f.write(nil)
+		f.mu.Lock()
+		more = err == nil && len(f.buf) > 0
+		f.posting = more
+		f.mu.Unlock()
+	}
 }
 
 // write writes what is held, then data. It is called with turn held.
