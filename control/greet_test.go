@@ -182,6 +182,7 @@ func TestPrefaceRefused(t *testing.T) {
 		{"one byte too long", one(func(p *control.Preface) { p.Length = control.MaxFrame + 1 }), "4194305 bytes"},
 		{"one with nothing", one(func(p *control.Preface) { p.Length = 0 }), "0 bytes of request"},
 		{"many with one", one(func(p *control.Preface) { p.Flags = control.FlagMany }), "1 bytes of request"},
+		{"reserved", append(append(one(func(*control.Preface) {})[:10:10], 0, 1), 0, 0, 0, 1, 2), "reserved field 0x1"},
 		{"descriptors", one(func(p *control.Preface) { p.FDs = 3 }), "3 descriptors"},
 		{"many, not served", one(func(p *control.Preface) { p.Flags, p.Length = control.FlagMany, 0 }), "one operation"},
 		{"truncated", one(func(p *control.Preface) { p.Length = 10 }), "not arrive whole"},

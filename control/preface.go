@@ -50,6 +50,8 @@ type Preface struct {
 	Flags   Flag
 	FDs     uint16 // descriptors attached to the first byte of the preface
 	Length  uint32 // bytes of request that follow the fixed part
+
+	reserved uint16 // 0 in this version
 }
 
 // ErrNotMuxd is a peer that does not speak this protocol in any version.
@@ -60,7 +62,7 @@ func (p Preface) append(b []byte) []byte {
 	e.u16(p.Version)
 	e.u16(uint16(p.Flags))
 	e.u16(p.FDs)
-	e.u16(0)
+	e.u16(p.reserved)
 	e.u32(p.Length)
 	return e.b
 }
@@ -74,6 +76,8 @@ func parsePreface(b []byte) (Preface, error) {
 		Flags:   Flag(binary.BigEndian.Uint16(b[6:])),
 		FDs:     binary.BigEndian.Uint16(b[8:]),
 		Length:  binary.BigEndian.Uint32(b[12:]),
+
+		reserved: binary.BigEndian.Uint16(b[10:]),
 	}
 	return p, nil
 }
@@ -87,6 +91,8 @@ func (p Preface) check() error {
 		return fmt.Errorf("request of %d bytes, more than %d", p.Length, MaxFrame)
 	case p.Flags == FlagOne && p.Length == 0, p.Flags == FlagMany && p.Length != 0:
 		return fmt.Errorf("preface with flags %#x and %d bytes of request", uint16(p.Flags), p.Length)
+	case p.reserved != 0:
+		return fmt.Errorf("preface with reserved field %#x", p.reserved)
 	case p.FDs != 0:
 		return fmt.Errorf("%d descriptors, which this version does not take", p.FDs)
 	}

@@ -52,7 +52,9 @@ func TestPhaseOfAnErrorWithoutOne(t *testing.T) {
 			return nil, plain
 		}}, control.NotDialled},
 		{"session", &controltest.Backend{OnResolve: resolveSession,
-			OnSession: func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) { return nil, plain }}, control.Sent},
+			OnSession: func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) {
+				return nil, plain
+			}}, control.Sent},
 		{"wait", sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{}, plain) }), control.Running},
 		{"nothing to do", &controltest.Backend{OnResolve: func(context.Context, *control.Invocation, control.Prompter) (*control.Plan, error) {
 			return &control.Plan{Host: "h"}, nil
@@ -71,7 +73,9 @@ func TestPhaseOfAnErrorWithoutOne(t *testing.T) {
 func TestErrorKeepsPhaseAndHost(t *testing.T) {
 	want := control.Error{Phase: control.Lost, Host: "h", Text: "cable cut"}
 	r := newRig(t, &controltest.Backend{OnResolve: resolveSession,
-		OnSession: func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) { return nil, &want }})
+		OnSession: func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) {
+			return nil, &want
+		}})
 	_, ch := r.run(&controltest.Screen{})
 	var got *control.Error
 	if err := get(t, ch).err; !errors.As(err, &got) || *got != want {
