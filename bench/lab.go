@@ -1,0 +1,197 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/sshtest"
+)
+
+// aliases is how many hosts the memory of many is measured with.
+const aliases = 20
+
+// lab is a directory with both programs, an sshd, and what a user of it would
+// have in ~/.ssh.
+type lab struct {
+	dir  string
+	ssh  string // path of OpenSSH's client
+	env  []string
+	sshd *sshd
+}
+
+func newLab() (*lab, error) {
+	client, err := exec.LookPath("ssh")
+	if err != nil {
+		return nil, fmt.Errorf("no ssh to compare with: install openssh-client (%w)", err)
+	}
+	dir, err := os.MkdirTemp("", "muxd-bench-")
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{dir: dir, ssh: client}
+	l.env = append(os.Environ(), "MUXD_SOCKET="+l.path("ctl"), "XDG_STATE_HOME="+l.path("state"))
+	if err := l.prepare(); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
+
+func (l *lab) prepare() error {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.dir, "muxd/cmd/muxc", "muxd/cmd/muxd")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	key := sshtest.NewKey()
+	var err error
+	if l.sshd, err = startSSHD(l.dir, key.PublicKey()); err != nil {
+		return err
+	}
+	names := []string{"[127.0.0.1]:" + strconv.Itoa(l.sshd.port)}
+	for i := range aliases {
+		names = append(names, alias(i))
+	}
+	known := strings.Join(names, ",") + " " + string(ssh.MarshalAuthorizedKey(l.sshd.hostKey))
+	if err := errors.Join(writeKey(key, l.path("id")),
+		os.WriteFile(l.path("known_hosts"), []byte(known), 0o600),
+		os.WriteFile(l.path("config"), []byte(l.config()), 0o600)); err != nil {
+		return err
+	}
+	out, err := output(l.freshSSH("lab", "echo $0"))
+	l.sshd.shell = strings.TrimSpace(out)
+	return err
+}
+
+// alias is the name of one of many hosts, which differ in the host key that
+// they must show: to both programs they are different hosts.
+func alias(i int) string { return fmt.Sprintf("h%02d", i+1) }
+
+// gcm is the host whose connections use AES-GCM, whatever the client prefers.
+const gcm = "lab-gcm"
+
+func (l *lab) config() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Host %s\n  Ciphers aes128-gcm@openssh.com\n", gcm)
+	for i := range aliases {
+		fmt.Fprintf(&b, "Host %s\n  HostKeyAlias %s\n", alias(i), alias(i))
+	}
+	fmt.Fprintf(&b, "Host *\n  HostName 127.0.0.1\n  Port %d\n  User %s\n  IdentityFile %s\n  IdentitiesOnly yes\n"+
+		"  IdentityAgent none\n  UserKnownHostsFile %s\n  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n",
+		l.sshd.port, l.sshd.user, l.path("id"), l.path("known_hosts"))
+	return b.String()
+}
+
+// close ends everything that was started and removes the rest.
+func (l *lab) close() {
+	l.stopMuxd()
+	for _, ctl := range l.controlPaths() {
+		output(l.program(l.ssh, "-F", l.path("config"), "-S", ctl, "-O", "exit", "lab"))
+	}
+	if l.sshd != nil && l.sshd.cmd != nil {
+		l.sshd.stop()
+	}
+	os.RemoveAll(l.dir)
+}
+
+func (l *lab) program(path string, args ...string) program {
+	return program{path, append([]string{filepath.Base(path)}, args...), l.env}
+}
+
+// muxc is our client with a command for a host.
+func (l *lab) muxc(host string, command ...string) program {
+	return l.program(l.path("muxc"), append([]string{"-F", l.path("config"), host}, command...)...)
+}
+
+// freshSSH is ssh on a connection of its own.
+func (l *lab) freshSSH(host string, command ...string) program {
+	return l.program(l.ssh, append([]string{"-F", l.path("config"), "-S", "none", host}, command...)...)
+}
+
+// muxSSH is ssh through the master of that host.
+func (l *lab) muxSSH(host string, command ...string) program {
+	return l.program(l.ssh, append([]string{"-F", l.path("config"), "-S", l.controlPath(host), host}, command...)...)
+}
+
+// autoSSH is ssh that starts the master if there is none, as a configuration
+// with ControlMaster auto does.
+func (l *lab) autoSSH(host string, command ...string) program {
+	args := []string{"-F", l.path("config"), "-S", l.controlPath(host), "-o", "ControlMaster=auto", "-o", "ControlPersist=600", host}
+	return l.program(l.ssh, append(args, command...)...)
+}
+
+func (l *lab) controlPath(host string) string { return l.path("cm-" + host) }
+
+// controlPaths are the sockets of the masters that run.
+func (l *lab) controlPaths() []string {
+	paths, _ := filepath.Glob(l.path("cm-*"))
+	return paths
+}
+
+// startMaster makes ssh's connection to the host and returns the master's pid.
+func (l *lab) startMaster(host string) (int, error) {
+	if err := l.discard(l.autoSSH(host, "true")); err != nil {
+		return 0, err
+	}
+	out, err := output(l.program(l.ssh, "-F", l.path("config"), "-S", l.controlPath(host), "-O", "check", host))
+	if err != nil {
+		return 0, err
+	}
+	var pid int
+	_, err = fmt.Sscanf(out, "Master running (pid=%d)", &pid)
+	return pid, err
+}
+
+func (l *lab) stopMaster(host string) error {
+	_, err := output(l.program(l.ssh, "-F", l.path("config"), "-S", l.controlPath(host), "-O", "exit", host))
+	return err
+}
+
+// discard runs a program whose descendants may keep its stderr, as a master
+// does: so it gets /dev/null.
+func (l *lab) discard(p program) error {
+	cmd := exec.Command(p.path)
+	cmd.Args, cmd.Env = p.argv, p.env
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	return nil
+}
+
+func (l *lab) stopMuxd() error {
+	_, err := output(l.program(l.path("muxd"), "stop", "--force"))
+	return err
+}
+
+// muxdPID is the process of the muxd that runs.
+func (l *lab) muxdPID() (int, error) {
+	out, err := output(l.program(l.path("muxd"), "status", "--json"))
+	if err != nil {
+		return 0, err
+	}
+	var st struct{ PID int }
+	if err := json.Unmarshal([]byte(out), &st); err != nil || st.PID == 0 {
+		return 0, fmt.Errorf("no pid in muxd status --json: %w", err)
+	}
+	return st.PID, nil
+}
+
+// writeKey writes a private key as ssh-keygen does.
+func writeKey(k *sshtest.Key, path string) error {
+	block, err := ssh.MarshalPrivateKey(k.Private, "bench")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, pem.EncodeToMemory(block), 0o600)
+}
