@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"muxd/internal/sshtest"
 )
 
 // patience of tests with real processes: far beyond what anything here takes on
@@ -26,19 +28,22 @@ const long = 30 * time.Second
 // and a muxd of its own, which the first muxc starts.
 type host struct {
 	t    testing.TB
-	sshd *sshd
+	sshd *sshtest.SSHD
 	dir  string   // private, and short enough for a socket in it
 	cfg  string   // for -F
 	env  []string // of every process of this test
 }
 
-// startHost makes a host. The muxd of it ends with the test.
-func startHost(t testing.TB, sshdConfig ...string) *host {
+// startHost makes a host; lines of sshd_config win over the fixture's own. The
+// muxd of it ends with the test.
+func startHost(t testing.TB, lines ...string) *host {
 	t.Helper()
-	s := startSSHD(t, sshdConfig...)
+	// A bash that sshd starts reads ~/.bashrc, unless it thinks it is nested.
+	// What stands there is not ours to test, and costs each command its time.
+	s := sshtest.StartSSHD(t, append(lines, "AcceptEnv LANG LC_* MUXTEST_*", "SetEnv SHLVL=9")...)
 	h := newHost(t)
 	h.sshd = s
-	h.cfg = s.writeClientConfig(t, "box")
+	h.cfg = s.ClientConfig(t, "box")
 	return h
 }
 
@@ -82,9 +87,9 @@ func (h *host) log() string {
 // fault.
 func (h *host) end() {
 	if h.t.Failed() {
-		h.t.Logf("muxd's log:\n%s", h.log())
+		h.t.Logf("muxd's log:\n%s", tail(h.log()))
 		if h.sshd != nil {
-			h.t.Logf("sshd's log:\n%s", h.sshd.Log())
+			h.t.Logf("sshd's log:\n%s", tail(h.sshd.Log()))
 		}
 	}
 	for _, pid := range pidsIn(h.logPath()) {
@@ -252,8 +257,18 @@ func (r *running) signal(s syscall.Signal) {
 // says waits until the process has printed text on stdout.
 func (r *running) says(text string) {
 	r.h.t.Helper()
-	r.h.eventually(fmt.Sprintf("%v says %q; stderr %q", r.cmd.Args, text, r.err.String()),
-		func() bool { return strings.Contains(r.out.String(), text) })
+	said := func() bool { return strings.Contains(r.out.String(), text) }
+	over := func() bool {
+		select {
+		case <-r.done:
+			return true
+		default:
+			return said()
+		}
+	}
+	if until(long, over); !said() {
+		r.h.t.Fatalf("%v does not say %q: stdout %.500q, stderr %.500q", r.cmd.Args, text, r.out.String(), r.err.String())
+	}
 }
 
 // is fails the test unless the process ended exactly so.
@@ -287,3 +302,15 @@ func kill(t testing.TB, pid int, s syscall.Signal) {
 		t.Fatalf("kill %d: %v", pid, err)
 	}
 }
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// tail is the end of a log, enough to see what went wrong last.
+func tail(log string) string { return log[max(0, len(log)-4<<10):] }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"muxd/internal/sshtest"
 )
 
 func TestExitStatusIsTheCommands(t *testing.T) {
@@ -134,11 +136,12 @@ func TestStockSFTP(t *testing.T) {
 	if err := os.WriteFile(from, []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	sshtest.Require(t, "sftp", "scp")
 	batch := strings.NewReader("put " + from + " " + to + "\n")
-	if r := h.run(h.command(need(t, "sftp"), "-q", "-S", bin+"/muxc", "-F", h.cfg, "-b", "-", "box"), batch); r.code != 0 || read(t, to) != "data" {
+	if r := h.run(h.command("sftp", "-q", "-S", bin+"/muxc", "-F", h.cfg, "-b", "-", "box"), batch); r.code != 0 || read(t, to) != "data" {
 		t.Errorf("sftp: %+v", r)
 	}
-	if r := h.run(h.command(need(t, "scp"), "-q", "-S", bin+"/muxc", "-F", h.cfg, "box:"+from, to+"2"), nil); r.code != 0 || read(t, to+"2") != "data" {
+	if r := h.run(h.command("scp", "-q", "-S", bin+"/muxc", "-F", h.cfg, "box:"+from, to+"2"), nil); r.code != 0 || read(t, to+"2") != "data" {
 		t.Errorf("scp: %+v", r)
 	}
 	if n := h.sshd.Logins(); n != 1 {
