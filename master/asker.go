@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"muxd/control"
 )
@@ -12,9 +13,12 @@ import (
 // goes away. So ten waiting clients see one prompt.
 type asker struct{ h *host }
 
+// errUnanswered ends a prompt that nobody answered in time.
+var errUnanswered = fmt.Errorf("nobody answered within %v", control.PromptTimeout)
+
 // Prompt implements control.Prompter.
 func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, control.PromptTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, errUnanswered)
 	defer cancel()
 	tried := map[*waiter]bool{}
 	interrupted := false
@@ -35,10 +39,15 @@ func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, e
 			return ans, nil
 		}
 		if ctx.Err() != nil {
-			return control.Answer{}, ctx.Err()
+			return control.Answer{}, context.Cause(ctx)
 		}
-		// Nobody there, gone, or ^C, which ends that client alone.
-		interrupted = interrupted || errors.Is(err, control.ErrInterrupted)
+		if errors.Is(err, control.ErrInterrupted) {
+			// ^C ends that request alone. The last one's leaving gives the
+			// dial up, and ctx with it, in its own time.
+			interrupted = true
+			a.h.post(func() { a.h.leave(w, err) })
+		}
+		// Else nobody is there, or went away: the next one is asked.
 	}
 }
 
@@ -90,6 +99,17 @@ func (a *asker) next(ctx context.Context, tried map[*waiter]bool) (*waiter, erro
 	case <-a.h.ctx.Done():
 		return nil, errStopping
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }
+
+// nobody is the Prompter of a request that came without one.
+type nobody struct{}
+
+// Prompt implements control.Prompter.
+func (nobody) Prompt(context.Context, control.Prompt) (control.Answer, error) {
+	return control.Answer{}, control.ErrNobody
+}
+
+// Notice implements control.Prompter.
+func (nobody) Notice(string) {}

@@ -27,7 +27,6 @@ type destination struct {
 	key   string // of the host: equal keys share a connection
 	agent string // socket of the agent that this request may use; "" is none
 	batch bool   // never ask
-	qos   int    // IP TOS octet for the connection, -1 the system's
 
 	alive         alive.Config  // of the configuration
 	aliveOverride *alive.Config // of the command line: holds while the request lives

@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"time"
 
@@ -25,9 +26,52 @@ const (
 )
 
 func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
-	// Keepalive is set afterwards, by the destination's own values.
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
-	return d.DialContext(ctx, network, addr)
+	return dialFrom(nil)(ctx, network, addr)
+}
+
+// dialFrom returns a dialler that connects from a local address, nil for any.
+// Keepalive is set afterwards, by the destination's own values.
+func dialFrom(local net.Addr) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: local, KeepAlive: -1}
+	return d.DialContext
+}
+
+// dialer is how to connect: from BindAddress, or an address of BindInterface,
+// where one is set.
+func (m *Master) dialer(d *destination) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
+	if host := d.conf.BindAddress(); host != "" {
+		a, err := net.ResolveTCPAddr(d.network(), net.JoinHostPort(host, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("bind address %s: %w", host, describeNet(err))
+		}
+		return dialFrom(a), nil
+	}
+	name := d.conf.BindInterface()
+	if name == "" {
+		return m.cfg.Dial, nil
+	}
+	ifc, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("bind interface %s: %w", name, describeNet(err))
+	}
+	addrs, _ := ifc.Addrs()
+	for _, a := range addrs {
+		ip, ok := a.(*net.IPNet)
+		if v4 := ok && ip.IP.To4() != nil; ok && !ip.IP.IsLinkLocalUnicast() && (d.network() == "tcp" || v4 == (d.network() == "tcp4")) {
+			return dialFrom(&net.TCPAddr{IP: ip.IP}), nil
+		}
+	}
+	return nil, fmt.Errorf("bind interface %s: no address to connect from", name)
+}
+
+// sleep waits, or less if ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // dial makes a connection and logs in: one attempt, with the prompts of
@@ -50,9 +94,20 @@ func (m *Master) connect(ctx context.Context, d *destination) (net.Conn, error) 
 	if timeout <= 0 {
 		timeout = dialTimeout
 	}
-	cctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	nc, err := m.cfg.Dial(cctx, d.network(), d.addr())
+	dial, err := m.dialer(d)
+	if err != nil {
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: err.Error()}
+	}
+	var nc net.Conn
+	for try := 1; ; try++ {
+		cctx, cancel := context.WithTimeout(ctx, timeout)
+		nc, err = dial(cctx, d.network(), d.addr())
+		cancel()
+		if err == nil || ctx.Err() != nil || try >= d.conf.ConnectionAttempts() {
+			break
+		}
+		sleep(ctx, time.Second) // between attempts, as ssh does
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -75,7 +130,15 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	defer stop()
 	a := newAttempt(ctx, m, d, dl.suspend(p))
 	defer a.close()
-	cc, chans, reqs, err := ssh.NewClientConn(w, d.addr(), a.config())
+	lost := a.login.Lost // nobody is asked for the password of a dead connection
+	w.onLost.Store(&lost)
+	defer w.onLost.Store(nil)
+	cfg, err := a.config()
+	if err != nil {
+		w.Close()
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: err.Error()}
+	}
+	cc, chans, reqs, err := ssh.NewClientConn(w, d.addr(), cfg)
 	if err != nil {
 		w.Close()
 		if ctx.Err() != nil {
@@ -90,6 +153,8 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	l := &link{id: m.linkID(), conn: cc, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
 		base: d.alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
 		configs: map[*lease]alive.Config{}, sessions: map[*session]struct{}{}}
+	l.tcp, _ = nc.(*net.TCPConn)
+	l.qos[0], l.qos[1] = d.conf.IPQoS()
 	l.log = h.log.With("link", l.id)
 	l.onState = func(l *link) { go h.post(func() { h.changed(l) }) }
 	l.log.Info("logged in", "user", d.user, "addr", d.addr(), "remote", cc.RemoteAddr().String(), "auth", l.auth,

@@ -47,11 +47,14 @@ func stateAfter(err error) State {
 func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }
 
 // asControl makes err an *control.Error about host, in the phase given unless
-// it has one already.
+// it has one already. The error of a shared login names whoever dialled, and
+// is told to each request about the host as that one spelled it.
 func asControl(host string, phase control.ErrorPhase, err error) error {
 	var e *control.Error
 	if errors.As(err, &e) {
-		return e
+		own := *e
+		own.Host = host
+		return &own
 	}
 	return &control.Error{Phase: phase, Host: host, Text: err.Error()}
 }

@@ -79,12 +79,6 @@ func newHost(m *Master, d *destination) *host {
 	return h
 }
 
-func (h *host) name() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.shown.dest.name
-}
-
 // run is the host's goroutine.
 func (h *host) run() {
 	defer h.end()
@@ -182,13 +176,14 @@ func (h *host) give(w *waiter, l *link) {
 	w.answer <- answer{lease: ls}
 }
 
-// leave should be posted when a waiter's client went away. A dial that nobody
-// waits for any more is given up: its prompts would reach nobody.
-func (h *host) leave(w *waiter) {
+// leave should be posted when a waiter's client went away or gave up. A dial
+// that nobody waits for any more is given up too: its prompts would reach
+// nobody.
+func (h *host) leave(w *waiter, why error) {
 	for i, x := range h.waiters {
 		if x == w {
 			h.waiters = append(h.waiters[:i:i], h.waiters[i+1:]...)
-			w.answer <- answer{err: w.ctx.Err()}
+			w.answer <- answer{err: why}
 			break
 		}
 	}
@@ -221,7 +216,9 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	}
 	if err != nil {
 		h.mu.Lock()
-		h.lastErr = err
+		if !isCanceled(err) { // nobody waited for it any more
+			h.lastErr = err
+		}
 		h.mu.Unlock()
 		h.log.Info("dial failed", "err", err)
 		h.failed(err)
@@ -245,8 +242,12 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 // failed shares a dial's error with all who waited for it. Waiters who came
 // while a given-up dial was ending are not to blame for that, and dial anew.
 func (h *host) failed(err error) {
-	if h.current != nil {
-		h.settle() // given up because the old link answered again
+	if l := h.current; l != nil && l.usable() {
+		// Given up because the old link answered again. Whoever came between
+		// its doubt and its answer is served by it.
+		h.answerAll(l, nil)
+		h.settle()
+		h.rest()
 		return
 	}
 	h.setState(stateAfter(err))
@@ -277,24 +278,30 @@ func (h *host) changed(l *link) {
 		if h.current == l {
 			h.current = nil
 		}
+		if len(h.links) == 0 {
+			h.disarm() // it was the connection's time; now the host's own runs
+		}
 	case linkSuspect:
 		if h.current == l {
 			h.current = nil
 		}
 	case linkReady:
-		h.restore(l)
+		if l.usable() {
+			h.restore(l)
+		}
 	}
 	h.settle()
 	h.rest()
 }
 
 // restore puts a link that answers again back into service, or lets it drain
-// when another took its place.
+// when another took its place. It may be in service still: when the answer came
+// before its doubt was heard here. Then too somebody may have met the doubt.
 func (h *host) restore(l *link) {
-	if _, ours := h.links[l]; !ours || h.current == l {
+	if _, ours := h.links[l]; !ours {
 		return
 	}
-	if h.current != nil {
+	if h.current != nil && h.current != l {
 		l.drain()
 		return
 	}

@@ -3,6 +3,7 @@ package master
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net"
@@ -75,6 +76,9 @@ func (c *hostKeyCheck) callback(_ string, _ net.Addr, key ssh.PublicKey) error {
 }
 
 func (c *hostKeyCheck) decide(key ssh.PublicKey) error {
+	if n := rsaBits(key); n > 0 && n < c.d.conf.RequiredRSASize() {
+		return fmt.Errorf("host key verification failed: the RSA key of %d bits is shorter than RequiredRSASize %d", n, c.d.conf.RequiredRSASize())
+	}
 	r := c.store.Check(c.query, key)
 	strict := c.d.conf.StrictHostKeyChecking()
 	switch r.Status {
@@ -155,6 +159,16 @@ func (c *hostKeyCheck) add(key ssh.PublicKey) error {
 	}
 	c.p.Notice(fmt.Sprintf("Warning: Permanently added '%s' (%s) to the list of known hosts.", c.display(), keyKind(key)))
 	return nil
+}
+
+// rsaBits is the size of an RSA key, 0 for others.
+func rsaBits(key ssh.PublicKey) int {
+	if ck, ok := key.(ssh.CryptoPublicKey); ok {
+		if pub, ok := ck.CryptoPublicKey().(*rsa.PublicKey); ok {
+			return pub.N.BitLen()
+		}
+	}
+	return 0
 }
 
 func describeKey(key ssh.PublicKey) string {

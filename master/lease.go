@@ -45,7 +45,7 @@ func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter
 	}
 	// The answer may be on its way; leave makes sure that there is one, and a
 	// lease that was given meanwhile goes back.
-	h.post(func() { h.leave(w) })
+	h.post(func() { h.leave(w, ctx.Err()) })
 	select {
 	case a := <-w.answer:
 		if a.lease != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,19 +32,22 @@ type link struct {
 	auth    string       // how the login went
 	hostKey []byte       // what the server presented, in wire form
 	base    alive.Config // of the destination; requests may tighten it
+	tcp     *net.TCPConn // nil for a connection of another kind
+	qos     [2]int       // IPQoS: interactive, bulk; -1 leaves the system's
 	onState func(*link)  // tells the host that the state changed; never blocks
 
 	rtt  atomic.Int64  // nanoseconds, of the last answered probe
 	kick chan struct{} // capacity 1: wakes watch
 	done chan struct{} // closed when the connection ended
 
-	mu       sync.Mutex
-	state    linkState               // guarded by mu; moved by watch, fail and the host
-	err      error                   // guarded by mu; why it ended, set before done is closed
-	doubted  chan struct{}           // guarded by mu; closed while suspect, replaced when not
-	configs  map[*lease]alive.Config // guarded by mu; of the requests that live on it
-	suspect  bool                    // guarded by mu; somebody asks watch to probe now
-	sessions map[*session]struct{}   // guarded by mu; open
+	mu          sync.Mutex
+	state       linkState               // guarded by mu; moved by watch, fail and the host
+	err         error                   // guarded by mu; why it ended, set before done is closed
+	doubted     chan struct{}           // guarded by mu; closed while suspect, replaced when not
+	configs     map[*lease]alive.Config // guarded by mu; of the requests that live on it
+	suspect     bool                    // guarded by mu; somebody asks watch to probe now
+	sessions    map[*session]struct{}   // guarded by mu; open
+	interactive bool                    // guarded by mu; the class that mark set
 }
 
 func (l *link) start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
@@ -136,11 +140,30 @@ func (l *link) drain() {
 	if l.state != linkDead {
 		l.state = linkDraining
 	}
-	n := len(l.sessions)
 	l.mu.Unlock()
-	if n == 0 {
+	l.drained()
+}
+
+// drained closes a draining link that carries nothing any more.
+func (l *link) drained() {
+	l.mu.Lock()
+	over := l.state == linkDraining && !l.carries()
+	l.mu.Unlock()
+	if over {
 		l.fail(errors.New("replaced"))
 	}
+}
+
+// carries reports whether somebody has a session on the link. One that was
+// closed and waits for the server to say the same is nobody's: on a silent link
+// it would wait for ever. Called with mu held; a session's lock comes after it.
+func (l *link) carries() bool {
+	for s := range l.sessions {
+		if !s.abandoned() {
+			return true
+		}
+	}
+	return false
 }
 
 // open opens a channel, or fails when ctx ends, the link dies or is doubted.
@@ -176,6 +199,11 @@ func (l *link) open(ctx context.Context, kind string, extra []byte) (ssh.Channel
 	case <-ctx.Done():
 		close(gone)
 		return nil, nil, ctx.Err()
+	case <-l.done:
+		// An open that the library takes in the moment of the end is never
+		// answered.
+		close(gone)
+		return nil, nil, l.Err()
 	case <-doubted:
 		close(gone)
 		return nil, nil, errLinkDoubted

@@ -3,20 +3,20 @@ package master
 import (
 	"context"
 	"errors"
-	"os"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshauth"
 )
 
 // attempt is one login: the SSH library's configuration for it, and what was
-// learned on the way. It logs in with key files that need no passphrase.
+// learned on the way.
 type attempt struct {
 	d     *destination
 	p     control.Prompter
 	check *hostKeyCheck
-	auth  []ssh.AuthMethod
+	login *sshauth.Login
 }
 
 func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter) *attempt {
@@ -26,26 +26,70 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	for _, n := range notes {
 		m.cfg.Log.Warn("known_hosts", "note", n.String())
 	}
-	files, _ := d.conf.IdentityFiles()
-	for _, f := range files {
-		b, err := os.ReadFile(f.Path)
-		if err != nil {
-			continue
-		}
-		if s, err := ssh.ParsePrivateKey(b); err == nil {
-			a.auth = append(a.auth, ssh.PublicKeys(s))
-		}
+	conf := d.conf
+	cfg := sshauth.Config{
+		User: d.user, Host: d.host,
+		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.agent, Ask: a.ask, Notice: p.Notice,
+		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
+		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
+		Log: m.cfg.Log,
 	}
+	files, defaults := conf.IdentityFiles()
+	cfg.IdentitiesDefault = defaults
+	for _, f := range files {
+		cfg.IdentityFiles = append(cfg.IdentityFiles, f.Path)
+	}
+	for _, f := range conf.CertificateFiles() {
+		cfg.CertificateFiles = append(cfg.CertificateFiles, f.Path)
+	}
+	if _, set := conf.Get("pubkeyacceptedalgorithms"); set {
+		cfg.PubkeyAlgorithms, _ = conf.PubkeyAcceptedAlgorithms(pubkeyAlgorithms, nil)
+	}
+	a.login = sshauth.New(ctx, cfg)
 	return a
 }
 
+// ask passes the login's questions on to the person.
+func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
+	if a.check.distrusted() && q.Kind != sshauth.Passphrase {
+		return "", errors.New("passwords are disabled because the host key changed")
+	}
+	kind := control.PromptSecret
+	if q.Echo {
+		kind = control.PromptText
+	}
+	ans, err := a.p.Prompt(ctx, control.Prompt{Kind: kind, Host: q.Host, Text: q.Text, Remote: q.Kind == sshauth.KeyboardInteractive})
+	if errors.Is(err, control.ErrNobody) {
+		err = sshauth.ErrNobody
+	}
+	return ans.Text, err
+}
+
 // config is the SSH library's configuration for this login.
-func (a *attempt) config() *ssh.ClientConfig {
-	cfg := &ssh.ClientConfig{User: a.d.user, HostKeyCallback: a.check.callback, Auth: a.auth,
-		HostKeyAlgorithms: a.check.store.Algorithms(a.check.query, hostKeyAlgorithms)}
+func (a *attempt) config() (*ssh.ClientConfig, error) {
+	conf := a.d.conf
+	hostKeys, err := conf.HostKeyAlgorithms(hostKeyAlgorithms, nil)
+	cfg := &ssh.ClientConfig{
+		User:            a.d.user,
+		HostKeyCallback: a.check.callback,
+		// Without the order by what is known, a host known by one type of key
+		// may present another and look changed.
+		HostKeyAlgorithms: a.check.store.Algorithms(a.check.query, hostKeys),
+		AuthCallback:      a.login.Callback(),
+		ClientVersion:     "SSH-2.0-muxd",
+		BannerCallback: func(text string) error {
+			if text != "" && !quiet(conf) {
+				a.p.Notice(text)
+			}
+			return nil
+		},
+	}
 	cfg.RekeyThreshold = unlimited
-	cfg.KeyExchanges, cfg.Ciphers, cfg.MACs = kexAlgorithms, ciphers, macs
-	return cfg
+	var errs [3]error
+	cfg.KeyExchanges, errs[0] = conf.KexAlgorithms(kexAlgorithms, nil)
+	cfg.Ciphers, errs[1] = conf.Ciphers(ciphers, nil)
+	cfg.MACs, errs[2] = conf.MACs(macs, nil)
+	return cfg, errors.Join(err, errs[0], errs[1], errs[2])
 }
 
 // explain turns a failed handshake into the one line a person reads, and marks
@@ -54,6 +98,12 @@ func (a *attempt) explain(err error, sniffed string) error {
 	var p *needsPerson
 	if errors.As(err, &p) {
 		return a.wrap(p.err, true)
+	}
+	err = sshauth.Explain(err, a.login)
+	person := errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
+		errors.Is(err, errUnanswered)
+	if person {
+		return a.wrap(err, true)
 	}
 	return a.wrap(describeHandshake(err, sniffed), false)
 }
@@ -68,6 +118,6 @@ func (a *attempt) wrap(err error, person bool) error {
 	return e
 }
 
-func (a *attempt) used() string    { return "publickey" }
+func (a *attempt) used() string    { return a.login.Used() }
 func (a *attempt) hostKey() []byte { return a.check.key() }
-func (a *attempt) close()          {}
+func (a *attempt) close()          { a.login.Close() }

@@ -13,7 +13,7 @@ import (
 func (m *Master) Manage(_ context.Context, r *control.ManageRequest) (*control.Managed, error) {
 	d := r.Dest.(*destination)
 	h := m.lookup(d)
-	if h == nil || h.State() != Ready {
+	if h == nil || !h.up() {
 		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "no connection"}
 	}
 	switch r.Command {
@@ -27,6 +27,19 @@ func (m *Master) Manage(_ context.Context, r *control.ManageRequest) (*control.M
 		return &control.Managed{Text: "Stop listening request sent."}, nil
 	}
 	return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: fmt.Sprintf("-O %s is not carried out yet", r.Command)}
+}
+
+// up reports a connection that is not on its way out. One that does not answer
+// just now is up: it carries sessions, and can be told to end.
+func (h *host) up() bool {
+	up := false
+	h.call(func() {
+		for l := range h.links {
+			s := l.State()
+			up = up || s == linkReady || s == linkSuspect
+		}
+	})
+	return up
 }
 
 // call runs f in run and waits for it.

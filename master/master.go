@@ -60,7 +60,8 @@ func New(cfg Config) *Master {
 	return &Master{cfg: cfg, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}}
 }
 
-// Close ends every connection and waits until all is quiet.
+// Close ends every connection and answers every request that waits. When it
+// returns nobody decides anything any more; what still runs is on its way out.
 func (m *Master) Close() {
 	m.mu.Lock() // so that no host begins between the two
 	m.cancel()

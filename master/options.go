@@ -17,7 +17,8 @@ type commandLine struct {
 	control    string // -O
 	subsystem  bool   // -s
 	verbose    int    // -v
-	ttys       int    // how many -t
+	requestTTY string // what -t, -T and -o RequestTTY come to, "" if there was none
+	dir        string // the client's working directory
 }
 
 // keywordOf are the options that are a keyword with the option's value.
@@ -29,7 +30,7 @@ var keywordOf = map[byte]string{
 // valueOf are the options that set a keyword to a value.
 var valueOf = map[byte][2]string{
 	'4': {"AddressFamily", "inet"}, '6': {"AddressFamily", "inet6"}, 'C': {"Compression", "yes"},
-	'n': {"StdinNull", "yes"}, 'q': {"LogLevel", "QUIET"}, 'T': {"RequestTTY", "no"},
+	'n': {"StdinNull", "yes"}, 'q': {"LogLevel", "QUIET"},
 }
 
 // silent are the options whose absence changes nothing here, as in an ssh that
@@ -38,7 +39,7 @@ var valueOf = map[byte][2]string{
 const silent = "agkxy12"
 
 // carried are the options that add carries out itself. V never comes here.
-const carried = "oFOstvV"
+const carried = "oFOstTvV"
 
 // notYet are the options that a person gives because they matter, and that are
 // not carried out: doing without them silently would be wrong.
@@ -52,18 +53,16 @@ var notYet = map[byte]string{
 
 // sortOptions turns the options into settings, in ssh's order of preference:
 // the first one given counts.
-func sortOptions(line *getopt.CommandLine) (*commandLine, error) {
-	c := &commandLine{}
+func sortOptions(line *getopt.CommandLine, dir string) (*commandLine, error) {
+	c := &commandLine{dir: dir}
 	for _, o := range line.Options {
 		if err := c.add(o); err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case c.ttys == 1:
-		c.set("RequestTTY", "yes")
-	case c.ttys > 1:
-		c.set("RequestTTY", "force")
+	if c.requestTTY != "" {
+		first := sshconf.Setting{Keyword: "RequestTTY", Value: c.requestTTY, Literal: true}
+		c.settings = append([]sshconf.Setting{first}, c.settings...)
 	}
 	return c, nil
 }
@@ -74,6 +73,7 @@ func (c *commandLine) add(o getopt.Option) error {
 	}
 	if k := keywordOf[o.Name]; k != "" {
 		c.set(k, o.Value)
+		c.anchor()
 		return nil
 	}
 	if kv, ok := valueOf[o.Name]; ok {
@@ -87,6 +87,10 @@ func (c *commandLine) add(o getopt.Option) error {
 			return err
 		}
 		c.settings = append(c.settings, s)
+		c.anchor()
+		if strings.EqualFold(s.Keyword, "RequestTTY") && c.requestTTY == "" {
+			c.requestTTY = ttyWord(s.Value)
+		}
 	case 'F':
 		c.configFile = o.Value
 	case 'O':
@@ -97,7 +101,15 @@ func (c *commandLine) add(o getopt.Option) error {
 	case 's':
 		c.subsystem = true
 	case 't':
-		c.ttys++
+		// Unlike everything else these two overrule what came before them, and
+		// a yes of any origin counts as the first t (ssh.c, main).
+		if c.requestTTY == "yes" {
+			c.requestTTY = "force"
+		} else {
+			c.requestTTY = "yes"
+		}
+	case 'T':
+		c.requestTTY = "no"
 	case 'v':
 		c.verbose++
 	}
@@ -109,4 +121,15 @@ func (c *commandLine) add(o getopt.Option) error {
 
 func (c *commandLine) set(keyword, value string) {
 	c.settings = append(c.settings, sshconf.Setting{Keyword: keyword, Value: value, Literal: true})
+}
+
+// ttyWord is a value of RequestTTY in its one spelling.
+func ttyWord(s string) string {
+	switch s = strings.ToLower(strings.Trim(s, `"`)); s {
+	case "true":
+		return "yes"
+	case "false":
+		return "no"
+	}
+	return s
 }

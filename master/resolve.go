@@ -18,6 +18,9 @@ import (
 
 // Resolve implements control.Backend: what would ssh do with this command line?
 func (m *Master) Resolve(_ context.Context, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
+	if p == nil {
+		p = nobody{}
+	}
 	line, err := getopt.ParseSSH(v.Args)
 	if err != nil {
 		return nil, &control.Error{Phase: control.NotDialled, Text: err.Error()}
@@ -30,7 +33,7 @@ func (m *Master) Resolve(_ context.Context, v *control.Invocation, p control.Pro
 }
 
 func (m *Master) plan(line *getopt.CommandLine, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
-	c, err := sortOptions(line)
+	c, err := sortOptions(line, v.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +52,7 @@ func (m *Master) plan(line *getopt.CommandLine, v *control.Invocation, p control
 		plan.Manage = &control.ManageRequest{Dest: d, Command: c.control}
 		return plan, nil
 	}
+	tellMissing(d.conf, v, p, d.name)
 	r, err := sessionRequest(line, c, d, v)
 	if err != nil {
 		return nil, err
@@ -83,8 +87,10 @@ func (m *Master) resolve(line *getopt.CommandLine, c *commandLine, v *control.In
 	}
 	d := &destination{name: line.Destination, user: conf.User(), host: conf.HostName(), port: conf.Port(), conf: conf,
 		batch: conf.BatchMode(), agent: conf.IdentityAgent().Socket, alive: aliveConfig(conf)}
-	d.qos, _ = conf.IPQoS()
-	if err := errors.Join(getopt.ValidHost(d.host), getopt.ValidUser(d.user)); err != nil {
+	if err := getopt.ValidHost(d.host); err != nil {
+		return nil, err
+	}
+	if err := getopt.ValidUser(d.user); err != nil {
 		return nil, err
 	}
 	if without, cut := withoutAlive(in.Options); cut {
@@ -112,7 +118,7 @@ func (m *Master) input(host string, c *commandLine, v *control.Invocation) sshco
 		in.SystemFile = "/etc/ssh/ssh_config"
 	}
 	in.ConfigFile = c.configFile
-	if f := c.configFile; f != "" && f != "none" && !filepath.IsAbs(f) {
+	if f := c.configFile; f != "" && !strings.EqualFold(f, "none") && !filepath.IsAbs(f) {
 		in.ConfigFile = filepath.Join(v.Dir, f) // the client's directory, not ours
 	}
 	return in
@@ -157,29 +163,17 @@ func withoutAlive(all []sshconf.Setting) ([]sshconf.Setting, bool) {
 	return rest, len(rest) != len(all)
 }
 
+// quiet reports a log level that leaves out errors.
 func quiet(conf *sshconf.Config) bool {
-	switch strings.ToUpper(conf.LogLevel()) {
+	switch conf.LogLevel() {
 	case "QUIET", "FATAL":
 		return true
 	}
 	return false
 }
 
-// notCarried are keywords that change where a connection goes or what stands
-// on it. Doing without them silently would be wrong.
-var notCarried = []string{"proxyjump", "proxycommand", "knownhostscommand"}
-
-func carriedOut(conf *sshconf.Config) error {
-	for _, k := range notCarried {
-		if v, set := conf.Get(k); set && len(v) > 0 && !strings.EqualFold(v[0], "none") {
-			return fmt.Errorf("%s is not carried out by this version", k)
-		}
-	}
-	if conf.SessionType() == "none" {
-		return errors.New("SessionType none is not carried out by this version")
-	}
-	return nil
-}
+// informs reports a log level that shows remarks (log.h, SYSLOG_LEVEL_INFO).
+func informs(conf *sshconf.Config) bool { return !quiet(conf) && conf.LogLevel() != "ERROR" }
 
 // sessionRequest is the session that the command line asks for.
 func sessionRequest(line *getopt.CommandLine, c *commandLine, d *destination, v *control.Invocation) (*control.SessionRequest, error) {
@@ -227,7 +221,7 @@ func wantTTY(r *control.SessionRequest, conf *sshconf.Config, v *control.Invocat
 		return nil
 	}
 	if (!v.TTY[0] || conf.StdinNull()) && request != "force" {
-		if !quiet(conf) {
+		if informs(conf) {
 			p.Notice("Pseudo-terminal will not be allocated because stdin is not a terminal.")
 		}
 		return nil

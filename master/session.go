@@ -86,7 +86,7 @@ func checkRequest(d *destination, r *control.SessionRequest) error {
 // needs no answer, so a command costs two round trips: open and exec; a
 // terminal costs a third, because whether it was granted must be known.
 func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRequest) (*session, error) {
-	host := ls.host.name()
+	host := r.Dest.String()
 	ch, reqs, err := l.open(ctx, "session", nil)
 	if err != nil {
 		return nil, openError(host, l, err)
@@ -99,11 +99,11 @@ func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRe
 	select {
 	case err = <-started:
 	case <-ctx.Done():
-		s.abandon()
+		s.Close() // the lease is given back by whoever asked for it
 		return nil, asControl(host, control.Sent, ctx.Err())
 	}
 	if err != nil {
-		s.abandon()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -272,14 +272,15 @@ func (s *session) Close() error {
 	s.mu.Unlock()
 	if first {
 		s.queue(func() { s.ch.Close() })
+		s.l.drained()
 	}
 	return nil
 }
 
-// abandon is Close for a session that nobody was given: the lease is released
-// by whoever asked for it.
-func (s *session) abandon() {
-	s.Close()
+func (s *session) abandoned() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // later is queue for what may be dropped: a client that resizes without end on
@@ -339,17 +340,16 @@ func (s *session) Wait() (control.Exit, error) {
 func (l *link) addSession(s *session) {
 	l.mu.Lock()
 	l.sessions[s] = struct{}{}
+	l.mark()
 	l.mu.Unlock()
 }
 
 func (l *link) removeSession(s *session) {
 	l.mu.Lock()
 	delete(l.sessions, s)
-	last := len(l.sessions) == 0 && l.state == linkDraining
+	l.mark()
 	l.mu.Unlock()
-	if last {
-		l.fail(errors.New("replaced"))
-	}
+	l.drained()
 }
 
 // died waits a moment for the connection's end, whose publication races with

@@ -16,8 +16,9 @@ const userTimeoutSlack = 15 * time.Second
 //
 // TCPKeepAlive means SO_KEEPALIVE with the system's times (two hours on Linux),
 // as in ssh; TCPKeepAliveIdle, -Interval and -Count change them. TCP_USER_TIMEOUT
-// is set where the person said how long silence may last. TCP_NODELAY is always
-// on (Go's default), as ssh sets it for a terminal.
+// is set where the person said how long silence may last. TCPNoDelay is ours and
+// on by default. A connection begins in IPQoS's second class and is in the first
+// while terminals are all it carries (link.mark).
 func tune(nc net.Conn, d *destination) error {
 	tc, ok := nc.(*net.TCPConn)
 	if !ok {
@@ -38,7 +39,8 @@ func tune(nc net.Conn, d *destination) error {
 	if timeout > 0 {
 		err = errors.Join(err, setUserTimeout(tc, timeout))
 	}
-	return errors.Join(err, setQoS(tc, d.qos))
+	_, bulk := d.conf.IPQoS()
+	return errors.Join(err, tc.SetNoDelay(d.conf.TCPNoDelay()), setQoS(tc, bulk))
 }
 
 func orSystem(v time.Duration) time.Duration {
@@ -77,4 +79,26 @@ func setQoS(tc *net.TCPConn, tos int) error {
 	ip, _ := tc.RemoteAddr().(*net.TCPAddr)
 	v6 := ip != nil && ip.IP.To4() == nil
 	return onSocket(tc, func(fd int) error { return setTOS(fd, v6, tos) })
+}
+
+// mark puts the connection into the class of what it carries: interactive while
+// there are sessions and all of them have a terminal, as in OpenSSH (packet.c,
+// ssh_packet_set_interactive). A command on an otherwise idle connection changes
+// nothing and costs nothing. Called with mu held.
+func (l *link) mark() {
+	interactive := len(l.sessions) > 0
+	for s := range l.sessions {
+		interactive = interactive && s.r.TTY != nil
+	}
+	if interactive == l.interactive || l.tcp == nil {
+		return
+	}
+	l.interactive = interactive
+	tos := l.qos[1]
+	if interactive {
+		tos = l.qos[0]
+	}
+	if err := setQoS(l.tcp, tos); err != nil {
+		l.log.Debug("socket option", "err", err)
+	}
 }

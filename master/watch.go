@@ -53,7 +53,9 @@ func (l *link) watch() {
 			l.fail(fmt.Errorf("no answer: nothing was received for %v", l.silence().Round(time.Second)))
 			return
 		}
-		if l.wire.LastRead().After(doubted) {
+		// A doubt means that the last byte came before it, so one that came at
+		// the same instant came after it.
+		if !l.wire.LastRead().Before(doubted) {
 			l.trust()
 		}
 		rearm(timer, p.Deadline())
@@ -108,7 +110,7 @@ func (l *link) wake() {
 // the wait.
 func (l *link) doubt() {
 	l.mu.Lock()
-	idle := len(l.sessions) == 0
+	idle := !l.carries()
 	if l.state == linkReady {
 		l.state = linkSuspect
 		close(l.doubted)

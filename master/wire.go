@@ -28,9 +28,17 @@ const (
 	// kept: refusals such as "Exceeded MaxStartups" stand there, and the SSH
 	// library throws them away.
 	sniffMax = 255
+	// lastWordsTimeout bounds a read from a connection that cannot be written:
+	// what is there to read is there already.
+	lastWordsTimeout = time.Second
 )
 
 var bulkBuffers = sync.Pool{New: func() any { return new([wireReadBulk]byte) }}
+
+// writeBuffers hold what waits for the flusher. They begin at two of the SSH
+// library's packets and grow to wireWrite under load; a wire that has nothing
+// to send has none.
+var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 72<<10); return &b }}
 
 // wire is the net.Conn under an SSH connection. It stamps the time of the last
 // byte received before anybody parses it, so that a slow consumer never looks
@@ -40,22 +48,22 @@ var bulkBuffers = sync.Pool{New: func() any { return new([wireReadBulk]byte) }}
 // holds a lock over it). Close may be called from anywhere and frees both.
 type wire struct {
 	net.Conn
-	epoch    time.Time           // time zero of lastRead; monotonic
-	lastRead atomic.Int64        // nanoseconds after epoch
-	in, out  atomic.Int64        // bytes
-	sniffed  []byte              // owned by Read until the handshake ended
-	sniffing bool                // owned by Read
-	small    []byte              // owned by Read
-	big      *[wireReadBulk]byte // owned by Read; borrowed
-	unread   []byte              // owned by Read; the rest of small or big
+	epoch    time.Time                   // time zero of lastRead; monotonic
+	lastRead atomic.Int64                // nanoseconds after epoch
+	in, out  atomic.Int64                // bytes
+	onLost   atomic.Pointer[func(error)] // told of a failed read before its caller is
+	sniffed  []byte                      // owned by Read until the handshake ended
+	sniffing bool                        // owned by Read
+	small    []byte                      // owned by Read
+	big      *[wireReadBulk]byte         // owned by Read; borrowed
+	unread   []byte                      // owned by Read; the rest of small or big
 
 	mu       sync.Mutex
 	cond     sync.Cond // on mu
-	pending  []byte    // guarded by mu; left to the flusher
-	spare    []byte    // guarded by mu
+	pending  *[]byte   // guarded by mu; left to the flusher, borrowed; nil while there is nothing
 	flushing bool      // guarded by mu; the flusher is in a write
 	err      error     // guarded by mu; of the flusher's write, or of Close
-	wrote    time.Time // owned by Write
+	wrote    time.Time // owned by Write; zero before the first
 }
 
 func newWire(c net.Conn) *wire {
@@ -102,6 +110,9 @@ func (w *wire) fill() error {
 		if err == nil {
 			err = io.ErrNoProgress
 		}
+		if f := w.onLost.Load(); f != nil {
+			(*f)(err)
+		}
 		return err
 	}
 	w.lastRead.Store(int64(time.Since(w.epoch)))
@@ -132,50 +143,63 @@ func (w *wire) sniff(b []byte) {
 // Write sends p at once when the wire is quiet, and leaves it to the flusher
 // when it is busy. An error of the flusher is returned by the next Write.
 func (w *wire) Write(p []byte) (int, error) {
-	now := time.Now()
+	now, first := time.Now(), w.wrote.IsZero()
 	quiet := now.Sub(w.wrote) > wireDirect
 	w.wrote = now
 	w.mu.Lock()
-	if w.err == nil && quiet && len(w.pending) == 0 && !w.flushing {
+	if w.err == nil && quiet && w.pending == nil && !w.flushing {
 		// Nobody else writes now: Write is called by one goroutine at a time
-		// and the flusher sleeps for as long as pending is empty.
+		// and the flusher sleeps for as long as nothing is pending.
 		w.mu.Unlock()
 		n, err := w.Conn.Write(p)
 		w.out.Add(int64(n))
+		if err != nil && first {
+			w.lastWords()
+		}
 		return n, err
 	}
 	defer w.mu.Unlock()
-	for len(w.pending) > wireWrite && w.err == nil {
+	for w.pending != nil && len(*w.pending) > wireWrite && w.err == nil {
 		w.cond.Wait()
 	}
 	if w.err != nil {
 		return 0, w.err
 	}
-	w.pending = append(w.pending, p...)
+	if w.pending == nil {
+		w.pending = writeBuffers.Get().(*[]byte)
+	}
+	*w.pending = append(*w.pending, p...)
 	w.out.Add(int64(len(p)))
 	w.cond.Broadcast()
 	return len(p), nil
+}
+
+// lastWords reads what a server said that was gone before our first write: why
+// it does not want us. That write is our version, and the SSH library reads
+// nothing before it is out, so Read's fields are ours here.
+func (w *wire) lastWords() {
+	w.Conn.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+	w.fill() // if it fails, the write's error says enough
 }
 
 func (w *wire) flusher() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
-		for len(w.pending) == 0 && w.err == nil {
+		for w.pending == nil && w.err == nil {
 			w.cond.Wait()
 		}
 		if w.err != nil {
 			return
 		}
 		b := w.pending
-		w.pending, w.spare, w.flushing = w.spare[:0], nil, true
+		w.pending, w.flushing = nil, true
 		w.mu.Unlock()
-		_, err := w.Conn.Write(b)
+		_, err := w.Conn.Write(*b)
+		*b = (*b)[:0]
+		writeBuffers.Put(b)
 		w.mu.Lock()
 		w.flushing = false
-		if cap(b) <= wireRead {
-			w.spare = b[:0] // a quiet wire keeps 16 KiB at most
-		}
 		if err != nil && w.err == nil {
 			w.err = err
 		}

@@ -91,6 +91,10 @@ func (c *Config) TCPKeepAliveInterval() (d time.Duration, set bool) {
 // TCPKeepAliveCount is TCP_KEEPCNT: how many may go unanswered.
 func (c *Config) TCPKeepAliveCount() (n int, set bool) { return c.number("tcpkeepalivecount", 0) }
 
+// TCPNoDelay sends small packets at once; the default is yes, as ssh does for
+// terminals.
+func (c *Config) TCPNoDelay() bool { return c.three("tcpnodelay") != No }
+
 // TCPUserTimeout is TCP_USER_TIMEOUT: how long sent data may stay
 // unacknowledged.
 func (c *Config) TCPUserTimeout() (d time.Duration, set bool) { return c.time("tcpusertimeout") }

@@ -155,7 +155,7 @@ func (b builder) vendors() {
 
 // owned are muxd's keywords.
 func (b builder) owned() {
-	b.add(own, parseFlag, first, "pinned", "reattach", "stickyforward", "bulk", "controlsockets", "fdpass", "share")
+	b.add(own, parseFlag, first, "pinned", "reattach", "stickyforward", "bulk", "controlsockets", "fdpass", "share", "tcpnodelay")
 	b.add(own, parseFlagOrTime, first, "waitforready", "remembersecrets")
 	b.add(own, parseYesNoAsk, first, "confirm")
 	b.add(own, choice("text", "json"), first, "errorformat")

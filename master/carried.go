@@ -1,0 +1,61 @@
+package master
+
+import (
+	"fmt"
+	"strings"
+
+	"muxd/control"
+	"muxd/internal/sshconf"
+)
+
+// decisive are the keywords that decide where a connection goes, whom it trusts
+// or what becomes of the client. Doing without one silently would be wrong, so
+// a destination that sets one is refused.
+var decisive = []string{"proxyjump", "proxycommand", "knownhostscommand", "revokedhostkeys", "forkafterauthentication"}
+
+// extra are the keywords that put something beside the session. The session
+// works without, and the person is told what is missing.
+var extra = []string{"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel"}
+
+func isSet(conf *sshconf.Config, keyword string) bool {
+	v, set := conf.Get(keyword)
+	return set && len(v) > 0 && !strings.EqualFold(v[0], "none") && v[0] != "no"
+}
+
+// carriedOut refuses what would go wrong without what is not carried out yet.
+func carriedOut(conf *sshconf.Config) error {
+	for _, k := range decisive {
+		if isSet(conf, k) {
+			return fmt.Errorf("%s is not carried out by this version", k)
+		}
+	}
+	if conf.SessionType() == "none" {
+		return fmt.Errorf("SessionType none is not carried out by this version")
+	}
+	return nil
+}
+
+// tellMissing names what will be missing, to a person at a terminal only: a
+// script's stderr is the command's.
+func tellMissing(conf *sshconf.Config, v *control.Invocation, p control.Prompter, host string) {
+	if !v.TTY[2] || !informs(conf) {
+		return
+	}
+	var missing []string
+	for _, k := range extra {
+		if isSet(conf, k) && !(strings.HasSuffix(k, "forward") && isSet(conf, "clearallforwardings")) {
+			missing = append(missing, k)
+		}
+	}
+	if len(missing) > 0 {
+		p.Notice(fmt.Sprintf("muxc: %s: the configuration's %s not carried out by this version",
+			host, strings.Join(missing, ", ")+plural(len(missing))))
+	}
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
+}

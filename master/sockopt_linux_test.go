@@ -1,0 +1,155 @@
+package master
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"muxd/alive"
+	"muxd/control"
+	"muxd/internal/sshconf"
+)
+
+// tcpPair is a connection over loopback: socket options need a real socket.
+func tcpPair(t *testing.T) *net.TCPConn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// configured is a destination with -o settings.
+func configured(t *testing.T, options ...string) *destination {
+	t.Helper()
+	in := sshconf.Input{Host: "h", Home: "/nonexistent", LocalUser: "u"}
+	for _, o := range options {
+		s, err := sshconf.ParseOption(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Options = append(in.Options, s)
+	}
+	conf, err := sshconf.Resolve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &destination{name: "h", host: "h", conf: conf, alive: aliveConfig(conf)}
+}
+
+func option(t *testing.T, c *net.TCPConn, level, name int) int {
+	t.Helper()
+	v := -1
+	if err := onSocket(c, func(fd int) (err error) { v, err = unix.GetsockoptInt(fd, level, name); return }); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestTune(t *testing.T) {
+	system := map[int]int{}
+	for _, o := range []int{unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT} {
+		// Go's own dialler sets these; the system's are those of a bare socket.
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		system[o], _ = unix.GetsockoptInt(fd, unix.IPPROTO_TCP, o)
+		unix.Close(fd)
+	}
+	const tcp, sol, ip = unix.IPPROTO_TCP, unix.SOL_SOCKET, unix.IPPROTO_IP
+	type want struct{ level, name, value int }
+	tests := []struct {
+		name    string
+		options []string
+		want    []want
+	}{
+		{"as ssh", nil, []want{{sol, unix.SO_KEEPALIVE, 1}, {tcp, unix.TCP_NODELAY, 1}, {tcp, unix.TCP_USER_TIMEOUT, 0},
+			{tcp, unix.TCP_KEEPIDLE, system[unix.TCP_KEEPIDLE]}, {tcp, unix.TCP_KEEPINTVL, system[unix.TCP_KEEPINTVL]},
+			{tcp, unix.TCP_KEEPCNT, system[unix.TCP_KEEPCNT]}}},
+		{"no keepalive", []string{"TCPKeepAlive=no"}, []want{{sol, unix.SO_KEEPALIVE, 0}}},
+		{"keepalive times", []string{"TCPKeepAliveIdle=70", "TCPKeepAliveInterval=7", "TCPKeepAliveCount=4"},
+			[]want{{sol, unix.SO_KEEPALIVE, 1}, {tcp, unix.TCP_KEEPIDLE, 70}, {tcp, unix.TCP_KEEPINTVL, 7}, {tcp, unix.TCP_KEEPCNT, 4}}},
+		{"delay", []string{"TCPNoDelay=no"}, []want{{tcp, unix.TCP_NODELAY, 0}}},
+		{"beyond the budget", []string{"ServerAliveInterval=5", "ServerAliveCountMax=1"}, []want{{tcp, unix.TCP_USER_TIMEOUT, 25_000}}},
+		{"no budget", []string{"ServerAliveInterval=0"}, []want{{tcp, unix.TCP_USER_TIMEOUT, 0}}},
+		{"user timeout", []string{"TCPUserTimeout=90"}, []want{{tcp, unix.TCP_USER_TIMEOUT, 90_000}}},
+		{"bulk class first", []string{"IPQoS=af21 cs1"}, []want{{ip, unix.IP_TOS, 0x20}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			nc, err := dialTCP(t.Context(), "tcp", listening(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			c := nc.(*net.TCPConn)
+			if err := tune(c, configured(t, tt.options...)); err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range tt.want {
+				if got := option(t, c, w.level, w.name); got != w.value {
+					t.Errorf("option %d/%d = %d, want %d", w.level, w.name, got, w.value)
+				}
+			}
+		})
+	}
+}
+
+func listening(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// TestUserTimeoutBeyondBudget: the kernel must never overrule the prober.
+func TestUserTimeoutBeyondBudget(t *testing.T) {
+	d := configured(t, "ServerAliveInterval=15", "ServerAliveCountMax=3")
+	c := tcpPair(t)
+	if err := tune(c, d); err != nil {
+		t.Fatal(err)
+	}
+	budget := time.Duration(d.alive.CountMax+1) * d.alive.Interval
+	if got := time.Duration(option(t, c, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)) * time.Millisecond; got <= budget {
+		t.Errorf("TCP_USER_TIMEOUT %v within the budget %v", got, budget)
+	}
+	if (d.alive == alive.Config{}) {
+		t.Error("ServerAliveInterval did not come through")
+	}
+}
+
+// TestMark: terminals alone are interactive.
+func TestMark(t *testing.T) {
+	c := tcpPair(t)
+	l := &link{tcp: c, qos: [2]int{0x48, 0x20}, sessions: map[*session]struct{}{}}
+	shell, command := &session{r: &control.SessionRequest{TTY: &control.TTY{}}}, &session{r: &control.SessionRequest{}}
+	steps := []struct {
+		do   func()
+		want int
+	}{
+		{func() { l.sessions[shell] = struct{}{} }, 0x48},
+		{func() { l.sessions[command] = struct{}{} }, 0x20},
+		{func() { delete(l.sessions, command) }, 0x48},
+		{func() { delete(l.sessions, shell) }, 0x20},
+	}
+	for i, s := range steps {
+		s.do()
+		l.mark()
+		if got := option(t, c, unix.IPPROTO_IP, unix.IP_TOS); got != s.want {
+			t.Errorf("step %d: TOS %#x, want %#x", i, got, s.want)
+		}
+	}
+}
