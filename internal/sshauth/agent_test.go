@@ -152,8 +152,12 @@ func TestSilentAgent(t *testing.T) {
 	})
 	cfg := usual()
 	cfg.AgentSocket = path
+	began := time.Now()
 	if _, err := handshake(t, ctx, (&server{}).serve(t), cfg); err != context.Canceled {
 		t.Errorf("error = %v", err)
+	}
+	if took := time.Since(began); took > agentListTime*2/3 {
+		t.Errorf("given up after %v", took)
 	}
 	a, err := dialAgent(t.Context(), serveSocket(t, silent))
 	if err != nil {

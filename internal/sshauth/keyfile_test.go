@@ -118,6 +118,75 @@ func TestOldFormat(t *testing.T) {
 	}
 }
 
+// A key of the old format turns out, once decrypted, to be one that the agent
+// offered in vain.
+func TestOldFormatIsNotOfferedTwice(t *testing.T) {
+	k, path := oldPEM(t, "right")
+	s := &server{known: []*key{k}, tries: 2} // its record leaves out repetitions
+	cfg := usual()
+	cfg.Ask = (&person{answers: []string{"right"}}).ask
+	cfg.AgentSocket = serveAgent(t, ringOf(t, k))
+	cfg.IdentityFiles = []string{path}
+	if _, err := s.login(t, cfg); !errors.Is(err, ErrDenied) || strings.Contains(err.Error(), "too many") {
+		t.Error(err)
+	}
+	s.expect(t, "offer old")
+}
+
+// openSSHFile is a file of OpenSSH's format that ends where a passphrase would
+// be needed.
+func openSSHFile(cipher, kdf string, rounds uint32, pub []byte) []byte {
+	options := ssh.Marshal(struct {
+		Salt   string
+		Rounds uint32
+	}{"salt", rounds})
+	body := ssh.Marshal(struct {
+		Cipher, KDF string
+		Options     []byte
+		Keys        uint32
+		Pub         []byte
+		Private     string
+	}{cipher, kdf, options, 1, pub, "private"})
+	return pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: append([]byte(openSSHMagic), body...)})
+}
+
+func TestInspectOpenSSH(t *testing.T) {
+	k := newKey(t, "k").pub.Marshal()
+	sk := ssh.Marshal(struct{ Type, Key, Application string }{ssh.KeyAlgoSKED25519, strings.Repeat("k", 32), "ssh:"})
+	for _, tt := range []struct {
+		name  string
+		data  []byte
+		fault string
+	}{
+		{"fine", openSSHFile("aes256-ctr", "bcrypt", maxKDFRounds, k), ""},
+		{"rounds", openSSHFile("aes256-ctr", "bcrypt", maxKDFRounds+1, k), "key derivation"},
+		{"security key", openSSHFile("none", "none", 0, sk), "security key, which only an agent reaches: run ssh-add "},
+	} {
+		path := filepath.Join(t.TempDir(), "k")
+		write(t, path, tt.data)
+		f := readKeyFile(path)
+		if f.pub == nil || (f.fault == nil) != (tt.fault == "") || f.fault != nil && !strings.Contains(f.fault.Error(), tt.fault) {
+			t.Errorf("%s: %v, fault %v", tt.name, f.pub, f.fault)
+		}
+	}
+}
+
+// FuzzInspect holds that no file upsets the reader of keys.
+func FuzzInspect(f *testing.F) {
+	k := newKey(f, "k")
+	f.Add([]byte("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"))
+	f.Add(openSSHFile("none", "none", 0, k.pub.Marshal()))
+	f.Add(openSSHFile("aes256-ctr", "bcrypt", 1, nil))
+	f.Add(ssh.MarshalAuthorizedKey(k.pub))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		kf := &keyFile{path: "k"}
+		inspect(kf, data)
+		if kf.pub == nil && kf.fault == nil && !kf.encrypted {
+			t.Error("neither a key nor a fault")
+		}
+	})
+}
+
 func pkcs8(t *testing.T, k *key) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(k.priv)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
 func wantUsed(t *testing.T, used string, err error, want string) {
@@ -122,6 +123,20 @@ func TestKeyThenPassword(t *testing.T) {
 	s.expect(t, "offer k", "sign k ssh-ed25519", "password wrong", "password right")
 }
 
+// A step that succeeded gives the next one its full number of tries.
+func TestTriesBeginAgain(t *testing.T) {
+	k := newKey(t, "k")
+	s := &server{accept: []*key{k}, password: "right", then: []string{"password", "password"}}
+	cfg := usual()
+	cfg.NumberOfPasswordPrompts = 1
+	cfg.Ask = (&person{answers: []string{"right", "right"}}).ask
+	cfg.IdentityFiles = []string{k.file(t, "")}
+	if _, err := s.login(t, cfg); err != nil {
+		t.Error(err)
+	}
+	s.expect(t, "offer k", "sign k ssh-ed25519", "password right", "password right")
+}
+
 // Two keys wanted: the second round begins with what was not offered yet,
 // comes back to what was refused, and leaves out what was used up.
 func TestKeyThenKey(t *testing.T) {
@@ -134,6 +149,20 @@ func TestKeyThenKey(t *testing.T) {
 		t.Error(err)
 	}
 	s.expect(t, "offer a", "offer b", "sign b ssh-ed25519", "offer c", "offer a")
+}
+
+// A key that was taken and then could not sign is not asked to in a later round.
+func TestDeadKeyStaysDead(t *testing.T) {
+	a, b := newKey(t, "a"), newKey(t, "b")
+	s := &server{accept: []*key{a, b}, then: []string{"key"}}
+	cfg := usual()
+	cfg.AgentSocket = serveAgent(t, &fakeAgent{ExtendedAgent: ringOf(t, a).(agent.ExtendedAgent),
+		sign: func(ssh.PublicKey, []byte) (*ssh.Signature, error) { return nil, errors.New("declined") }})
+	cfg.IdentityFiles = []string{b.file(t, "")}
+	if _, err := s.login(t, cfg); !errors.Is(err, ErrDenied) {
+		t.Error(err)
+	}
+	s.expect(t, "offer a", "offer b", "sign b ssh-ed25519")
 }
 
 func TestCertificates(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // yet: small ones are files, "*" means that the agent signs, "+" a certificate.
 func TestOrder(t *testing.T) {
 	a, b, c, d, ca := newKey(t, "a"), newKey(t, "b"), newKey(t, "c"), newKey(t, "d"), newKey(t, "ca")
-	ac := a.cert(t, ca)
+	ac, ac2 := a.cert(t, ca), a.cert(t, ca)
 	file := func(k *key) *keyFile { return &keyFile{path: k.name, pub: k.pub} }
 	withCert := func(k *key, c *ssh.Certificate) *keyFile { return &keyFile{path: k.name, pub: k.pub, cert: c} }
 	unknown := &keyFile{path: "u", encrypted: true}
@@ -43,6 +43,7 @@ func TestOrder(t *testing.T) {
 		{"certificate beside, plain key in the agent", source{files: []*keyFile{withCert(a, ac)}, agent: keys(a)}, "a* a+*"},
 		{"certificate in the agent", source{files: []*keyFile{withCert(a, ac)}, agent: []ssh.PublicKey{ac}}, "a+* a"},
 		{"CertificateFile first", source{files: []*keyFile{file(b), withCert(a, ac)}, certs: []*ssh.Certificate{ac}, agent: keys(b)}, "a+ b* a"},
+		{"CertificateFile replaces those beside", source{files: []*keyFile{withCert(a, ac2)}, certs: []*ssh.Certificate{ac}}, "a+ a"},
 		{"CertificateFile, key in the agent", source{certs: []*ssh.Certificate{ac}, agent: keys(a), only: true}, "A+*"},
 		{"CertificateFile, no key", source{certs: []*ssh.Certificate{ac}}, "A+"},
 	} {

@@ -226,7 +226,7 @@ func (s *server) checkPassword(_ ssh.ConnMetadata, pass []byte) (*ssh.Permission
 	if string(pass) != s.password {
 		return nil, errRefused
 	}
-	return nil, nil
+	return s.step(nil)
 }
 
 func (s *server) checkKey(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
@@ -240,6 +240,11 @@ func (s *server) checkKey(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions
 func (s *server) verified(_ ssh.ConnMetadata, k ssh.PublicKey, p *ssh.Permissions, algorithm string) (*ssh.Permissions, error) {
 	s.note("sign %s %s", s.name(k), algorithm)
 	s.used[blob(k)] = true
+	return s.step(p)
+}
+
+// step asks for what comes next, if anything does.
+func (s *server) step(p *ssh.Permissions) (*ssh.Permissions, error) {
 	if len(s.then) == 0 {
 		return p, nil
 	}
