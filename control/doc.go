@@ -17,5 +17,6 @@
 // start-up time is the product (together they made an empty client 14 % slower
 // to start).
 //
-// PROTOCOL.md beside this file is the specification.
+// PROTOCOL.md beside this file is the specification, and a test holds it to the
+// code.
 package control
