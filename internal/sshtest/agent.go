@@ -26,6 +26,7 @@ type Agent struct {
 	delay time.Duration // before a signature, as of a key that waits for a touch
 	fault error
 	conns map[net.Conn]bool
+	ended bool // the test has; a connection accepted just before is not served
 }
 
 // NewAgent returns an agent with the keys and without a socket: for Serve, in
@@ -64,6 +65,7 @@ func ServeAgent(t testing.TB, keys ...*Key) *Agent {
 	})
 	t.Cleanup(func() {
 		ln.Close()
+		a.set(func() { a.ended = true })
 		a.Drop()
 		a.wg.Wait()
 		os.RemoveAll(dir)
@@ -73,10 +75,21 @@ func ServeAgent(t testing.TB, keys ...*Key) *Agent {
 
 // Serve answers on one connection until it ends, and closes it.
 func (a *Agent) Serve(conn net.Conn) error {
-	a.set(func() { a.conns[conn] = true })
-	defer a.set(func() { delete(a.conns, conn) })
 	defer conn.Close()
+	if !a.enter(conn) {
+		return net.ErrClosed
+	}
+	defer a.set(func() { delete(a.conns, conn) })
 	return agent.ServeAgent(scripted{a.ring, a}, conn)
+}
+
+func (a *Agent) enter(conn net.Conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.ended {
+		a.conns[conn] = true
+	}
+	return !a.ended
 }
 
 // Drop closes the connections of the moment.

@@ -13,6 +13,8 @@ import (
 func TestAgentOnItsSocket(t *testing.T) {
 	k := NewKey()
 	var path string
+	var left net.Conn // open when the test ends
+	defer func() { left.Close() }()
 	t.Run("a test", func(t *testing.T) {
 		a := ServeAgent(t, NewKey(), k)
 		path = a.Path
@@ -46,6 +48,12 @@ func TestAgentOnItsSocket(t *testing.T) {
 		a.Drop()
 		if _, err := client.List(); err == nil {
 			t.Error("answers after Drop")
+		}
+		if left, err = net.Dial("unix", a.Path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := agent.NewClient(left).List(); err != nil {
+			t.Error(err)
 		}
 	})
 	if _, err := os.Stat(path); !os.IsNotExist(err) {

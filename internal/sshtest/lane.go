@@ -57,10 +57,10 @@ type Lane struct {
 	limit     int // most bytes held
 	queue     []segment
 	held      int // bytes in queue
-	last      time.Time
 	delay     time.Duration
 	stalled   bool
-	finished  bool // the writer has closed; EOF stands behind the queue, at last
+	finished  bool // the writer has closed; EOF stands behind the queue
+	eofDue    time.Time
 	abandoned bool // the reader has closed
 	delivered int64
 	cutAt     int64 // value of delivered at which the wire is cut; negative: never
@@ -118,15 +118,13 @@ func (l *Lane) put(p []byte) int {
 	return n
 }
 
-// dueLocked says when something sent now arrives: never before what was sent
-// earlier, or a shorter delay would overtake a longer one.
+// dueLocked says when something sent now may be read at the earliest; zero is
+// at once. What was sent before it goes first in any case.
 func (l *Lane) dueLocked() time.Time {
-	if l.delay > 0 {
-		if due := time.Now().Add(l.delay); due.After(l.last) {
-			l.last = due
-		}
+	if l.delay <= 0 {
+		return time.Time{}
 	}
-	return l.last
+	return time.Now().Add(l.delay)
 }
 
 // take moves what may be read now into p; w.mu is held. With nothing to give
@@ -148,8 +146,8 @@ func (l *Lane) take(p []byte) (n int, again time.Time, err error) {
 		return n, time.Time{}, nil
 	case len(l.queue) > 0:
 		return 0, l.queue[0].due, nil
-	case l.finished && now.Before(l.last):
-		return 0, l.last, nil
+	case l.finished && now.Before(l.eofDue):
+		return 0, l.eofDue, nil
 	case l.finished:
 		return 0, time.Time{}, io.EOF
 	}

@@ -128,8 +128,7 @@ func (c *Conn) Close() error {
 		return c.opError("close", net.ErrClosed)
 	}
 	c.closed = true
-	c.out.dueLocked()
-	c.out.finished = true
+	c.out.finished, c.out.eofDue = true, c.out.dueLocked()
 	c.in.abandoned, c.in.queue, c.in.held = true, nil, 0
 	c.w.cond.Broadcast()
 	return nil

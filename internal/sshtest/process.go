@@ -1,6 +1,8 @@
 package sshtest
 
 import (
+	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -40,4 +42,24 @@ func signal(list []process, sig syscall.Signal) {
 	for _, p := range list {
 		syscall.Kill(p.pid, sig)
 	}
+}
+
+// startBound starts a command that ends, at the latest, with this process,
+// even when that panics or is killed, and returns what is closed when it has
+// ended. Linux ties the two together by the thread that started the command,
+// so that thread does nothing else until then.
+func startBound(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
+	dieWithParent(cmd)
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+	}()
+	return done, <-started
 }

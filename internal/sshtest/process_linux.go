@@ -2,9 +2,11 @@ package sshtest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // processes reads the table from /proc. A process that ends while it is read
@@ -41,4 +43,9 @@ func parseStat(line string) (process, bool) {
 	}
 	parent, err := strconv.Atoi(rest[1])
 	return process{pid, parent, line[open+1 : end], rest[19]}, err == nil
+}
+
+// dieWithParent is for startBound.
+func dieWithParent(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -30,3 +30,7 @@ func processes() ([]process, error) {
 	}
 	return list, nil
 }
+
+// dieWithParent does nothing: there is no such bond. A test that is killed
+// leaves its sshd, one that fails does not.
+func dieWithParent(*exec.Cmd) {}

@@ -39,7 +39,7 @@ type SSHD struct {
 
 	mu       sync.Mutex
 	listener *exec.Cmd       // guarded by mu; nil when stopped
-	ended    chan struct{}   // guarded by mu; closed when listener has ended
+	ended    <-chan struct{} // guarded by mu; closed when listener has ended
 	known    map[int]process // guarded by mu; everything ever seen below a listener
 }
 
@@ -141,11 +141,10 @@ func (s *SSHD) startOnce() error {
 	}
 	defer f.Close()
 	cmd.Stdout, cmd.Stderr = f, f
-	if err := cmd.Start(); err != nil {
+	ended, err := startBound(cmd)
+	if err != nil {
 		return err
 	}
-	ended := make(chan struct{})
-	go func() { cmd.Wait(); close(ended) }()
 	s.mu.Lock()
 	s.listener, s.ended = cmd, ended
 	s.mu.Unlock()
