@@ -78,9 +78,9 @@ func (d *destination) persistText() string {
 // every terminal has another one.
 var keyed = []string{
 	"proxyjump", "proxycommand", "bindaddress", "bindinterface", "addressfamily",
-	"identityfile", "certificatefile", "identitiesonly",
+	"identitiesonly",
 	"preferredauthentications", "pubkeyauthentication", "passwordauthentication", "kbdinteractiveauthentication",
-	"hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "revokedhostkeys",
+	"hostkeyalias", "globalknownhostsfile", "revokedhostkeys",
 	"hostkeyalgorithms", "kexalgorithms", "ciphers", "macs", "pubkeyacceptedalgorithms", "casignaturealgorithms",
 }
 
@@ -94,15 +94,35 @@ func (d *destination) hostKey() string {
 	add(d.host)
 	add(strconv.Itoa(d.port))
 	add(strconv.FormatBool(d.conf.StrictHostKeyChecking() == "no"))
+	// The default agent is the default one, whether it was named or not.
 	agent := d.conf.IdentityAgent()
-	add(fmt.Sprint(agent.Kind, agent.Configured))
-	for _, k := range keyed {
-		values, _ := d.conf.Get(k)
-		add(k)
+	if add(strconv.Itoa(int(agent.Kind))); agent.Kind != sshconf.AgentDefault {
+		add(agent.Configured)
+	}
+	list := func(name string, values []string) {
+		add(name)
 		add(strconv.Itoa(len(values)))
 		for _, v := range values {
 			add(v)
 		}
 	}
+	for _, k := range keyed {
+		values, _ := d.conf.Get(k)
+		list(k, values)
+	}
+	// Files as they are read: their names may depend on the client's
+	// environment, and ~ is no other directory than its name in full.
+	identities, _ := d.conf.IdentityFiles()
+	list("identityfile", paths(identities))
+	list("certificatefile", paths(d.conf.CertificateFiles()))
+	list("userknownhostsfile", d.conf.UserKnownHostsFiles())
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+func paths(files []sshconf.File) []string {
+	var all []string
+	for _, f := range files {
+		all = append(all, f.Path)
+	}
+	return all
 }

@@ -59,11 +59,15 @@ func asControl(host string, phase control.ErrorPhase, err error) error {
 	return &control.Error{Phase: phase, Host: host, Text: err.Error()}
 }
 
-// openError describes a channel open that failed. Nothing was handed over, so
-// a dead or doubted link makes it Lost, which is tried again.
-func openError(host string, l *link, err error) error {
+// openFailure describes a session that did not start, where it is not described
+// already: then the channel open failed. Nothing was handed over, so a dead or
+// doubted link makes it Lost, which is tried again.
+func openFailure(host string, l *link, err error) error {
+	var ce *control.Error
 	var oe *ssh.OpenChannelError
 	switch {
+	case errors.As(err, &ce):
+		return err
 	case errors.As(err, &oe):
 		text := fmt.Sprintf("the server refused a session: %s", oe.Message)
 		if oe.Reason == ssh.ConnectionFailed {

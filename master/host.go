@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muxd/control"
@@ -29,14 +30,17 @@ type host struct {
 	cancel context.CancelFunc
 
 	// Owned by run.
-	dest    *destination // of the newest request
-	links   map[*link]struct{}
-	current *link // serves new work; nil while there is none
-	waiters []*waiter
-	dialing *dialing // nil unless a dial is under way
-	leases  int
-	timer   *time.Timer // expiry of an idle connection, then of the host; nil when unarmed
-	timerID int         // counts armings, so that a timer that fires late is known
+	dest        *destination // of the newest request
+	links       map[*link]struct{}
+	current     *link // serves new work; nil while there is none
+	waiters     []*waiter
+	dialing     *dialing    // nil unless a dial is under way
+	leases      int         // over all links
+	places      places      // how many sessions fit on a connection
+	growing     bool        // growNow is about to be posted
+	needsPerson bool        // a further connection cannot be had without a person
+	timer       *time.Timer // expiry of an idle connection, then of the host; nil when unarmed
+	timerID     int         // counts armings, so that a timer that fires late is known
 
 	mu      sync.Mutex
 	state   State     // guarded by mu; written by run
@@ -44,6 +48,8 @@ type host struct {
 	lastErr error     // guarded by mu
 	logins  int       // guarded by mu
 	shown   hostShown // guarded by mu; copies for status
+
+	limited atomic.Bool // a session was refused: successes are worth telling run
 
 	users int // guarded by m.mu; requests between Master.host and their answer
 }
@@ -60,6 +66,7 @@ type waiter struct {
 	ctx    context.Context
 	dest   *destination
 	p      control.Prompter
+	again  bool        // had a place that the server did not have: first in line
 	answer chan answer // capacity 1: run never waits for a waiter
 }
 
@@ -69,7 +76,10 @@ type answer struct {
 }
 
 // dialing is a dial under way.
-type dialing struct{ cancel context.CancelFunc }
+type dialing struct {
+	cancel  context.CancelFunc
+	further bool // beside a link that is fit for work: nobody is asked
+}
 
 func newHost(m *Master, d *destination) *host {
 	ctx, cancel := context.WithCancel(m.ctx)
@@ -117,7 +127,7 @@ func (h *host) end() {
 		}
 		break
 	}
-	h.answerAll(nil, errStopping)
+	h.refuseAll(errStopping)
 	for l := range h.links {
 		l.fail(errStopping)
 	}
@@ -157,20 +167,20 @@ func (h *host) want(w *waiter) {
 		w.answer <- answer{err: errStopping}
 		return
 	}
-	if l := h.current; l != nil && l.usable() {
-		h.give(w, l)
-		return
+	if w.again {
+		h.waiters = append([]*waiter{w}, h.waiters...)
+	} else {
+		h.waiters = append(h.waiters, w)
 	}
-	h.waiters = append(h.waiters, w)
-	if h.dialing == nil {
-		h.dial(w)
-	}
+	h.serve()
 }
 
 // give hands a waiter its lease. The count changes here, in run, so an expiry
 // either came before and the request dials, or comes after and sees the lease.
 func (h *host) give(w *waiter, l *link) {
 	h.leases++
+	l.leases++
+	h.places.took(l.leases, time.Now())
 	ls := &lease{host: h, link: l}
 	l.addLease(ls, w.dest.aliveOverride)
 	w.answer <- answer{lease: ls}
@@ -193,14 +203,20 @@ func (h *host) leave(w *waiter, why error) {
 	h.rest()
 }
 
-// dial starts the one dial that all waiters share.
-func (h *host) dial(w *waiter) {
+// dial starts the one dial that all waiters share. A further connection is
+// dialled beside others, and only where login needs no person.
+func (h *host) dial(w *waiter, further bool) {
 	ctx, cancel := context.WithCancel(h.ctx)
-	d := &dialing{cancel: cancel}
+	d := &dialing{cancel: cancel, further: further}
 	h.dialing = d
-	h.setState(Connecting)
+	var p control.Prompter = &asker{h: h}
+	if further {
+		p = nobody{}
+	} else {
+		h.setState(Connecting)
+	}
 	go func() {
-		l, err := h.m.dial(ctx, h, w.dest, &asker{h: h})
+		l, err := h.m.dial(ctx, h, w.dest, p)
 		cancel()
 		h.post(func() { h.dialed(d, l, err) })
 		if h.ctx.Err() != nil && l != nil {
@@ -221,21 +237,31 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 		}
 		h.mu.Unlock()
 		h.log.Info("dial failed", "err", err)
-		h.failed(err)
+		if d.further {
+			h.furtherFailed(err)
+		} else {
+			h.failed(err)
+		}
+		h.rest()
 		return
 	}
 	h.mu.Lock()
 	h.logins++
 	h.lastErr = nil
 	h.mu.Unlock()
-	if old := h.current; old != nil {
+	if old := h.current; old != nil && !d.further {
 		old.drain() // it answered again while this one was dialled
+		h.current = nil
 	}
 	h.links[l] = struct{}{}
-	h.current = l
+	if h.current == nil {
+		h.current = l
+	}
 	h.setState(Ready)
-	h.answerAll(l, nil)
-	h.changed(l) // it may have died on the way here
+	h.serve()
+	if !l.usable() {
+		h.changed(l) // it died on the way here
+	}
 	h.rest()
 }
 
@@ -245,27 +271,21 @@ func (h *host) failed(err error) {
 	if l := h.current; l != nil && l.usable() {
 		// Given up because the old link answered again. Whoever came between
 		// its doubt and its answer is served by it.
-		h.answerAll(l, nil)
+		h.serve()
 		h.settle()
-		h.rest()
 		return
 	}
 	h.setState(stateAfter(err))
 	if isCanceled(err) && len(h.waiters) > 0 {
-		h.dial(h.waiters[0])
+		h.dial(h.waiters[0], false)
 		return
 	}
-	h.answerAll(nil, err)
-	h.rest()
+	h.refuseAll(err)
 }
 
-func (h *host) answerAll(l *link, err error) {
+func (h *host) refuseAll(err error) {
 	for _, w := range h.waiters {
-		if err != nil {
-			w.answer <- answer{err: err}
-			continue
-		}
-		h.give(w, l)
+		w.answer <- answer{err: err}
 	}
 	h.waiters = nil
 }
@@ -275,23 +295,35 @@ func (h *host) changed(l *link) {
 	switch l.State() {
 	case linkDead:
 		delete(h.links, l)
-		if h.current == l {
-			h.current = nil
-		}
+		h.withdraw(l)
 		if len(h.links) == 0 {
 			h.disarm() // it was the connection's time; now the host's own runs
+			h.places, h.needsPerson = places{}, false
 		}
 	case linkSuspect:
-		if h.current == l {
-			h.current = nil
-		}
+		h.withdraw(l)
 	case linkReady:
 		if l.usable() {
 			h.restore(l)
 		}
 	}
+	h.serve()
 	h.settle()
 	h.rest()
+}
+
+// withdraw takes a link out of service, and puts another that is fit in its
+// place if there is one.
+func (h *host) withdraw(l *link) {
+	if h.current != l {
+		return
+	}
+	h.current = nil
+	for o := range h.links {
+		if o != l && o.usable() {
+			h.current = o
+		}
+	}
 }
 
 // restore puts a link that answers again back into service, or lets it drain
@@ -306,7 +338,7 @@ func (h *host) restore(l *link) {
 		return
 	}
 	h.current = l
-	h.answerAll(l, nil)
+	h.serve()
 	if h.dialing != nil {
 		h.dialing.cancel()
 	}
@@ -333,8 +365,10 @@ func (h *host) State() State {
 }
 
 // released should be posted when a lease came back.
-func (h *host) released() {
+func (h *host) released(l *link) {
 	h.leases--
+	l.leases--
+	h.serve()
 	h.rest()
 }
 

@@ -20,20 +20,37 @@ type lease struct {
 func (ls *lease) release() {
 	ls.once.Do(func() {
 		ls.link.dropLease(ls)
-		ls.host.post(ls.host.released)
+		ls.host.post(func() { ls.host.released(ls.link) })
+	})
+}
+
+// exchange is release in run, for a request that goes to the head of the line
+// with the same step: between the two somebody else would take the place.
+func (ls *lease) exchange() {
+	ls.once.Do(func() {
+		ls.link.dropLease(ls)
+		ls.host.leases--
+		ls.link.leases--
 	})
 }
 
 // acquire returns a lease on the destination's connection, dialling it if need
-// be, until ctx ends.
-func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+// be, until ctx ends. A lease that was of no use, because the server had no
+// place, is given in exchange, and the request waits at the head of the line.
+func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter, useless *lease) (*lease, error) {
 	h, err := m.host(d)
 	if err != nil {
 		return nil, err
 	}
 	defer m.unuse(h)
-	w := &waiter{ctx: ctx, dest: d, p: p, answer: make(chan answer, 1)}
-	if !h.post(func() { h.want(w) }) {
+	w := &waiter{ctx: ctx, dest: d, p: p, again: useless != nil, answer: make(chan answer, 1)}
+	want := func() {
+		if useless != nil {
+			useless.exchange()
+		}
+		h.want(w)
+	}
+	if !h.post(want) {
 		return nil, errStopping
 	}
 	select {

@@ -34,6 +34,8 @@ type link struct {
 	base    alive.Config // of the destination; requests may tighten it
 	tcp     *net.TCPConn // nil for a connection of another kind
 	qos     [2]int       // IPQoS: interactive, bulk; -1 leaves the system's
+	leases  int          // owned by host.run; requests that hold the link
+	paused  bool         // owned by host.run; the server is about to free a place
 	onState func(*link)  // tells the host that the state changed; never blocks
 
 	rtt  atomic.Int64  // nanoseconds, of the last answered probe

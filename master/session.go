@@ -51,15 +51,10 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 		return nil, err
 	}
 	for try := 0; ; try++ {
-		ls, err := m.acquire(ctx, d, p)
-		if err != nil {
-			return nil, asControl(d.name, control.Refused, err)
-		}
-		s, err := ls.link.startSession(ctx, ls, r)
+		s, err := m.openSession(ctx, d, r, p)
 		if err == nil {
 			return s, nil
 		}
-		ls.release()
 		var e *control.Error
 		if again := errors.As(err, &e) && e.Phase == control.Lost; !again || try > 0 || ctx.Err() != nil {
 			return nil, err
@@ -89,10 +84,14 @@ func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRe
 	host := r.Dest.String()
 	ch, reqs, err := l.open(ctx, "session", nil)
 	if err != nil {
-		return nil, openError(host, l, err)
+		return nil, err
 	}
 	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), done: make(chan struct{}), meter: r.Bytes}
 	l.addSession(s)
+	if h := ls.host; h.limited.Load() {
+		open := l.count()
+		h.post(func() { h.places.fitted(open); h.serve() })
+	}
 	go s.requests(reqs)
 	started := make(chan error, 1)
 	go func() { started <- s.begin(r) }()
@@ -342,6 +341,13 @@ func (l *link) addSession(s *session) {
 	l.sessions[s] = struct{}{}
 	l.mark()
 	l.mu.Unlock()
+}
+
+// count is how many sessions the server has open on the link.
+func (l *link) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.sessions)
 }
 
 func (l *link) removeSession(s *session) {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sort"
 	"time"
@@ -35,7 +36,7 @@ func (h *host) status() control.HostStatus {
 	st := control.HostStatus{Name: d.name, User: d.user, Addr: d.addr(), State: h.state.String(), Since: h.since,
 		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.persistText()}
 	if h.lastErr != nil {
-		st.LastErr = h.lastErr.Error()
+		st.LastErr = withoutHost(h.lastErr)
 	}
 	links := h.shown.links
 	h.mu.Unlock()
@@ -46,6 +47,15 @@ func (h *host) status() control.HostStatus {
 		st.Sessions = append(st.Sessions, ss...)
 	}
 	return st
+}
+
+// withoutHost is an error's text without the host's name: it stands beside it.
+func withoutHost(err error) string {
+	var e *control.Error
+	if errors.As(err, &e) {
+		return e.Text
+	}
+	return err.Error()
 }
 
 func (l *link) status() (control.LinkStatus, []control.SessionStatus) {

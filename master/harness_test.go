@@ -1,0 +1,352 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+// rig is a whole Master in virtual time, and a server in memory at the end of
+// every connection that it dials.
+type rig struct {
+	t    *testing.T
+	m    *Master
+	srv  *sshtest.Server
+	home string
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: srv
+	env  []string                                                          // of every client
+	stop int                                                               // calls of OnStop
+}
+
+// inBubble runs f with a rig whose server is known to the user as "host".
+func inBubble(t *testing.T, opts sshtest.Options, f func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, opts)
+		defer r.close()
+		f(t, r)
+	})
+}
+
+func newRig(t *testing.T, opts sshtest.Options) *rig {
+	t.Helper()
+	if opts.Config.KeyExchanges == nil {
+		opts.Config.KeyExchanges = []string{"curve25519-sha256"} // the cheapest: a test logs in often
+	}
+	opts.Commands = maps.Clone(opts.Commands)
+	if opts.Commands == nil {
+		opts.Commands = map[string]sshtest.Command{}
+	}
+	opts.Commands["true"] = func(*sshtest.Session, []string) sshtest.Exit { return sshtest.Exit{} }
+	r := &rig{t: t, srv: sshtest.NewServer(opts), home: t.TempDir()}
+	if err := os.Mkdir(filepath.Join(r.home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.know(r.srv.HostKey())
+	r.m = New(Config{Log: slog.New(slog.DiscardHandler), Home: r.home, User: "me", SystemFile: filepath.Join(r.home, "none"),
+		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if r.dial != nil {
+				return r.dial(ctx, network, addr)
+			}
+			return r.srv.DialContext(ctx, network, addr)
+		},
+		OnStop: func() { r.stop++ }})
+	return r
+}
+
+func (r *rig) close() {
+	r.m.Close()
+	r.srv.Close()
+	synctest.Wait()
+}
+
+func (r *rig) knownHosts() string { return filepath.Join(r.home, ".ssh", "known_hosts") }
+
+// know makes the keys the only ones known for host.
+func (r *rig) know(keys ...ssh.PublicKey) {
+	text := ""
+	for _, k := range keys {
+		text += "host " + string(ssh.MarshalAuthorizedKey(k))
+	}
+	r.write(".ssh/known_hosts", text)
+}
+
+func (r *rig) write(name, text string) string {
+	r.t.Helper()
+	path := filepath.Join(r.home, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}
+
+// plan resolves a command line.
+func (r *rig) plan(p control.Prompter, args ...string) (*control.Plan, error) {
+	return r.m.Resolve(context.Background(), &control.Invocation{Args: args, Dir: r.home, Env: r.env}, p)
+}
+
+func (r *rig) request(args ...string) *control.SessionRequest {
+	r.t.Helper()
+	plan, err := r.plan(nil, args...)
+	if err != nil {
+		r.t.Fatalf("resolve %q: %v", args, err)
+	}
+	return plan.Session
+}
+
+// ask opens a session as a client with a person p behind it.
+func (r *rig) ask(ctx context.Context, p control.Prompter, args ...string) (control.Stream, error) {
+	r.t.Helper()
+	return r.m.Session(ctx, r.request(args...), p)
+}
+
+// open opens a session that must open.
+func (r *rig) open(args ...string) *session {
+	r.t.Helper()
+	s, err := r.ask(context.Background(), nil, args...)
+	if err != nil {
+		r.t.Fatalf("%q: %v\n%s", args, err, r.srv.Dump())
+	}
+	return s.(*session)
+}
+
+// finish reads a session to its end.
+func finish(s control.Stream) (string, control.Exit, error) {
+	go io.Copy(io.Discard, s.Stderr())
+	out, _ := io.ReadAll(s)
+	exit, err := s.Wait()
+	return string(out), exit, err
+}
+
+// run is a command that must end well, and the time to look at what is left.
+func (r *rig) run(args ...string) string {
+	r.t.Helper()
+	out, exit, err := finish(r.open(args...))
+	if err != nil || exit != (control.Exit{}) {
+		r.t.Fatalf("%q: %q, %+v, %v", args, out, exit, err)
+	}
+	synctest.Wait()
+	return out
+}
+
+// host returns the one destination there is, nil without one.
+func (r *rig) host() *host {
+	r.t.Helper()
+	hs := r.m.all()
+	switch len(hs) {
+	case 0:
+		return nil
+	case 1:
+		return hs[0]
+	}
+	r.t.Fatalf("%d hosts", len(hs))
+	return nil
+}
+
+// state is what status shows of the one destination, after all is quiet.
+func (r *rig) state() string {
+	r.t.Helper()
+	synctest.Wait()
+	h := r.host()
+	if h == nil {
+		return "forgotten"
+	}
+	return h.status().State
+}
+
+// links are the states of the destination's connections, oldest first.
+func (r *rig) links() string {
+	r.t.Helper()
+	synctest.Wait()
+	var all []string
+	if h := r.host(); h != nil {
+		for _, l := range h.status().Links {
+			all = append(all, l.State)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func (r *rig) wantLogins(n int) {
+	r.t.Helper()
+	if got := r.srv.Logins(); got != n {
+		r.t.Errorf("%d logins, want %d\n%s", got, n, r.srv.Dump())
+	}
+}
+
+func (r *rig) wantState(want string) {
+	r.t.Helper()
+	if got := r.state(); got != want {
+		r.t.Errorf("state %q, want %q", got, want)
+	}
+}
+
+func (r *rig) wantLinks(want string) {
+	r.t.Helper()
+	if got := r.links(); got != want {
+		r.t.Errorf("links %q, want %q", got, want)
+	}
+}
+
+// execs are the commands that the server was handed, in order.
+func (r *rig) execs() []string {
+	var all []string
+	for _, e := range r.srv.Events(sshtest.ChannelRequest) {
+		var m struct{ Text string }
+		if e.Name == "exec" && ssh.Unmarshal(e.Payload, &m) == nil {
+			all = append(all, m.Text)
+		}
+	}
+	return all
+}
+
+// just checks what is true a millisecond before d from now and no more at d.
+func just(t *testing.T, d time.Duration, what string, f func() bool) {
+	t.Helper()
+	time.Sleep(d - time.Millisecond)
+	synctest.Wait()
+	if !f() {
+		t.Errorf("%s: no more true 1 ms before %v", what, d)
+	}
+	time.Sleep(time.Millisecond)
+	synctest.Wait()
+	if f() {
+		t.Errorf("%s: still true at %v", what, d)
+	}
+}
+
+// within waits for f in virtual time and returns how long that took.
+func within(t *testing.T, limit time.Duration, f func() bool) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for !f() {
+		if time.Since(start) > limit {
+			t.Fatalf("not within %v", limit)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+	}
+	return time.Since(start)
+}
+
+// phase checks an error's phase and that its text holds the parts, on one line.
+func wantError(t *testing.T, err error, phase control.ErrorPhase, parts ...string) {
+	t.Helper()
+	var e *control.Error
+	if !errors.As(err, &e) {
+		t.Errorf("%v (%T) is no control.Error", err, err)
+		return
+	}
+	if e.Phase != phase {
+		t.Errorf("phase %v, want %v: %v", e.Phase, phase, err)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("%q lacks %q", err, p)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q is more than a line", err)
+	}
+}
+
+// person answers prompts as told, and remembers.
+type person struct {
+	answer func(ctx context.Context, q control.Prompt) (control.Answer, error)
+
+	mu      sync.Mutex
+	asked   []control.Prompt // guarded by mu
+	notices []string         // guarded by mu
+}
+
+// says answers the prompts in order, the last one for ever.
+func says(words ...string) *person {
+	p := &person{}
+	p.answer = func(context.Context, control.Prompt) (control.Answer, error) {
+		return control.Answer{Text: words[min(p.times(), len(words))-1]}, nil
+	}
+	return p
+}
+
+// fails answers every prompt by an error.
+func fails(err error) *person {
+	return &person{answer: func(context.Context, control.Prompt) (control.Answer, error) { return control.Answer{}, err }}
+}
+
+// thinks waits at the prompt until it is taken back.
+func thinks() *person {
+	return &person{answer: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
+		<-ctx.Done()
+		return control.Answer{}, ctx.Err()
+	}}
+}
+
+func (p *person) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
+	p.mu.Lock()
+	p.asked = append(p.asked, q)
+	p.mu.Unlock()
+	return p.answer(ctx, q)
+}
+
+func (p *person) Notice(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notices = append(p.notices, text)
+}
+
+func (p *person) times() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.asked)
+}
+
+func (p *person) prompts() []control.Prompt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
+}
+
+func (p *person) told() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.notices, "\n")
+}
+
+// outcome is what became of one of many requests.
+type outcome struct {
+	s   control.Stream
+	err error
+}
+
+// many makes a request for each person at once and returns all outcomes, in
+// their order. What opened is still open.
+func (r *rig) many(people []control.Prompter, args ...string) []outcome {
+	r.t.Helper()
+	got := make([]outcome, len(people))
+	var wg sync.WaitGroup
+	for i, p := range people {
+		req := r.request(args...)
+		wg.Go(func() { got[i].s, got[i].err = r.m.Session(context.Background(), req, p) })
+	}
+	wg.Wait()
+	return got
+}
+
+// persons are n requests with nobody behind them.
+func persons(n int) []control.Prompter { return make([]control.Prompter, n) }

@@ -1,0 +1,199 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+)
+
+// A server lets one connection carry so many sessions (MaxSessions, 10 by
+// default) and refuses the next. The number is not announced: it is learned
+// from the first refusal, and from then on nobody asks for more. Requests
+// beyond it wait in line for a place; if none becomes free shortly, a further
+// connection is dialled, when login needs no person.
+
+const (
+	// placeSoon is how long a request waits in line before a further connection
+	// is dialled for it. Fifty short commands at once pass through ten places
+	// faster than a login takes.
+	placeSoon = 250 * time.Millisecond
+	// placeRetry is the pause after a refusal below the learned number: sshd
+	// frees a session's place a moment after it closed the channel.
+	placeRetry = 20 * time.Millisecond
+	// placePatience is how many such refusals in a row one request puts down to
+	// that.
+	placePatience = 10
+	// placeProbe and placeProbeMax bound the pause after which one session more
+	// than the learned number is asked for: short sessions may have hidden how
+	// many the server really takes. A refusal doubles it.
+	placeProbe    = time.Second
+	placeProbeMax = time.Minute
+	// maxConnections is how many connections a host has at most where
+	// MaxConnections says nothing.
+	maxConnections = 6
+)
+
+// refusesMore reports that the server refused a channel for want of a place.
+// OpenSSH's sshd says "open failed" with the reason connect failed, also for
+// other causes (session.c, session_open).
+func refusesMore(err error) bool {
+	var oe *ssh.OpenChannelError
+	return errors.As(err, &oe) && (oe.Reason == ssh.ConnectionFailed || oe.Reason == ssh.ResourceShortage)
+}
+
+// pick returns a link with a free place: the one in service, else any other
+// that is fit for new work, else nil. Called in run.
+func (h *host) pick() *link {
+	if l := h.current; l != nil && h.hasPlace(l) {
+		return l
+	}
+	for l := range h.links {
+		if h.hasPlace(l) {
+			return l
+		}
+	}
+	return nil
+}
+
+func (h *host) hasPlace(l *link) bool {
+	return !l.paused && l.usable() && h.places.room(l.leases, l.count(), time.Now())
+}
+
+// places is what was learned of how many sessions the server takes on one
+// connection. Owned by host.run.
+type places struct {
+	limit   int // 0 while no session was refused
+	probeAt time.Time
+	pause   time.Duration // from one refused probe to the next
+}
+
+// room reports whether one more may be asked for, with so many places given and
+// so many sessions open. A probe waits until all that were given are open, so
+// that it cannot take the place of one that was promised it.
+func (p *places) room(given, open int, now time.Time) bool {
+	return p.limit == 0 || given < p.limit || given == p.limit && open == given && !now.Before(p.probeAt)
+}
+
+// took should be called when one session more than was known to fit is asked
+// for.
+func (p *places) took(used int, now time.Time) {
+	if p.limit > 0 && used > p.limit {
+		p.pause = min(max(2*p.pause, placeProbe), placeProbeMax)
+		p.probeAt = now.Add(p.pause)
+	}
+}
+
+// fitted should be called when the server took a session, with the number of
+// all that are open. Where one more fitted, the next one is tried at once.
+func (p *places) fitted(open int) {
+	if p.limit > 0 && open > p.limit {
+		p.limit, p.probeAt, p.pause = open, time.Time{}, 0
+	}
+}
+
+// serve gives places to whoever waits, first come first served, and sees to
+// those for whom there is none. Called in run.
+func (h *host) serve() {
+	for len(h.waiters) > 0 {
+		l := h.pick()
+		if l == nil {
+			h.grow()
+			return
+		}
+		w := h.waiters[0]
+		h.waiters = h.waiters[1:]
+		h.give(w, l)
+	}
+}
+
+// grow begins to get a place for the first in line. Called in run.
+func (h *host) grow() {
+	if h.dialing != nil || h.ctx.Err() != nil {
+		return
+	}
+	fit := 0
+	for l := range h.links {
+		if l.usable() {
+			fit++
+		}
+	}
+	switch {
+	case fit == 0:
+		h.dial(h.waiters[0], false)
+	case h.needsPerson || fit >= h.maxConnections() || h.growing:
+	default:
+		h.growing = true
+		time.AfterFunc(placeSoon, func() { h.post(h.growNow) })
+	}
+}
+
+// growNow should be posted placeSoon after somebody began to wait in line.
+func (h *host) growNow() {
+	h.growing = false
+	if len(h.waiters) > 0 && h.pick() == nil && h.dialing == nil {
+		h.log.Info("no free place, dialling a further connection", "learned limit", h.places.limit, "waiting", len(h.waiters))
+		h.dial(h.waiters[0], true)
+	}
+}
+
+func (h *host) maxConnections() int {
+	if n, set := h.dest.conf.MaxConnections(); set && n > 0 {
+		return n
+	}
+	return maxConnections
+}
+
+// furtherFailed is a further connection that was not to be had. Those who wait
+// keep their place in line; a person's login is not asked for again, anything
+// else is tried again when the next place would be needed.
+func (h *host) furtherFailed(err error) {
+	var p *needsPerson
+	h.needsPerson = h.needsPerson || errors.As(err, &p)
+	h.settle()
+	h.serve()
+}
+
+// refused should be posted when the server had no place for a session on l. It
+// reports whether one may be waited for: with no session open on the link, and
+// none that just ended, the server refuses them altogether.
+func (h *host) refused(l *link, times int) (wait bool) {
+	open := l.count()
+	p := &h.places
+	h.limited.Store(true)
+	switch {
+	case p.limit == 0, open < p.limit && times > placePatience:
+		p.limit = max(1, open)
+		h.log.Info("the server takes no more sessions on a connection", "learned limit", p.limit)
+	case open < p.limit: // the place of one that just ended
+		l.paused = true
+		time.AfterFunc(placeRetry, func() { h.post(func() { l.paused = false; h.serve() }) })
+	}
+	return open > 0 || times <= placePatience
+}
+
+// openSession opens one session, waiting in line when the server has no place.
+func (m *Master) openSession(ctx context.Context, d *destination, r *control.SessionRequest, p control.Prompter) (*session, error) {
+	var useless *lease
+	for times := 0; ; times++ {
+		ls, err := m.acquire(ctx, d, p, useless)
+		if err != nil {
+			return nil, asControl(d.name, control.Refused, err)
+		}
+		s, err := ls.link.startSession(ctx, ls, r)
+		if err == nil {
+			return s, nil
+		}
+		wait := false
+		if refusesMore(err) {
+			ls.host.call(func() { wait = ls.host.refused(ls.link, times) })
+		}
+		if useless = ls; !wait {
+			ls.release()
+			return nil, openFailure(d.name, ls.link, err)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+// Fifty short commands at once, and a server that takes ten sessions on a
+// connection as sshd does: nobody is refused, and one login serves them all.
+func TestShortCommandsWaitForAPlace(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 10}, func(t *testing.T, r *rig) {
+		done := make(chan error, 50)
+		for i := range 50 {
+			req := r.request("host", "echo", fmt.Sprint(i))
+			go func() {
+				s, err := r.m.Session(context.Background(), req, nil)
+				if err == nil {
+					_, _, err = finish(s)
+				}
+				done <- err
+			}()
+		}
+		for range 50 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		r.wantLogins(1)
+		r.wantLinks("ready")
+	})
+}
+
+// Commands that stay: after placeSoon a further connection is dialled for those
+// in line, one after the other, and the learned number is kept to on each.
+func TestLongCommandsGetFurtherConnections(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 4}, func(t *testing.T, r *rig) {
+		start := time.Now()
+		for _, o := range r.many(persons(10), "host", "sleep", "1h") {
+			if o.err != nil {
+				t.Fatal(o.err)
+			}
+			go finish(o.s)
+		}
+		if took := time.Since(start); took < placeSoon || took > 3*placeSoon {
+			t.Errorf("all ten ran after %v", took)
+		}
+		r.wantLinks("ready ready ready")
+		r.open("host", "sleep", "1h") // the last one's connection has places left
+		r.wantLogins(3)
+	})
+}
+
+// A place that becomes free goes to the first in line.
+func TestPlaceGoesToTheFirstInLine(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		opts := []string{"-o", "MaxConnections=1", "host"}
+		first := r.open(append(opts, "sleep", "10s")...)
+		go finish(first)
+		order := make(chan string, 3)
+		for _, name := range []string{"a", "b", "c"} {
+			req := r.request(append(opts, "echo", name)...)
+			go func() {
+				s, err := r.m.Session(context.Background(), req, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order <- name
+				finish(s)
+			}()
+			synctest.Wait()
+			time.Sleep(2 * placeRetry) // its refusal is over; it stands in line
+			synctest.Wait()
+		}
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if got := <-order + <-order + <-order; got != "abc" {
+			t.Errorf("served %v", got)
+		}
+		r.wantLogins(1)
+	})
+}
+
+// A login that needs a person is not repeated for a further connection: those
+// in line wait, and nobody is asked.
+func TestFurtherConnectionAsksNobody(t *testing.T) {
+	opts := sshtest.Options{MaxSessions: 1, Password: "secret"}
+	inBubble(t, opts, func(t *testing.T, r *rig) {
+		p := says("secret")
+		first, err := r.ask(context.Background(), p, "host", "sleep", "10s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go finish(first)
+		start := time.Now()
+		second, err := r.ask(context.Background(), p, "host", "true")
+		if err != nil {
+			t.Fatal(err)
+		}
+		finish(second)
+		if took := time.Since(start); took < 9*time.Second {
+			t.Errorf("ran after %v, beside a session that had the only place", took)
+		}
+		if n := p.times(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+		r.wantLogins(1)
+	})
+}
+
+// A server that takes no session at all says so.
+func TestNoPlaceAtAll(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: -1}, func(t *testing.T, r *rig) {
+		_, err := r.ask(context.Background(), nil, "host", "true")
+		wantError(t, err, control.Refused, "refused a session", "MaxSessions")
+	})
+}
+
+// Whoever gives up leaves the line, and its place is nobody's.
+func TestLeaveTheLine(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		first := r.open("-o", "MaxConnections=1", "host", "sleep", "10s")
+		go finish(first)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if _, err := r.ask(ctx, nil, "-o", "MaxConnections=1", "host", "true"); err == nil {
+			t.Fatal("two sessions in one place")
+		}
+		time.Sleep(10 * time.Second)
+		r.run("-o", "MaxConnections=1", "host", "true")
+		r.wantLogins(1)
+		if h := r.host(); h.leases != 0 {
+			t.Errorf("%d leases left", h.leases)
+		}
+	})
+}
