@@ -1,0 +1,291 @@
+package master
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+func ecdsaKey(t *testing.T) ssh.Signer {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer(t, k)
+}
+
+func rsaKey(t *testing.T) ssh.Signer {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer(t, k)
+}
+
+func signer(t *testing.T, k any) ssh.Signer {
+	t.Helper()
+	s, err := ssh.NewSignerFromKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (r *rig) remembered() string {
+	b, err := os.ReadFile(r.knownHosts())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestUnknownHostKey(t *testing.T) {
+	const print = "the fingerprint"
+	for _, c := range []struct {
+		name, strict string
+		answers      []string // nil: nobody is there
+		prompts      int
+		ok           bool
+		part         string // of the error
+	}{
+		{"yes", "yes", []string{"yes"}, 0, false, "no ED25519 key is known for host and StrictHostKeyChecking is yes"},
+		{"accept-new", "accept-new", nil, 0, true, ""},
+		{"no", "no", nil, 0, true, ""},
+		{"off", "off", nil, 0, true, ""},
+		{"ask, yes", "ask", []string{"yes"}, 1, true, ""},
+		{"ask, YES with blanks", "ask", []string{" YES "}, 1, true, ""},
+		{"ask, fingerprint", "ask", []string{print}, 1, true, ""},
+		{"ask, no", "ask", []string{"no"}, 1, false, "host key verification failed"},
+		{"ask, wrong answers", "ask", []string{"", "y", "SHA256:wrong", "yes"}, 4, true, ""},
+		{"ask, wrong answers, then no", "ask", []string{"maybe", "no"}, 2, false, "host key verification failed"},
+		{"ask, nobody", "ask", nil, 0, false, "nobody could be asked"},
+		{"unset is ask", "", []string{"yes"}, 1, true, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				r.know()
+				key := r.srv.HostKey()
+				var p control.Prompter
+				var who *person
+				if c.answers != nil {
+					words := append([]string(nil), c.answers...)
+					for i, w := range words {
+						words[i] = strings.ReplaceAll(w, print, ssh.FingerprintSHA256(key))
+					}
+					who = says(words...)
+					p = who
+				}
+				args := []string{"host", "true"}
+				if c.strict != "" {
+					args = append([]string{"-o", "StrictHostKeyChecking=" + c.strict}, args...)
+				}
+				_, err := r.ask(t.Context(), p, args...)
+				if c.ok != (err == nil) {
+					t.Fatalf("%v", err)
+				}
+				if !c.ok {
+					wantError(t, err, control.Refused, "host: ", c.part)
+				}
+				want := ""
+				if c.ok {
+					want = "host " + string(ssh.MarshalAuthorizedKey(key))
+				}
+				if got := r.remembered(); got != want {
+					t.Errorf("known_hosts %q, want %q", got, want)
+				}
+				if who != nil && who.times() != c.prompts {
+					t.Errorf("asked %d times, want %d", who.times(), c.prompts)
+				}
+			})
+		})
+	}
+}
+
+func TestTheQuestionIsSsh(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.know()
+		p := says("what?", "yes")
+		if _, err := r.ask(t.Context(), p, "-p", "2222", "you@host", "true"); err != nil {
+			t.Fatal(err)
+		}
+		qs := p.prompts()
+		want := "The authenticity of host '[host]:2222' can't be established.\nED25519 key fingerprint is " +
+			ssh.FingerprintSHA256(r.srv.HostKey()) + ".\nAre you sure you want to continue connecting (yes/no/[fingerprint])? "
+		if qs[0].Text != want || qs[0].Kind != control.PromptConfirm || qs[0].Host != "you@host" || qs[0].Remote {
+			t.Errorf("%+v", qs[0])
+		}
+		if qs[1].Text != "Please type 'yes', 'no' or the fingerprint: " {
+			t.Errorf("%+v", qs[1])
+		}
+		if got := p.told(); got != "Warning: Permanently added '[host]:2222' (ED25519) to the list of known hosts." {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
+func TestAcceptNewIsWrittenOnceForFifty(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.know()
+		for i, o := range r.many(persons(50), "-o", "StrictHostKeyChecking=accept-new", "host", "true") {
+			if o.err != nil {
+				t.Errorf("%d: %v", i, o.err)
+			}
+		}
+		if n := strings.Count(r.remembered(), "\n"); n != 1 {
+			t.Errorf("%d lines", n)
+		}
+		r.wantLogins(1)
+	})
+}
+
+func TestChangedHostKey(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		old, now := r.srv.HostKey(), r.srv.RotateHostKey()
+		r.write(".ssh/known_hosts", "# one\nother "+string(ssh.MarshalAuthorizedKey(now))+"host "+string(ssh.MarshalAuthorizedKey(old)))
+		for _, strict := range []string{"yes", "ask", "accept-new"} {
+			_, err := r.ask(t.Context(), says("yes"), "-o", "StrictHostKeyChecking="+strict, "host", "true")
+			wantError(t, err, control.Refused, "host: host key verification failed: the host key has changed",
+				fmt.Sprintf("%s:3 lists ED25519 %s", r.knownHosts(), ssh.FingerprintSHA256(old)),
+				"the server presents ED25519 "+ssh.FingerprintSHA256(now),
+				"ssh-keygen -f "+r.knownHosts()+" -R 'host'")
+			r.wantState("blocked")
+		}
+		before := r.remembered()
+		p := says("yes")
+		if _, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "host", "true"); err != nil {
+			t.Error(err)
+		}
+		if got := p.told(); !strings.Contains(got, "WARNING") || !strings.Contains(got, ssh.FingerprintSHA256(now)) || p.times() != 0 {
+			t.Errorf("told %q, asked %d times", got, p.times())
+		}
+		if r.remembered() != before {
+			t.Errorf("known_hosts became %q", r.remembered())
+		}
+	})
+}
+
+func TestChangedToAnotherType(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		known := ecdsaKey(t)
+		r.know(known.PublicKey())
+		_, err := r.ask(t.Context(), says("yes"), "host", "true")
+		wantError(t, err, control.Refused, "the host key has changed", "lists ECDSA "+ssh.FingerprintSHA256(known.PublicKey()), "presents ED25519")
+	})
+}
+
+func TestRevokedHostKey(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		key := string(ssh.MarshalAuthorizedKey(r.srv.HostKey()))
+		r.write(".ssh/known_hosts", "host "+key+"@revoked * "+key)
+		for _, strict := range []string{"yes", "ask", "accept-new", "no"} {
+			_, err := r.ask(t.Context(), says("yes"), "-o", "StrictHostKeyChecking="+strict, "host", "true")
+			wantError(t, err, control.Refused, "host key verification failed", "marked as revoked at "+r.knownHosts()+":2")
+			r.wantLogins(0)
+			r.m.mu.Lock()
+			clear(r.m.hosts) // the next one is another host: forget this one
+			r.m.mu.Unlock()
+		}
+	})
+}
+
+// A server with keys of several types is asked for the one that is known, or
+// it would look changed.
+func TestHostKeyAlgorithmsFollowTheKnown(t *testing.T) {
+	e, d, s := sshtest.NewKey(), ecdsaKey(t), rsaKey(t)
+	all := []ssh.Signer{e, d, s}
+	for _, known := range all {
+		t.Run(known.PublicKey().Type(), func(t *testing.T) {
+			inBubble(t, sshtest.Options{HostKeys: all}, func(t *testing.T, r *rig) {
+				r.know(known.PublicKey())
+				s := r.open("-o", "StrictHostKeyChecking=yes", "host", "true")
+				if string(s.l.hostKey) != string(known.PublicKey().Marshal()) {
+					t.Error("logged in with another key")
+				}
+			})
+		})
+	}
+}
+
+func TestHostKeyAlias(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		key := r.srv.HostKey()
+		r.write(".ssh/known_hosts", "alias "+string(ssh.MarshalAuthorizedKey(key)))
+		r.open("-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlias=alias", "-p", "2222", "host", "true")
+	})
+}
+
+// A file that cannot be written costs a notice, not the login.
+func TestAcceptedKeyThatCannotBeWritten(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.know()
+		p := says("yes")
+		file := filepath.Join(r.write("plain", ""), "known_hosts")
+		if _, err := r.ask(t.Context(), p, "-o", "UserKnownHostsFile="+file, "host", "true"); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.told(); !strings.HasPrefix(got, "muxc: host: the host key was not remembered: ") {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
+// twoFaced is a host key that becomes another one.
+type twoFaced struct {
+	a, b ssh.Signer
+	now  *atomic.Bool // b
+}
+
+func (k twoFaced) face() ssh.Signer {
+	if k.now.Load() {
+		return k.b
+	}
+	return k.a
+}
+func (k twoFaced) PublicKey() ssh.PublicKey { return k.face().PublicKey() }
+func (k twoFaced) Sign(r io.Reader, data []byte) (*ssh.Signature, error) {
+	return k.face().Sign(r, data)
+}
+
+// At a rekey nobody is asked, and nothing but the key of the login will do,
+// even one that known_hosts lists as well.
+func TestRekeyWithAnotherHostKeyEndsTheLink(t *testing.T) {
+	for _, change := range []bool{false, true} {
+		k := twoFaced{sshtest.NewKey(), sshtest.NewKey(), new(atomic.Bool)}
+		opts := sshtest.Options{HostKeys: []ssh.Signer{k}, Config: ssh.Config{RekeyThreshold: 64 << 10}}
+		inBubble(t, opts, func(t *testing.T, r *rig) {
+			r.know(k.a.PublicKey(), k.b.PublicKey())
+			s := r.open("-o", "StrictHostKeyChecking=no", "host", "cat")
+			synctest.Wait()
+			k.now.Store(change)
+			go func() {
+				s.Write(make([]byte, 256<<10))
+				s.CloseWrite()
+			}()
+			out, exit, err := finish(s)
+			if !change {
+				if len(out) != 256<<10 || err != nil || exit.Code != 0 {
+					t.Errorf("an ordinary rekey: %d bytes, %v, %v", len(out), exit, err)
+				}
+				return
+			}
+			wantError(t, err, control.Running, "the host key changed within the connection")
+			r.wantState("idle")
+		})
+	}
+}

@@ -1,0 +1,504 @@
+package master
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+func TestEnds(t *testing.T) {
+	for _, c := range []struct {
+		command string
+		out     string
+		exit    control.Exit
+		text    string // of the error, "" for none
+	}{
+		{"echo a b", "a b\n", control.Exit{}, ""},
+		{"echo x; exit 7", "x\n", control.Exit{Code: 7}, ""},
+		{"exit 255", "", control.Exit{Code: 255}, ""},
+		{"kill TERM", "", control.Exit{Signal: "TERM"}, ""},
+		{"echo x; noexit", "x\n", control.Exit{}, "host: the server closed the session without an exit status"},
+		{"echo x; drop", "x\n", control.Exit{}, "host: connection lost (the server closed the connection); the command may still be running"},
+	} {
+		t.Run(c.command, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				out, exit, err := finish(r.open("host", c.command))
+				if out != c.out || exit != c.exit {
+					t.Errorf("%q, %+v", out, exit)
+				}
+				if c.text == "" && err != nil {
+					t.Error(err)
+				}
+				if c.text != "" {
+					wantError(t, err, control.Running, c.text)
+				}
+				if err != nil && err.Error() != c.text {
+					t.Errorf("%q, want %q", err, c.text)
+				}
+			})
+		})
+	}
+}
+
+// An exit-signal brings more than its name.
+func TestExitSignalInFull(t *testing.T) {
+	die := func(s *sshtest.Session, _ []string) sshtest.Exit {
+		s.Request("exit-signal", ssh.Marshal(struct {
+			Name          string
+			Core          bool
+			Message, Lang string
+		}{"SEGV", true, "oops", "en"}))
+		return sshtest.Exit{Silent: true}
+	}
+	inBubble(t, sshtest.Options{Commands: map[string]sshtest.Command{"die": die}}, func(t *testing.T, r *rig) {
+		_, exit, err := finish(r.open("host", "die"))
+		if exit != (control.Exit{Signal: "SEGV", Core: true, Message: "oops"}) || err != nil {
+			t.Errorf("%+v, %v", exit, err)
+		}
+	})
+}
+
+// What a server says wrong about the end is no end.
+func TestMalformedExit(t *testing.T) {
+	for _, name := range []string{"exit-status", "exit-signal"} {
+		lie := func(s *sshtest.Session, _ []string) sshtest.Exit {
+			s.Request(name, []byte{1, 2})
+			return sshtest.Exit{Silent: true}
+		}
+		inBubble(t, sshtest.Options{Commands: map[string]sshtest.Command{"lie": lie}}, func(t *testing.T, r *rig) {
+			_, _, err := finish(r.open("host", "lie"))
+			wantError(t, err, control.Running, "without an exit status")
+		})
+	}
+}
+
+// A connection that dies before the command was handed over is replaced, once,
+// and the server never sees the command twice.
+func TestLostBeforeTheCommand(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cut  int // how many of the connections die at the open
+		ok   bool
+	}{{"once", 1, true}, {"twice", 2, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{OpenDelay: time.Second}, func(t *testing.T, r *rig) {
+				go func() {
+					for i := range c.cut {
+						r.srv.Wait(t.Context(), i+1, sshtest.ChannelOpen, "session")
+						r.srv.Last().Drop()
+					}
+				}()
+				s, err := r.ask(t.Context(), nil, "host", "echo", "once")
+				if c.ok {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if out, _, err := finish(s); out != "once\n" || err != nil {
+						t.Errorf("%q, %v", out, err)
+					}
+				} else {
+					wantError(t, err, control.Lost, "host: connection lost (the server closed the connection)")
+					if err.Error() != "host: connection lost (the server closed the connection)" {
+						t.Errorf("%q", err)
+					}
+				}
+				want := []string(nil)
+				if c.ok {
+					want = []string{"echo once"}
+				}
+				if got := r.execs(); !slices.Equal(got, want) {
+					t.Errorf("the server was handed %q", got)
+				}
+				r.wantLogins(2)
+			})
+		})
+	}
+}
+
+// Between exec and its answer nobody can know, so nothing is tried again.
+func TestLostAfterTheCommand(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.run("host", "true")
+		synctest.Wait()
+		r.srv.Last().Pipe().Out().Slow(time.Second) // answers: open after 1 s, exec after 2 s
+		go func() {
+			r.srv.Wait(t.Context(), 2, sshtest.ChannelRequest, "exec")
+			r.srv.Last().Pipe().Cut()
+		}()
+		_, err := r.ask(t.Context(), nil, "host", "echo", "once")
+		wantError(t, err, control.Sent)
+		if want := "host: connection lost (connection reset by peer); the command was sent and may have run"; err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		time.Sleep(time.Minute)
+		if got := r.execs(); !slices.Equal(got, []string{"true", "echo once"}) {
+			t.Errorf("the server was handed %q", got)
+		}
+		r.wantLogins(1)
+	})
+}
+
+func TestTheSilenceIsTold(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "sleep", "9h")
+		pipe := r.silent()
+		time.Sleep(5 * time.Second)
+		pipe.Cut()
+		_, _, err := finish(s)
+		wantError(t, err, control.Running, "host: connection lost (connection reset by peer) after 5s of silence; the command may still be running")
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		opts sshtest.Options
+		args []string
+		text string
+	}{
+		{sshtest.Options{RefuseExec: true}, []string{"host", "true"}, "host: the server refused to start the exec"},
+		{sshtest.Options{RefuseExec: true}, []string{"host"}, "host: the server refused to start the shell"},
+		{sshtest.Options{}, []string{"-s", "host", "sftp"}, `host: the server has no subsystem "sftp"`},
+	} {
+		inBubble(t, c.opts, func(t *testing.T, r *rig) {
+			_, err := r.ask(t.Context(), nil, c.args...)
+			wantError(t, err, control.Refused, c.text)
+			r.wantLinks("ready")
+			synctest.Wait()
+			if n := len(r.host().status().Sessions); n != 0 {
+				t.Errorf("%d sessions left", n)
+			}
+		})
+	}
+}
+
+func TestSubsystemAndShell(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		for _, c := range []struct {
+			args      []string
+			in, out   string
+			how, text string
+		}{
+			{[]string{"-s", "host", "echo"}, "abc", "abc", "subsystem", "echo"},
+			{[]string{"host"}, "echo hi\nexit 0\n", "hi\n", "shell", ""},
+		} {
+			s := r.open(c.args...)
+			io.WriteString(s, c.in)
+			s.CloseWrite()
+			if out, exit, err := finish(s); out != c.out || exit.Code != 0 || err != nil {
+				t.Errorf("%q %v %v", out, exit, err)
+			}
+			all := r.srv.Sessions()
+			if how, text := all[len(all)-1].Command(); how != c.how || text != c.text {
+				t.Errorf("%s %q", how, text)
+			}
+		}
+	})
+}
+
+// Environment goes out in the client's order, then what SetEnv says, before
+// the command; and no answer is waited for.
+func TestEnvironment(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.env = []string{"LC_B=2", "HOME=/home/me", "LC_A=1", "EMPTY=", "broken"}
+		r.open("-o", "SendEnv=LC_* EMPTY", "-o", "SetEnv=Z=26 Y=a=b", "host", "true")
+		if got, want := r.srv.Sessions()[0].Env(), []string{"LC_B=2", "LC_A=1", "EMPTY=", "Z=26", "Y=a=b"}; !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+		var kinds []string
+		for _, e := range r.srv.Events(sshtest.ChannelRequest) {
+			kinds = append(kinds, e.Name)
+			if e.WantReply != (e.Name == "exec") {
+				t.Errorf("%s wants a reply: %v", e.Name, e.WantReply)
+			}
+		}
+		if got := strings.Join(kinds, " "); got != "env env env env env exec" {
+			t.Error(got)
+		}
+	})
+}
+
+// A command costs two round trips on a connection that stands, a terminal one
+// more.
+func TestRoundTrips(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.run("host", "true")
+		r.env = []string{"LC_A=1", "LC_B=2"}
+		r.srv.Last().Pipe().Slow(50 * time.Millisecond)
+		for args, want := range map[string]time.Duration{
+			"-o SendEnv=LC_* host true":     200 * time.Millisecond,
+			"-tt -o SendEnv=LC_* host true": 300 * time.Millisecond,
+		} {
+			start := time.Now()
+			s := r.open(strings.Fields(args)...)
+			if d := time.Since(start); d != want {
+				t.Errorf("%s: %v, want %v", args, d, want)
+			}
+			s.Close()
+		}
+	})
+}
+
+func TestTerminal(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		plan, err := r.m.Resolve(t.Context(), &control.Invocation{Args: []string{"host"}, Env: []string{"TERM=vt100"}, TTY: [3]bool{true, true, true},
+			Size: control.Window{Cols: 80, Rows: 24, Width: 640, Height: 480}, Modes: []byte{128, 0, 0, 0x96, 0, 53, 0, 0, 0, 1, 0}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := r.m.Session(t.Context(), plan.Session, nil)
+		if err != nil || !st.TTY() {
+			t.Fatal(err, "or no terminal")
+		}
+		far := r.srv.Sessions()[0]
+		p := far.PTY()
+		if p.Term != "vt100" || p.Window != (sshtest.Window{Columns: 80, Rows: 24, Width: 640, Height: 480}) || p.Modes[128] != 0x9600 || p.Modes[53] != 1 {
+			t.Errorf("%+v", p)
+		}
+		st.Resize(control.Window{Cols: 100, Rows: 50, Width: 1, Height: 2})
+		st.Resize(control.Window{Cols: 101, Rows: 51})
+		synctest.Wait()
+		if w := far.Windows(); !slices.Equal(w, []sshtest.Window{{Columns: 100, Rows: 50, Width: 1, Height: 2}, {Columns: 101, Rows: 51}}) {
+			t.Errorf("%+v", w)
+		}
+		if n := r.host().status().Sessions; len(n) != 1 || !n[0].TTY || n[0].Kind != "shell" {
+			t.Errorf("%+v", n)
+		}
+		st.Close()
+	})
+}
+
+func TestTerminalWithoutModesOrRefused(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("-tt", "host", "tty")
+		if out, _, _ := finish(s); !s.TTY() || out != " 0x0\n" {
+			t.Errorf("%v %q", s.TTY(), out)
+		}
+		r.srv.Update(func(o *sshtest.Options) { o.RefusePTY = true })
+		s = r.open("-tt", "host", "tty")
+		s.Resize(control.Window{Cols: 1})
+		if out, _, _ := finish(s); s.TTY() || out != "not a tty\n" {
+			t.Errorf("%v %q", s.TTY(), out)
+		}
+		if n := r.srv.Count(sshtest.ChannelRequest, "window-change"); n != 0 {
+			t.Errorf("%d window changes without a window", n)
+		}
+	})
+}
+
+func TestSignals(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "wait-signal; wait-signal")
+		s.Signal("INT")
+		s.Signal("USR1")
+		s.Signal(control.Break)
+		if out, exit, err := finish(s); out != "INT\nUSR1\n" || exit.Code != 0 || err != nil {
+			t.Errorf("%q %v %v", out, exit, err)
+		}
+		for _, e := range r.srv.Events(sshtest.ChannelRequest) {
+			if e.WantReply != (e.Name == "exec") {
+				t.Errorf("%s wants a reply: %v", e.Name, e.WantReply)
+			}
+			if e.Name == "break" && string(e.Payload) != "\x00\x00\x03\xe8" {
+				t.Errorf("break %q", e.Payload)
+			}
+		}
+		if n := r.srv.Count(sshtest.ChannelRequest, "break"); n != 1 {
+			t.Errorf("%d breaks", n)
+		}
+	})
+}
+
+// OpenSSH's servers are told that nobody reads any more; others, who would not
+// understand, lose the channel.
+func TestCloseRead(t *testing.T) {
+	for version, eow := range map[string]bool{"SSH-2.0-OpenSSH_9.9": true, "SSH-2.0-dropbear": false} {
+		inBubble(t, sshtest.Options{Version: version}, func(t *testing.T, r *rig) {
+			s := r.open("host", "cat")
+			s.CloseRead()
+			synctest.Wait()
+			if got := r.srv.Count(sshtest.ChannelRequest, "eow@openssh.com") == 1; got != eow {
+				t.Errorf("%s: eow %v", version, got)
+			}
+			if got := r.srv.Count(sshtest.ChannelFinished, "") == 0; got != eow {
+				t.Errorf("%s: open %v", version, got)
+			}
+			r.wantLinks("ready")
+			s.Close()
+		})
+	}
+}
+
+// The server's own eow ends what is written to it, and nothing else.
+func TestServerTakesNoMoreInput(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "eow; sleep 1s; echo done")
+		synctest.Wait()
+		if _, err := s.Write([]byte("x")); err != io.ErrClosedPipe {
+			t.Error(err)
+		}
+		if out, exit, err := finish(s); out != "done\n" || exit.Code != 0 || err != nil {
+			t.Errorf("%q %v %v", out, exit, err)
+		}
+	})
+}
+
+// None of the calls that a client's frames lead to waits for a stuck link.
+func TestNothingWaitsForAStuckLink(t *testing.T) {
+	inBubble(t, sshtest.Options{Buffer: 4 << 10}, func(t *testing.T, r *rig) {
+		s := r.open("-tt", "host", "cat")
+		r.silent()
+		go s.Write(make([]byte, 1<<20))
+		synctest.Wait()
+		start := time.Now()
+		for i := range 1000 {
+			s.Resize(control.Window{Cols: uint32(i)})
+			s.Signal("INT")
+		}
+		s.CloseRead()
+		s.Close()
+		s.Close()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("waited %v", d)
+		}
+		s.mu.Lock()
+		n := len(s.sends)
+		s.mu.Unlock()
+		if n > 70 {
+			t.Errorf("%d calls are kept", n)
+		}
+	})
+}
+
+func TestACommandThatIsTooLong(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		fits, tooLong := strings.Repeat("x", maxRequest), strings.Repeat("x", maxRequest+1)
+		_, err := r.ask(t.Context(), nil, "host", tooLong)
+		wantError(t, err, control.NotDialled, "host: the command is 261121 bytes long", "pass it on stdin")
+		_, err = r.ask(t.Context(), nil, "-o", "SetEnv=BIG="+tooLong, "host", "true")
+		wantError(t, err, control.NotDialled, `host: the environment variable "BIG" is 261125 bytes long`)
+		if n := r.srv.Count(sshtest.Dialled, ""); n != 0 {
+			t.Errorf("%d dials", n)
+		}
+		s := r.open("host", "echo "+fits[5:])
+		if out, _, err := finish(s); len(out) != maxRequest-5+1 || err != nil {
+			t.Errorf("%d bytes, %v", len(out), err)
+		}
+		_, err = r.ask(t.Context(), nil, "host", tooLong)
+		wantError(t, err, control.NotDialled)
+		r.wantLinks("ready")
+		if n := len(r.execs()); n != 1 {
+			t.Errorf("%d commands", n)
+		}
+	})
+}
+
+// A client that goes away in any phase leaves nothing behind: no lease, so
+// that the connection expires in its time, and no channel.
+func TestCancelledInEveryPhase(t *testing.T) {
+	const rtt = time.Second
+	for _, c := range []struct {
+		name string
+		at   time.Duration // after the request
+		args []string
+	}{
+		{"dialling", 5 * time.Second, nil},
+		{"handshake", 10*time.Second + rtt/2, nil},
+		{"opening", 30*time.Second + rtt/2, nil},
+		{"pty", 30*time.Second + rtt + rtt/2, []string{"-tt"}},
+		{"exec", 30*time.Second + rtt + rtt/2, nil},
+		{"running", 30*time.Second + 5*rtt, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				warm := c.at >= 30*time.Second
+				if warm {
+					r.run("-o", "ControlPersist=10m", "host", "true")
+					r.srv.Last().Pipe().Slow(rtt / 2)
+				} else {
+					r.srv.Update(func(o *sshtest.Options) { o.DialDelay, o.HandshakeDelay = 10*time.Second, 10*time.Second })
+				}
+				at := c.at
+				if warm {
+					at -= 30 * time.Second
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), at)
+				defer cancel()
+				start := time.Now()
+				s, err := r.ask(ctx, nil, append(append([]string{"-o", "ControlPersist=10m"}, c.args...), "host", "sleep", "9h")...)
+				if c.name == "running" {
+					if err != nil {
+						t.Fatal(err)
+					}
+					<-ctx.Done()
+					s.Close() // as the door does
+				} else if err == nil || time.Since(start) != at {
+					t.Fatalf("%v after %v", err, time.Since(start))
+				}
+				time.Sleep(10 * rtt)
+				synctest.Wait()
+				h := r.host()
+				if n := len(h.status().Sessions); n != 0 {
+					t.Errorf("%d sessions left", n)
+				}
+				opens, ends := r.srv.Count(sshtest.ChannelOpen, ""), r.srv.Count(sshtest.ChannelFinished, "")
+				if opens != ends {
+					t.Errorf("%d channels opened and %d closed", opens, ends)
+				}
+				if !warm {
+					r.wantState("idle")
+					time.Sleep(forgetAfter)
+					r.wantState("forgotten")
+					return
+				}
+				h.call(func() {
+					if h.leases != 0 || len(h.waiters) != 0 {
+						t.Errorf("%d leases, %d waiters", h.leases, len(h.waiters))
+					}
+				})
+				r.wantLinks("ready")
+				time.Sleep(10 * time.Minute)
+				r.wantLinks("")
+			})
+		})
+	}
+}
+
+func TestCancelledPhases(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.run("host", "true")
+		r.srv.Last().Pipe().Slow(time.Second)
+		for at, phase := range map[time.Duration]control.ErrorPhase{time.Second: control.Lost, 3 * time.Second: control.Sent} {
+			ctx, cancel := context.WithTimeout(t.Context(), at)
+			_, err := r.ask(ctx, nil, "host", "true")
+			wantError(t, err, phase)
+			cancel()
+		}
+	})
+}
+
+func TestMeterAndStatus(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "cat")
+		s.r.PID = 42
+		s.meter.In.Store(3)
+		s.meter.Out.Store(4)
+		time.Sleep(time.Second)
+		st := r.host().status()
+		if len(st.Sessions) != 1 || st.Sessions[0] != (control.SessionStatus{PID: 42, Kind: "exec", Since: s.since, In: 3, Out: 4}) {
+			t.Errorf("%+v", st.Sessions)
+		}
+		if l := st.Links[0]; l.Sessions != 1 || l.In == 0 || l.Out == 0 || l.Server != "SSH-2.0-sshtest" || l.Remote != "192.0.2.2:22" || l.Auth == "" {
+			t.Errorf("%+v", l)
+		}
+		s.Close()
+	})
+}
