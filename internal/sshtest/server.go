@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -15,7 +16,8 @@ import (
 // goroutine. Close it before the test, or its bubble, ends.
 type Server struct {
 	journal *journal
-	hostKey *Key // used where Options names none
+	files   sftp.Handlers // of the subsystem "sftp"
+	hostKey *Key          // used where Options names none
 
 	// ctx ends with Close.
 	ctx    context.Context
@@ -40,7 +42,7 @@ var ErrServerClosed = errors.New("sshtest server is closed")
 func NewServer(opts Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
-		journal: newJournal(), hostKey: NewKey(),
+		journal: newJournal(), hostKey: NewKey(), files: sftp.InMemHandler(),
 		ctx: ctx, cancel: cancel, opts: opts,
 		forwards: make(map[string]binding), nextPort: 40000,
 	}

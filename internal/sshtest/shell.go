@@ -74,9 +74,10 @@ func init() {
 }
 
 // subsystems are what the server has besides Options.Commands; "echo" sends
-// its input back.
+// its input back, "sftp" serves files.
 var subsystems = map[string]Command{
 	"echo": func(s *Session, _ []string) Exit { return copied(io.Copy(s.Out, s.In)) },
+	"sftp": serveSFTP,
 }
 
 // program returns what an exec, shell or subsystem request is to run, nil for
