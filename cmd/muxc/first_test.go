@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -129,25 +128,5 @@ func TestNobodyReadsItsMemory(t *testing.T) {
 	var st unix.Stat_t
 	if err := unix.Stat(fmt.Sprintf("/proc/%d/mem", h.pid()), &st); err != nil || st.Uid != 0 {
 		t.Errorf("memory belongs to uid %d, %v; want root, to keep it from programs of the same user", st.Uid, err)
-	}
-}
-
-func TestTerminatedMuxdCleansUp(t *testing.T) {
-	t.Parallel()
-	h := startHost(t)
-	h.echo()
-	pid := h.pid()
-	kill(t, pid, syscall.SIGTERM)
-	h.eventually("muxd ends", func() bool { return !isMuxd(pid) })
-	if _, err := os.Lstat(h.socket()); err == nil {
-		t.Error("the socket is left behind")
-	}
-	if !strings.Contains(h.log(), `msg=ending pid=`) {
-		t.Errorf("the log does not say why:\n%s", h.log())
-	}
-	began := time.Now()
-	h.echo()
-	if d := time.Since(began); d > long/2 {
-		t.Errorf("the next command took %v", d)
 	}
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +27,14 @@ var started struct {
 // refuses to pass a run that leaves a muxd behind. MUX_TEST_BUILD holds more
 // flags for go build, such as -race.
 func TestMain(m *testing.M) {
+	if path := os.Getenv("MUX_TEST_PLAY_MUXD"); path != "" {
+		playOtherMuxd(path)
+	}
+	// Tests here wait for processes rather than for this one's processors.
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		p.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
+	}
 	dir, err := os.MkdirTemp("", "muxbin")
 	if err != nil {
 		fatal(err)

@@ -38,11 +38,17 @@ func connect(asks bool) (*socket.Conn, error) {
 	if c, _, err = socket.DialAny(os.Getenv); !errors.Is(err, socket.ErrNoServer) {
 		return c, err
 	}
-	if err := start(); err != nil {
-		return nil, fmt.Errorf("start muxd: %w", err)
+	// The one that is started may be gone again before this process comes to
+	// connect: on a busy machine, or because it lost against a muxd that ended.
+	for range tries {
+		if err := start(); err != nil {
+			return nil, fmt.Errorf("start muxd: %w", err)
+		}
+		if c, _, err = socket.DialAny(os.Getenv); !errors.Is(err, socket.ErrNoServer) {
+			return c, err
+		}
 	}
-	c, _, err = socket.DialAny(os.Getenv)
-	return c, err
+	return nil, fmt.Errorf("start muxd: it ended at once, %d times (its log may say why)", tries)
 }
 
 // start runs muxd in a session of its own, with nothing of ours but a pipe on
