@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"muxd/control"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 500e6, time.FixedZone("", 3600))
+
+// sample is a status in which every field says something.
+func sample() *control.Status {
+	return &control.Status{PID: 7, Build: "1.2.3", Started: noon.Add(-2 * time.Hour), Socket: "/run/user/1/muxd/ctl", Clients: 3,
+		Hosts: []control.HostStatus{{
+			Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
+			Waiting: 1, Logins: 2, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
+			Links: []control.LinkStatus{{State: "ready", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
+				Server: "SSH-2.0-OpenSSH_10.0", LastByte: noon.Add(-3 * time.Second), RTT: 12345 * time.Microsecond, In: 1000, Out: 2000,
+				Sessions: 1, Interval: 15 * time.Second, CountMax: 3}},
+			Sessions: []control.SessionStatus{{PID: 8, Kind: "exec", TTY: true, Since: noon.Add(-time.Minute), In: 10, Out: 20}},
+		}, {Name: "idle", User: "me", Addr: "10.0.0.2:22", State: "idle", Since: noon.Add(-5 * time.Minute), Persist: "no"}},
+	}
+}
+
+func TestStatusJSONIsGolden(t *testing.T) {
+	var b bytes.Buffer
+	printJSON(&b, newStatusJSON(sample()))
+	const path = "testdata/status.json"
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("got\n%s\nwant\n%s\nA change that is not an addition needs another statusVersion.", b.Bytes(), want)
+	}
+}
+
+// TestStatusJSONIsDocumented holds the table in docs to the fields and types
+// that there are.
+func TestStatusJSONIsDocumented(t *testing.T) {
+	var b bytes.Buffer
+	printJSON(&b, newStatusJSON(sample()))
+	var v any
+	if err := json.Unmarshal(b.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]string{}
+	flatten("", v, have)
+
+	text, err := os.ReadFile("../../docs/status-json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\w+) \\| \\S").FindAllStringSubmatch(string(text), -1) {
+		said[m[1]] = m[2]
+	}
+	if !maps.Equal(have, said) {
+		for _, k := range slices.Sorted(maps.Keys(have)) {
+			if said[k] != have[k] {
+				t.Errorf("%s is %s, the document says %q", k, have[k], said[k])
+			}
+			delete(said, k)
+		}
+		t.Errorf("documented and not there: %v", said)
+	}
+	if !strings.Contains(string(text), fmt.Sprintf("`version` is %d.", statusVersion)) {
+		t.Error("the document is about another version")
+	}
+}
+
+// flatten collects the paths of all fields with their types.
+func flatten(path string, v any, into map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			flatten(strings.TrimPrefix(path+"."+k, "."), x, into)
+		}
+		return
+	case []any:
+		into[path+"[]"] = "list"
+		for _, x := range v {
+			flatten(path+"[]", x, into)
+		}
+		return
+	case string:
+		into[path] = "string"
+		if _, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			into[path] = "time"
+		}
+	case bool:
+		into[path] = "boolean"
+	case float64:
+		into[path] = "number"
+	}
+}
+
+func TestStatusForPeople(t *testing.T) {
+	var b strings.Builder
+	printStatus(&b, sample(), noon)
+	const want = `muxd 1.2.3, pid 7, up 2h00m, /run/user/1/muxd/ctl
+HOST  STATE  FOR    SESSIONS  LAST BYTE  RTT     LOGINS  TO
+box   ready  1h00m  1         3s ago     12.3ms  2       me@10.0.0.1:22
+idle  idle   5m00s  0         -          -       0       me@10.0.0.2:22
+box: connect to 10.0.0.1:22: connection refused
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	b.Reset()
+	printStatus(&b, &control.Status{PID: 7, Build: "1.2.3", Started: noon, Socket: "/s"}, noon)
+	if b.String() != "muxd 1.2.3, pid 7, up 0s, /s\nno connections\n" {
+		t.Errorf("%q", b.String())
+	}
+}
+
+func TestAge(t *testing.T) {
+	for _, tt := range []struct {
+		ago  time.Duration
+		want string
+	}{
+		{-time.Second, "0s"}, {0, "0s"}, {59*time.Second + 999*time.Millisecond, "59s"}, {time.Minute, "1m00s"},
+		{59*time.Minute + 59*time.Second, "59m59s"}, {time.Hour, "1h00m"}, {47*time.Hour + 59*time.Minute, "47h59m"},
+		{48 * time.Hour, "2d00h"}, {1000 * time.Hour, "41d16h"},
+	} {
+		if got := age(noon, noon.Add(-tt.ago)); got != tt.want {
+			t.Errorf("%v: %s, want %s", tt.ago, got, tt.want)
+		}
+	}
+	if got := age(noon, time.Time{}); got != "-" {
+		t.Errorf("no time: %s", got)
+	}
+}
