@@ -17,7 +17,8 @@ func (u *ui) typed(esc *term.Escaper, b []byte) error {
 			}
 			continue
 		}
-		writeAll(2, []byte(esc.Text(ev)))
+		u.midLine.Store(false)
+		writeAll(2, []byte(esc.Text(ev))) // whole lines
 		switch ev.Action {
 		case term.Disconnect:
 			u.leave("Connection to "+u.plan.Host+" closed.", exitFailed)

@@ -18,6 +18,7 @@ func invocation(u *ui, args []string) *control.Invocation {
 	if v.TTY[0] {
 		v.Modes, _ = term.Modes(0)
 		v.Size = size()
+		u.size = v.Size
 	}
 	return v
 }

@@ -40,7 +40,8 @@ func run(args []string) int {
 		}
 	}
 	u := newUI(line.Destination)
-	code, err := carry(u, args, asksOnly(line))
+	u.quiet = given(line, 'q')
+	code, err := carry(u, args, given(line, 'O'))
 	u.restore()
 	if err != nil {
 		u.fail(err)
@@ -49,11 +50,11 @@ func run(args []string) int {
 	return code
 }
 
-// asksOnly reports a command line that asks about a running muxd (-O) and so
-// never starts one.
-func asksOnly(line *getopt.CommandLine) bool {
+// given reports an option of the command line. One with -O only asks about a
+// running muxd, and so never starts one.
+func given(line *getopt.CommandLine, name byte) bool {
 	for _, o := range line.Options {
-		if o.Name == 'O' {
+		if o.Name == name {
 			return true
 		}
 	}

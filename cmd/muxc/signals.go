@@ -8,7 +8,8 @@ import (
 )
 
 // relayed are the signals that end muxc; a session's command is told of them.
-var relayed = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGHUP: "HUP"}
+// QUIT (^\) is among them because Go would print all its goroutines.
+var relayed = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGHUP: "HUP", syscall.SIGQUIT: "QUIT"}
 
 // watchEnd takes the signals that end this process. One that our parent had
 // ignored (nohup, a background job of a script) stays ignored.
@@ -28,10 +29,17 @@ func (u *ui) watchEnd() {
 		s := <-ch
 		u.mu.Lock()
 		opened := u.opened
+		u.ending = true
+		if u.withdraw != nil {
+			u.withdraw()
+		}
 		u.mu.Unlock()
 		if opened {
 			u.tell(relayed[s])
 		}
+		// A question gives its terminal back itself, and then ends this process
+		// before we come here; one that comes now is not asked any more.
+		u.asking.Lock()
 		u.leave("", exitFailed)
 	}()
 }
@@ -53,6 +61,9 @@ func (u *ui) watchSize() {
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, syscall.SIGWINCH, syscall.SIGCONT)
 	go func() {
+		if now := size(); now != u.size { // changed while the login took its time
+			u.op.Resize(now)
+		}
 		for s := range ch {
 			if s == syscall.SIGCONT {
 				u.rawAgain()

@@ -6,12 +6,13 @@ package main
 // What takes longer than a second says so, on a terminal only.
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muxd/control"
@@ -29,13 +30,24 @@ type ui struct {
 	tty  [3]bool
 	op   *control.Op
 
+	quiet bool           // -q was given, which is known before there is a plan
+	size  control.Window // the terminal's, as the request told it
+
+	// asking is held while a question is on the terminal, which is then Ask's
+	// to give back. It is taken before mu.
+	asking sync.Mutex
+
 	mu       sync.Mutex
 	state    *term.State // guarded by mu; the terminal's, while it is raw
 	opened   bool        // guarded by mu
 	plan     *control.Plan
-	waiting  *time.Timer // guarded by mu; says that the login takes long
-	watched  bool        // guarded by mu; watchEnd was called
-	noReader bool        // owned by Op.Wait; stdout has no reader any more
+	waiting  *time.Timer        // guarded by mu; says that the login takes long
+	watched  bool               // guarded by mu; watchEnd was called
+	ending   bool               // guarded by mu; a signal ends this process
+	withdraw context.CancelFunc // guarded by mu; takes the question back that is asked
+	noReader bool               // owned by Op.Wait; stdout has no reader any more
+
+	midLine atomic.Bool // the terminal of a session was left in the middle of a line
 }
 
 func newUI(dest string) *ui { return &ui{dest: dest} }
@@ -45,7 +57,7 @@ func (u *ui) begin(op *control.Op) {
 	u.op = op
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.tty[2] && u.waiting == nil {
+	if u.tty[2] && !u.quiet && u.waiting == nil {
 		u.waiting = time.AfterFunc(patience, u.stillWaiting)
 	}
 	u.watchEnd()
@@ -73,7 +85,7 @@ func (u *ui) Opened(p *control.Plan) {
 	defer u.mu.Unlock()
 	u.quietWaiting()
 	u.opened, u.plan = true, p
-	if p.TTY && u.tty[0] {
+	if p.TTY && u.tty[0] && !p.StdinNull { // raw and unread, it would not even take ^C
 		if st, err := term.Raw(0); err == nil {
 			u.state = st
 		}
@@ -93,11 +105,31 @@ func (u *ui) Stdout(b []byte) error {
 	}
 	err := writeAll(1, b)
 	u.noReader = err != nil
+	u.wrote(b)
 	return err
 }
 
 // Stderr implements control.Handler.
-func (u *ui) Stderr(b []byte) error { return writeAll(2, b) }
+func (u *ui) Stderr(b []byte) error {
+	u.wrote(b)
+	return writeAll(2, b)
+}
+
+// wrote notes where output leaves the cursor of a session's terminal.
+func (u *ui) wrote(b []byte) {
+	if n := len(b); n > 0 && u.op.Plan().TTY {
+		u.midLine.Store(b[n-1] != '\n')
+	}
+}
+
+// say writes a line of ours, on a line of its own also when the remote prompt
+// stands before it.
+func (u *ui) say(text string, end string) {
+	if u.midLine.Swap(false) && u.tty[2] {
+		text = end + text
+	}
+	writeAll(2, []byte(text+end))
+}
 
 // Notice implements control.Handler.
 func (u *ui) Notice(text string) {
@@ -109,37 +141,68 @@ func (u *ui) Notice(text string) {
 // print writes text of ours, with the line ends that a raw terminal needs.
 // Called with mu held.
 func (u *ui) print(text string) {
-	b := []byte(text)
-	if len(b) == 0 || b[len(b)-1] != '\n' {
-		b = append(b, '\n')
-	}
+	end := "\n"
 	if u.state != nil {
-		b = bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
+		end = "\r\n"
 	}
-	writeAll(2, b)
+	u.say(strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", end), end)
 }
 
-// Prompt implements control.Handler. A question that the server phrased is
-// marked as such, so that it cannot pass for one of ours.
+// Prompt implements control.Handler.
 func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
-	u.mu.Lock()
-	u.quietWaiting()
-	u.mu.Unlock()
-	text := q.Text
-	if q.Remote {
-		text = "(" + q.Host + ") " + text
+	u.asking.Lock()
+	defer u.asking.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !u.mayAsk(cancel) {
+		return control.Answer{}, control.ErrInterrupted
 	}
-	b, err := term.Ask(ctx, term.Question{Prompt: text, Echo: q.Kind != control.PromptSecret})
-	if errors.Is(err, term.ErrInterrupted) {
-		// ^C ends this client, and nobody else's wait for the same login.
-		u.leave("", exitFailed)
-	}
+	b, err := term.Ask(ctx, term.Question{Prompt: phrased(q), Echo: q.Kind != control.PromptSecret})
+	u.asked(err)
 	if err != nil {
 		return control.Answer{}, control.ErrNobody
 	}
 	a := control.Answer{Text: string(b)}
 	clear(b)
 	return a, nil
+}
+
+// phrased marks the line that a server's question ends with, where the person
+// types: with newlines in it, it could show any question there.
+func phrased(q control.Prompt) string {
+	last := strings.LastIndexByte(q.Text, '\n') + 1
+	mark := "(" + q.Host + ") "
+	if !q.Remote || strings.HasPrefix(q.Text[last:], mark) {
+		return q.Text
+	}
+	return q.Text[:last] + mark + q.Text[last:]
+}
+
+// mayAsk says whether the person can still be asked, and lets a signal take
+// the question back.
+func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.quietWaiting()
+	u.withdraw = withdraw
+	return !u.ending
+}
+
+// asked ends this process when the question was interrupted: this client
+// alone, and nobody else's wait for the same login. ^C says enough by itself;
+// an SSH_ASKPASS that failed does not.
+func (u *ui) asked(err error) {
+	u.mu.Lock()
+	ending := u.ending
+	u.withdraw = nil
+	u.mu.Unlock()
+	var dialog *term.AskpassError
+	switch {
+	case errors.As(err, &dialog):
+		u.leave("muxc: "+u.dest+": "+err.Error(), exitFailed)
+	case ending, errors.Is(err, term.ErrInterrupted):
+		u.leave("", exitFailed)
+	}
 }
 
 // restore gives the terminal back as it was found. It may be called again.
@@ -158,7 +221,7 @@ func (u *ui) fail(err error) {
 	if u.op != nil && u.op.Plan().Quiet {
 		return
 	}
-	os.Stderr.WriteString("muxc: " + u.explain(err) + "\n")
+	u.say("muxc: "+u.explain(err), "\n")
 }
 
 func (u *ui) explain(err error) string {
@@ -206,7 +269,7 @@ func (u *ui) exitCode(x control.Exit) int {
 	}
 	u.restore()
 	if !u.op.Plan().Quiet {
-		os.Stderr.WriteString("muxc: " + text + "\n")
+		u.say("muxc: "+text, "\n")
 	}
 	return 128 + n
 }
@@ -216,7 +279,7 @@ func (u *ui) exitCode(x control.Exit) int {
 func (u *ui) leave(text string, code int) {
 	u.restore()
 	if text != "" {
-		os.Stderr.WriteString(text + "\n")
+		u.say(text, "\n")
 	}
 	os.Exit(code)
 }

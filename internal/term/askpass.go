@@ -16,6 +16,18 @@ import (
 // where OpenSSH expects it. ssh knows the one it was built with.
 var askpassPlaces = [...]string{"/usr/bin/ssh-askpass", "/opt/X11/bin/ssh-askpass", "/usr/X11R6/bin/ssh-askpass"}
 
+// AskpassError is the ErrInterrupted of an SSH_ASKPASS program that ended
+// without success: the person cancelled its dialog, or it could show none.
+type AskpassError struct {
+	How string // "exit status 1", "signal: terminated"
+}
+
+// Error names the program and how it ended.
+func (e *AskpassError) Error() string { return "SSH_ASKPASS gave no answer (" + e.How + ")" }
+
+// Is makes it ErrInterrupted.
+func (e *AskpassError) Is(target error) bool { return target == ErrInterrupted }
+
 // askProgram runs the person's SSH_ASKPASS with the question as its argument
 // and takes the first line that it prints. That it fails means that the person
 // cancelled it.
@@ -59,7 +71,7 @@ func waitAskpass(ctx context.Context, p *os.Process) error {
 	go func() {
 		state, err := p.Wait()
 		if err == nil && !state.Success() {
-			err = fmt.Errorf("%w: SSH_ASKPASS ended with %v", ErrInterrupted, state)
+			err = &AskpassError{How: state.String()}
 		}
 		ended <- err
 	}()
