@@ -274,7 +274,11 @@ func TestRekeyWithAnotherHostKeyEndsTheLink(t *testing.T) {
 			synctest.Wait()
 			k.now.Store(change)
 			go func() {
-				s.Write(make([]byte, 256<<10))
+				// The server goes on while it begins a rekey, so much more than
+				// the threshold may pass.
+				for n := 0; n < 16<<20 && (change || n < 256<<10); n += 64 << 10 {
+					s.Write(make([]byte, 64<<10))
+				}
 				s.CloseWrite()
 			}()
 			out, exit, err := finish(s)

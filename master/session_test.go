@@ -166,7 +166,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{sshtest.Options{RefuseExec: true}, []string{"host", "true"}, "host: the server refused to start the exec"},
 		{sshtest.Options{RefuseExec: true}, []string{"host"}, "host: the server refused to start the shell"},
-		{sshtest.Options{}, []string{"-s", "host", "sftp"}, `host: the server has no subsystem "sftp"`},
+		{sshtest.Options{}, []string{"-s", "host", "nosuch"}, `host: the server has no subsystem "nosuch"`},
 	} {
 		inBubble(t, c.opts, func(t *testing.T, r *rig) {
 			_, err := r.ask(t.Context(), nil, c.args...)
