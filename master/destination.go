@@ -24,9 +24,14 @@ type destination struct {
 	host  string // to connect to
 	port  int
 	conf  *sshconf.Config
-	key   string // of the host: equal keys share a connection
-	agent string // socket of the agent that this request may use; "" is none
-	batch bool   // never ask
+	key   string       // of the host: equal keys share a connection
+	agent string       // socket of the agent that this request may use; "" is none
+	batch bool         // never ask
+	via   *destination // jump host, nil for none
+
+	proxy      string   // ProxyCommand, "" for none
+	proxyShell string   // that runs it
+	proxyEnv   []string // of the client that asked
 
 	alive         alive.Config  // of the configuration
 	aliveOverride *alive.Config // of the command line: holds while the request lives
@@ -105,6 +110,9 @@ func (d *destination) hostKey() string {
 		for _, v := range values {
 			add(v)
 		}
+	}
+	if d.via != nil {
+		add(d.via.key)
 	}
 	for _, k := range keyed {
 		values, _ := d.conf.Get(k)

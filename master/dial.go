@@ -77,7 +77,7 @@ func sleep(ctx context.Context, d time.Duration) {
 // dial makes a connection and logs in: one attempt, with the prompts of
 // whoever waits for it.
 func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter) (*link, error) {
-	nc, err := m.connect(ctx, d)
+	nc, err := m.reach(ctx, d, p)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,18 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 		return nil, err
 	}
 	return l, nil
+}
+
+// reach makes the connection under an SSH connection: through a jump host, by a
+// ProxyCommand, or directly.
+func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
+	if d.via != nil {
+		return m.throughHop(ctx, d, p)
+	}
+	if d.proxy != "" {
+		return m.byCommand(d, p)
+	}
+	return m.connect(ctx, d)
 }
 
 func (m *Master) connect(ctx context.Context, d *destination) (net.Conn, error) {

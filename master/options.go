@@ -23,7 +23,7 @@ type commandLine struct {
 
 // keywordOf are the options that are a keyword with the option's value.
 var keywordOf = map[byte]string{
-	'B': "BindInterface", 'b': "BindAddress", 'c': "Ciphers", 'e': "EscapeChar", 'i': "IdentityFile",
+	'B': "BindInterface", 'J': "ProxyJump", 'b': "BindAddress", 'c': "Ciphers", 'e': "EscapeChar", 'i': "IdentityFile",
 	'l': "User", 'm': "MACs", 'p': "Port", 'P': "Tag",
 }
 
@@ -45,7 +45,7 @@ const carried = "oFOstTvV"
 // not carried out: doing without them silently would be wrong.
 var notYet = map[byte]string{
 	'A': "agent forwarding", 'D': "dynamic forwarding", 'E': "a log file", 'f': "going to the background",
-	'G': "printing the configuration", 'I': "PKCS#11", 'J': "jump hosts", 'K': "GSSAPI", 'L': "local forwarding",
+	'G': "printing the configuration", 'I': "PKCS#11", 'K': "GSSAPI", 'L': "local forwarding",
 	'M': "a ControlMaster of ssh's kind", 'N': "a connection without a command", 'Q': "queries",
 	'R': "remote forwarding", 'S': "a ControlPath", 'W': "stdio forwarding", 'w': "tunnel devices",
 	'X': "X11 forwarding", 'Y': "X11 forwarding",

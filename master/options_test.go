@@ -15,7 +15,7 @@ import (
 func TestEveryOptionOfSsh(t *testing.T) {
 	refused := map[byte]string{
 		'A': "-A: agent forwarding is not carried out by this version", 'D': "-D: dynamic forwarding is not", 'E': "-E: a log file is not",
-		'f': "-f: going to the background is not", 'G': "-G: printing the configuration is not", 'I': "-I: PKCS#11 is not", 'J': "-J: jump hosts is not",
+		'f': "-f: going to the background is not", 'G': "-G: printing the configuration is not", 'I': "-I: PKCS#11 is not",
 		'K': "-K: GSSAPI is not", 'L': "-L: local forwarding is not", 'M': "-M: a ControlMaster of ssh's kind is not", 'N': "-N: a connection without a command is not",
 		'Q': "-Q: queries is not", 'R': "-R: remote forwarding is not", 'S': "-S: a ControlPath is not", 'W': "-W: stdio forwarding is not",
 		'w': "-w: tunnel devices is not", 'X': "-X: X11 forwarding is not", 'Y': "-Y: X11 forwarding is not", 'Z': "",
@@ -27,7 +27,7 @@ func TestEveryOptionOfSsh(t *testing.T) {
 		'n': {"", "stdinnull", "yes"}, 'q': {"", "loglevel", "QUIET"}, 'T': {"", "requesttty", "no"}, 't': {"", "requesttty", "yes"},
 		'B': {"lo", "bindinterface", "lo"}, 'b': {"192.0.2.1", "bindaddress", "192.0.2.1"}, 'c': {"aes128-ctr", "ciphers", "aes128-ctr"},
 		'e': {"none", "escapechar", "none"}, 'i': {"/key", "identityfile", "/key"}, 'l': {"you", "user", "you"}, 'm': {"hmac-sha2-256", "macs", "hmac-sha2-256"},
-		'p': {"2222", "port", "2222"}, 'P': {"tag", "tag", "tag"}, 'o': {"Compression=yes", "compression", "yes"},
+		'J': {"hop", "proxyjump", "hop"}, 'p': {"2222", "port", "2222"}, 'P': {"tag", "tag", "tag"}, 'o': {"Compression=yes", "compression", "yes"},
 		'F': {"none", "", ""}, 'O': {"check", "", ""}, 's': {}, 'v': {}, 'a': {}, 'g': {}, 'k': {}, 'x': {}, 'y': {}, '1': {}, '2': {},
 	}
 	resolved(t, func(t *testing.T, r *rig) {

@@ -79,13 +79,19 @@ func (m *Master) resolve(line *getopt.CommandLine, c *commandLine, v *control.In
 	if port != 0 {
 		c.set("Port", fmt.Sprint(port))
 	}
+	return m.destination(line.Destination, host, c, v, strings.Join(line.Command, " "), 0)
+}
+
+// destination resolves one host, a jump host at some depth of a chain or, at 0,
+// the one that was asked for.
+func (m *Master) destination(name, host string, c *commandLine, v *control.Invocation, command string, depth int) (*destination, error) {
 	in := m.input(host, c, v)
-	in.Command = strings.Join(line.Command, " ")
+	in.Command = command
 	conf, err := sshconf.Resolve(in)
 	if err != nil {
 		return nil, err
 	}
-	d := &destination{name: line.Destination, user: conf.User(), host: conf.HostName(), port: conf.Port(), conf: conf,
+	d := &destination{name: name, user: conf.User(), host: conf.HostName(), port: conf.Port(), conf: conf,
 		batch: conf.BatchMode(), agent: conf.IdentityAgent().Socket, alive: aliveConfig(conf)}
 	if err := getopt.ValidHost(d.host); err != nil {
 		return nil, err
@@ -99,6 +105,12 @@ func (m *Master) resolve(line *getopt.CommandLine, c *commandLine, v *control.In
 			override := d.alive
 			d.alive, d.aliveOverride = aliveConfig(base), &override
 		}
+	}
+	if d.via, err = m.resolveVia(conf, c, v, depth); err != nil {
+		return nil, err
+	}
+	if err := d.setProxy(v); err != nil {
+		return nil, err
 	}
 	d.key = d.hostKey()
 	return d, nil

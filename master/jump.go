@@ -1,0 +1,199 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/getopt"
+	"muxd/internal/sshconf"
+)
+
+// maxHops bounds a chain of jump hosts. The configuration of a hop may name
+// further hops, so a chain may go in circles.
+const maxHops = 8
+
+// resolveVia finds the last jump host of a destination, with the way to it. As
+// in ssh a hop has its own configuration, from the same file, and gets of the
+// command line only what the list of hops says of it (ssh.c, where ProxyJump
+// becomes a command line).
+func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Invocation, depth int) (*destination, error) {
+	jumps := conf.ProxyJump()
+	if len(jumps) == 0 {
+		return nil, nil
+	}
+	if depth >= maxHops {
+		return nil, fmt.Errorf("more than %d jump hosts in a chain", maxHops)
+	}
+	last := jumps[len(jumps)-1]
+	hop := &commandLine{configFile: c.configFile, dir: c.dir}
+	if last.User != "" {
+		hop.set("User", last.User)
+	}
+	if last.Port != 0 {
+		hop.set("Port", strconv.Itoa(last.Port))
+	}
+	if rest := jumps[:len(jumps)-1]; len(rest) > 0 {
+		hop.set("ProxyJump", joinJumps(rest))
+	}
+	if err := getopt.ValidHost(last.Host); err != nil {
+		return nil, fmt.Errorf("jump host: %w", err)
+	}
+	d, err := m.destination(last.Host, last.Host, hop, v, "", depth+1)
+	if err != nil {
+		return nil, fmt.Errorf("jump host %s: %w", last.Host, err)
+	}
+	d.batch = d.batch || conf.BatchMode()
+	return d, carriedOut(d.conf)
+}
+
+// joinJumps writes hops as ProxyJump has them.
+func joinJumps(jumps []sshconf.Jump) string {
+	var b strings.Builder
+	for i, j := range jumps {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("ssh://")
+		if j.User != "" {
+			b.WriteString(j.User + "@")
+		}
+		if strings.Contains(j.Host, ":") {
+			b.WriteString("[" + j.Host + "]")
+		} else {
+			b.WriteString(j.Host)
+		}
+		if j.Port != 0 {
+			b.WriteString(":" + strconv.Itoa(j.Port))
+		}
+	}
+	return b.String()
+}
+
+// throughHop connects to the destination through its jump host, which is a
+// host of muxd's like any other: logged in once, kept alive, shared by all that
+// jump through it. The lease keeps it for as long as the connection lives.
+func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
+	via := d.via
+	for try := 0; ; try++ {
+		ls, err := m.acquire(ctx, via, p, nil)
+		if err != nil {
+			return nil, hopError(d, err)
+		}
+		ch, reqs, err := ls.link.open(ctx, "direct-tcpip", ssh.Marshal(struct {
+			Host     string
+			Port     uint32
+			FromHost string
+			FromPort uint32
+		}{d.host, uint32(d.port), "127.0.0.1", 65535})) // what OpenSSH says for -W
+		if err == nil {
+			go ssh.DiscardRequests(reqs)
+			return &hopConn{ch: ch, lease: ls, d: d}, nil
+		}
+		ls.release()
+		var oe *ssh.OpenChannelError
+		if errors.As(err, &oe) {
+			return nil, &control.Error{Phase: control.Refused, Host: d.name,
+				Text: fmt.Sprintf("jump host %s: connect to %s: %s", via.name, d.addr(), oe.Message)}
+		}
+		if again := ls.link.died() != nil || errors.Is(err, errLinkDoubted); !again || try > 0 || ctx.Err() != nil {
+			return nil, hopError(d, openFailure(via.name, ls.link, err))
+		}
+	}
+}
+
+// hopError says that it was the hop that failed, and keeps the mark of what
+// only a person can mend.
+func hopError(d *destination, err error) error {
+	if isCanceled(err) {
+		return err
+	}
+	text := err.Error()
+	var e *control.Error
+	if errors.As(err, &e) {
+		text = e.Text
+	}
+	wrapped := &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: %s", d.via.name, text)}
+	var p *needsPerson
+	if errors.As(err, &p) {
+		return &needsPerson{wrapped}
+	}
+	return wrapped
+}
+
+// hopConn is a connection through a jump host: a net.Conn over a channel. Of
+// deadlines it knows only the one that wire uses to end it, in the past.
+type hopConn struct {
+	ch      ssh.Channel
+	lease   *lease
+	d       *destination
+	expired atomic.Bool
+}
+
+func (c *hopConn) Read(p []byte) (int, error) {
+	n, err := c.ch.Read(p)
+	if err == nil || n > 0 {
+		return n, nil
+	}
+	return 0, c.cause(err)
+}
+
+func (c *hopConn) Write(p []byte) (int, error) {
+	n, err := c.ch.Write(p)
+	if err != nil {
+		err = c.cause(err)
+	}
+	return n, err
+}
+
+// cause tells the end of this connection from the end of the hop's, which the
+// SSH library does not.
+func (c *hopConn) cause(err error) error {
+	if c.expired.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	if why := c.lease.link.died(); why != nil {
+		return fmt.Errorf("jump host %s: connection lost (%w)", c.d.via.name, why)
+	}
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	return err
+}
+
+// Close closes the channel in a goroutine: on a hop that is stuck it would
+// block, and whoever gives up this connection must not.
+func (c *hopConn) Close() error {
+	go c.ch.Close()
+	c.lease.release()
+	return nil
+}
+
+func (c *hopConn) SetDeadline(t time.Time) error {
+	if !t.IsZero() && t.Before(time.Now()) {
+		c.expired.Store(true)
+		go c.ch.Close()
+	}
+	return nil
+}
+
+func (c *hopConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *hopConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *hopConn) LocalAddr() net.Addr              { return hopAddr("127.0.0.1:65535") }
+func (c *hopConn) RemoteAddr() net.Addr             { return hopAddr(c.d.addr() + " via " + c.d.via.name) }
+
+// hopAddr is the address of a connection through a hop, for people.
+type hopAddr string
+
+func (a hopAddr) Network() string { return "ssh" }
+func (a hopAddr) String() string  { return string(a) }
