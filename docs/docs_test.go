@@ -1,0 +1,72 @@
+package docs_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// quoted are the words that match in the part of a file between two marks.
+func quoted(t *testing.T, file, from, to, word string) []string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(b), from)
+	part, _, ends := strings.Cut(rest, to)
+	if !found || !ends {
+		t.Fatalf("%s has no part from %q to %q", file, from, to)
+	}
+	var all []string
+	for _, m := range regexp.MustCompile(word).FindAllStringSubmatch(part, -1) {
+		all = append(all, strings.ToLower(m[1]))
+		if file == "../master/options.go" || from == "- options: " {
+			all[len(all)-1] = m[1] // letters are options of their own in either case
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// TestNotBuiltYet holds the list of what is refused to the code that refuses:
+// a reader must not be told that something is missing that works, nor the
+// other way round.
+func TestNotBuiltYet(t *testing.T) {
+	const page = "deviations.md"
+	told := quoted(t, page, "- options: ", ", and `-O`", `-([A-Za-z])`)
+	refused := quoted(t, "../master/options.go", "var notYet = map", "\n}", `'([A-Za-z])':`)
+	if !slices.Equal(told, refused) {
+		t.Errorf("%s lists the options %v as not built, master/options.go %v", page, told, refused)
+	}
+	told = quoted(t, page, "- keywords: ", "`SessionType", "`([A-Za-z]+)`")
+	for _, k := range quoted(t, "../master/carried.go", "var decisive = []string{", "}", `"([a-z]+)"`) {
+		if !slices.Contains(told, k) {
+			t.Errorf("%s does not list the keyword %s, which master/carried.go refuses", page, k)
+		}
+	}
+	told = quoted(t, page, "is told in one line what is missing:\n", "\n\n", "`([A-Za-z0-9]+)`")
+	missing := quoted(t, "../master/carried.go", "var extra = []string{", "}", `"([a-z0-9]+)"`)
+	if !slices.Equal(told, missing) {
+		t.Errorf("%s lists the keywords %v as left out, master/carried.go %v", page, told, missing)
+	}
+}
+
+// TestLinks: a page that names a file of this tree names one that is there.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^):#]+)\)`)
+	for _, page := range []string{"../README.md", "deviations.md", "../bench/README.md"} {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := page[:strings.LastIndexByte("/"+page, '/')]
+		for _, m := range link.FindAllStringSubmatch(string(b), -1) {
+			if _, err := os.Stat(dir + m[1]); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
