@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -153,7 +154,7 @@ func TestExpiry(t *testing.T) {
 				if n := r.srv.Count(sshtest.Disconnected, ""); n != 1 {
 					t.Errorf("%d disconnected", n)
 				}
-				just(t, forgetAfter, "remembered", func() bool { return r.host() != nil })
+				just(t, 10*time.Minute, "remembered", func() bool { return r.host() != nil })
 			})
 		})
 	}
@@ -178,7 +179,7 @@ func TestExpiryForever(t *testing.T) {
 			r.wantLinks("ready")
 			r.srv.Last().Drop()
 			synctest.Wait()
-			just(t, forgetAfter, "remembered", func() bool { return r.host() != nil })
+			just(t, 10*time.Minute, "remembered", func() bool { return r.host() != nil })
 		})
 	}
 }
@@ -191,11 +192,11 @@ func TestForgettingCountsFromTheEnd(t *testing.T) {
 		time.Sleep(59*time.Minute + 59*time.Second)
 		r.srv.Last().Drop()
 		synctest.Wait()
-		just(t, forgetAfter, "remembered", func() bool { return r.host() != nil })
+		just(t, 10*time.Minute, "remembered", func() bool { return r.host() != nil })
 		r.run("-o", "ControlPersist=1h", "host", "true")
 		r.srv.Last().Drop()
 		synctest.Wait()
-		just(t, forgetAfter, "remembered", func() bool { return r.host() != nil })
+		just(t, 10*time.Minute, "remembered", func() bool { return r.host() != nil })
 	})
 }
 
@@ -225,6 +226,47 @@ func TestExpiryMeetsARequest(t *testing.T) {
 		t.Logf("%d of 1000 requests met the expiry first", dialled)
 		if n := len(r.execs()); n != 1000 {
 			t.Errorf("%d commands", n)
+		}
+	})
+}
+
+// A host that somebody has in hand is not forgotten.
+func TestAHostInHandIsKept(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		h, err := r.m.host(r.request("host", "true").Dest.(*destination))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.call(func() { r.m.forget(h) })
+		r.wantState("idle")
+		r.m.unuse(h)
+		h.call(func() { r.m.forget(h) })
+		r.wantState("forgotten")
+	})
+}
+
+// A dial that was given up may take its time to end. Whoever comes meanwhile is
+// not to blame for that, and dials anew.
+func TestARequestMeetsAGivenUpDial(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		dials := 0
+		r.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials++; dials == 1 {
+				time.Sleep(10 * time.Second) // deaf to ctx
+				return nil, ctx.Err()
+			}
+			return r.srv.DialContext(ctx, network, addr)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := r.ask(ctx, nil, "host", "true"); err == nil {
+			t.Error("a session without a connection")
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		r.run("host", "true")
+		if d := time.Since(start); d != 8*time.Second || dials != 2 {
+			t.Errorf("after %v, %d dials", d, dials)
 		}
 	})
 }

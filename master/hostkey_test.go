@@ -227,6 +227,11 @@ func TestHostKeyAlias(t *testing.T) {
 		key := r.srv.HostKey()
 		r.write(".ssh/known_hosts", "alias "+string(ssh.MarshalAuthorizedKey(key)))
 		r.open("-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlias=alias", "-p", "2222", "host", "true")
+		r.know()
+		r.open("-o", "StrictHostKeyChecking=accept-new", "-o", "HostKeyAlias=another", "-p", "2222", "host", "true")
+		if got := r.remembered(); !strings.HasPrefix(got, "another ssh-ed25519 ") {
+			t.Errorf("remembered %q", got) // an alias has no port
+		}
 	})
 }
 

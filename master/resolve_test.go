@@ -9,10 +9,14 @@ import (
 	"muxd/internal/sshtest"
 )
 
-// resolved runs f with a rig for Resolve alone.
+// resolved runs f with a rig for Resolve alone. It is in no bubble, because
+// looking up the name of a port may take a channel of the resolver's own.
 func resolved(t *testing.T, f func(t *testing.T, r *rig)) {
 	t.Helper()
-	inBubble(t, sshtest.Options{}, f)
+	r := newRig(t, sshtest.Options{})
+	defer r.srv.Close()
+	defer r.m.Close()
+	f(t, r)
 }
 
 func TestTTYRules(t *testing.T) {

@@ -298,8 +298,8 @@ func TestSignals(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		s := r.open("host", "wait-signal; wait-signal")
 		s.Signal("INT")
-		s.Signal("USR1")
 		s.Signal(control.Break)
+		s.Signal("USR1") // ends the command, and what follows it would go nowhere
 		if out, exit, err := finish(s); out != "INT\nUSR1\n" || exit.Code != 0 || err != nil {
 			t.Errorf("%q %v %v", out, exit, err)
 		}
