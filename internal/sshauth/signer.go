@@ -41,6 +41,7 @@ func (s *signer) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (
 func signatureAlgorithms(pub ssh.PublicKey, accepted []string) []string {
 	base := plainKey(pub).Type()
 	if base != ssh.KeyAlgoRSA {
+		//lint:ignore SA1019 the name is needed to refuse it
 		allowed := slices.Contains(accepted, pub.Type()) || accepted == nil && base != ssh.InsecureKeyAlgoDSA
 		if !allowed {
 			return nil
