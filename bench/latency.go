@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"runtime/debug"
 )
@@ -35,14 +35,15 @@ func latency(l *lab, r *report, o options) error {
 	if err != nil {
 		return err
 	}
-	fresh, err := rounds(s, []program{l.muxc("lab", "true"), l.freshSSH("lab", "true")}, max(5, o.pairs/freshShare))
+	fresh, err := rounds(s, []program{l.muxc("lab", "true"), l.freshSSH("lab", "true"), l.freshSSH(x25519, "true")}, max(5, o.pairs/freshShare))
 	if err != nil {
 		return err
 	}
 	r.add(row{Name: "warm command: true", Unit: "ms"}, took[0], took[1])
 	r.add(row{Name: "the program's start alone (-V)", Unit: "ms"}, took[2], took[3])
 	r.add(row{Name: "the smallest process there is: /bin/true", Unit: "ms"}, nil, took[4])
-	r.add(row{Name: "fresh ssh, no master, against warm muxc", Unit: "ms"}, fresh[0], fresh[1])
+	r.add(row{Name: "warm muxc : fresh ssh", Unit: "ms"}, fresh[0], fresh[1])
+	r.add(row{Name: "warm muxc : fresh ssh with curve25519", Unit: "ms"}, fresh[0], fresh[2])
 	return nil
 }
 
@@ -79,24 +80,30 @@ func cold(l *lab, r *report, _ options) error {
 		return err
 	}
 	defer s.close()
-	var ours, theirs []float64
-	for range coldRuns {
-		a, err := s.run(l.muxc("lab", "true"))
-		if err != nil {
-			return err
+	for _, c := range []struct{ host, name string }{
+		{"lab", "first command: start, log in"},
+		{x25519, "first command, curve25519 both"},
+	} {
+		var ours, theirs []float64
+		for range coldRuns {
+			a, b, err := l.coldPair(s, c.host)
+			if err != nil {
+				return err
+			}
+			ours, theirs = append(ours, a), append(theirs, b)
 		}
-		b, err := s.run(l.autoSSH("lab", "true"))
-		if err != nil {
-			return err
-		}
-		ours, theirs = append(ours, a), append(theirs, b)
-		if err := l.stopMuxd(); err != nil {
-			return err
-		}
-		if err := l.stopMaster("lab"); err != nil {
-			return fmt.Errorf("end ssh's master: %w", err)
-		}
+		r.add(row{Name: c.name, Unit: "ms"}, ours, theirs)
 	}
-	r.add(row{Name: "first command: start muxd / a master, log in", Unit: "ms"}, ours, theirs)
 	return nil
+}
+
+// coldPair runs the first command of each and ends what it started.
+func (l *lab) coldPair(s *spawner, host string) (ours, theirs float64, err error) {
+	if ours, err = s.run(l.muxc(host, "true")); err != nil {
+		return 0, 0, err
+	}
+	if theirs, err = s.run(l.autoSSH(host, "true")); err != nil {
+		return 0, 0, err
+	}
+	return ours, theirs, errors.Join(l.stopMuxd(), l.stopMaster(host))
 }
