@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -96,8 +97,12 @@ func TestMuxdStopped(t *testing.T) {
 	h.echo()
 	pid := h.pid()
 	kill(t, pid, syscall.SIGSTOP)
-	p := h.start(h.muxc("box", "true"), nil)
-	r := p.wait()
+	// The signal goes to one thread, and the others run until that one does.
+	h.eventually("all of muxd is stopped", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		return !slices.ContainsFunc(threads, func(path string) bool { return !strings.Contains(maybe(path), ") T ") })
+	})
+	r := h.run(h.muxc("box", "true"), nil)
 	kill(t, pid, syscall.SIGCONT)
 	r.fails(t, fmt.Sprintf(`box: muxd does not answer \(stopped or stuck\) \(pid %d\)`, pid))
 	h.echo()

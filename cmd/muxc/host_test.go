@@ -214,7 +214,7 @@ type running struct {
 func (h *host) start(c *exec.Cmd, stdin io.Reader) *running {
 	h.t.Helper()
 	r := &running{h: h, cmd: c, began: time.Now(), done: make(chan struct{})}
-	c.Stdin = stdin
+	c.Stdin, c.WaitDelay = stdin, long // a muxd that holds the outputs must not hold up the test's end
 	if c.Stdout == nil {
 		c.Stdout = &r.out
 	}

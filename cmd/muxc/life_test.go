@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,11 +155,43 @@ func TestMuxdStop(t *testing.T) {
 	pid = h.pid()
 	h.run(h.command("muxd", "stop"), nil).is(t,
 		fmt.Sprintf("muxd (pid %d) stopped; it held 1 connection and 0 sessions\n", pid), "", 0)
-	// At once, and not only some moments later.
-	if _, err := os.Lstat(h.socket()); err == nil {
-		t.Error("the socket is left behind")
-	}
 	h.echo()
+
+	// When stop returns it is done, and not only some moments later.
+	h = newHost(t)
+	for range 20 {
+		h.run(h.command("muxc", "-F", "none", "-p", "1", "127.0.0.1", "true"), nil).fails(t, "refused")
+		if r := h.run(h.command("muxd", "stop"), nil); r.code != 0 {
+			t.Errorf("%+v", r)
+		}
+		if c, err := net.Dial("unix", h.socket()); err == nil {
+			c.Close()
+			t.Fatal("somebody listens after muxd stop")
+		}
+	}
+}
+
+// TestMuxdGoesBeforeItTakesTheRequest: a client that was let in and not
+// answered, by a muxd that just ended, starts another one.
+func TestMuxdGoesBeforeItTakesTheRequest(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	for _, read := range []int{0, 16, 1 << 20} { // bytes that it takes
+		l, err := net.Listen("unix", h.socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := h.start(h.muxc("box", "echo works"), nil)
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Read(make([]byte, read))
+		l.Close() // removes the socket
+		c.Close()
+		p.wait().is(t, "works\n", "", 0)
+		h.run(h.command("muxd", "stop"), nil)
+	}
 }
 
 func TestSecondMuxdSaysWhoRuns(t *testing.T) {
@@ -196,6 +229,9 @@ func TestForegroundMuxd(t *testing.T) {
 	p := h.start(h.command("muxd"), nil)
 	h.eventually("muxd listens", func() bool { return len(pidsIn(h.logPath())) == 1 })
 	h.echo()
+	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", h.pid())); err == nil && cwd != "/" {
+		t.Errorf("working directory %q, which can then not be unmounted", cwd)
+	}
 	if h.pid() != p.cmd.Process.Pid {
 		t.Errorf("muxd %d serves, not the one that was started", h.pid())
 	}

@@ -92,6 +92,9 @@ func converse(u *ui, c *socket.Conn, inv *control.Invocation) (int, error) {
 	}
 	u.begin(op)
 	exit, err := op.Wait(u)
+	if u.isEnding() {
+		return exitFailed, nil
+	}
 	return u.exitCode(exit), err
 }
 

@@ -44,6 +44,26 @@ func (u *ui) watchEnd() {
 	}()
 }
 
+// isEnding reports that a signal ends this process. How the command ends by
+// that signal may come first or not: it is a race, and so counts for nothing.
+func (u *ui) isEnding() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.ending
+}
+
+// yield leaves the end to a signal that came first. Without it the command, when
+// it dies of what it was told, would now and then be faster, and what muxc says
+// and its status a matter of luck.
+func (u *ui) yield() {
+	u.mu.Lock()
+	ending := u.ending
+	u.mu.Unlock()
+	if ending {
+		select {} // watchEnd is about to leave
+	}
+}
+
 // tell passes a signal on. A muxd that is stopped takes nothing, and must not
 // keep this process from ending.
 func (u *ui) tell(name string) {

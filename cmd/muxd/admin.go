@@ -40,20 +40,8 @@ func stop(force bool) int {
 		fmt.Fprintf(os.Stderr, "muxd: still carries %s: use \"muxd stop --force\" to end them too\n", what)
 		return 1
 	}
-	waitGone(c)
 	fmt.Printf("muxd (pid %d) stopped; it held %s\n", s.PID, what)
 	return 0
-}
-
-// waitGone returns when the process at the other end has closed everything, so
-// that whatever is started next finds no muxd.
-func waitGone(c *socket.Conn) {
-	b := make([]byte, 1)
-	for {
-		if _, err := c.Read(b); err != nil {
-			return
-		}
-	}
 }
 
 // terminate ends a muxd that does not speak our protocol: the cure that its

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 	// idleExit is how long a muxd that a client started stays without a
 	// connection and without a client.
 	idleExit = 10 * time.Minute
+	// startGrace is how long it stays for its first client: what muxc waits for
+	// it at most, and more than it then takes to connect.
+	startGrace = 15 * time.Second
 	// checkEvery is how often the daemon looks at its own socket: somebody
 	// cleaning up /run or /tmp must not leave it unreachable for long.
 	checkEvery = time.Minute
@@ -41,6 +45,7 @@ type daemon struct {
 	master   *master.Master
 	server   *control.Server
 	auto     bool           // started by a client or by activation: ends when idle
+	came     atomic.Bool    // whether a client has come
 	clients  sync.WaitGroup // one for each connection being served
 	stop     chan string    // capacity 1: why to end
 }
@@ -84,7 +89,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	scrubEnv()
 	os.Chdir("/")
 	d.master = master.New(master.Config{Log: log, Build: build.Version, Socket: d.listener.Place().Path(),
-		Home: u.HomeDir, User: u.Username, OnStop: func() { d.end("asked by a client") },
+		Home: u.HomeDir, User: u.Username, OnStop: d.stopped,
 		Clients: func() int { return d.server.Clients() }})
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
 		Many: streams.Serve, CloseFD: func(fd int) { unix.Close(fd) }}
@@ -111,6 +116,13 @@ func (d *daemon) listen() error {
 	l.OnReject = func(err error) { d.log.Warn("connection rejected", "err", err) }
 	d.listener = l
 	return nil
+}
+
+// stopped is called before the client that asked gets its answer: with it in
+// hand, nobody finds this muxd any more, and the next one may start.
+func (d *daemon) stopped() {
+	d.listener.Close()
+	d.end("asked by a client")
 }
 
 // end asks run to end; the first reason counts.
@@ -172,7 +184,9 @@ func (d *daemon) wait(idle time.Duration, sigs <-chan os.Signal) string {
 			if links, _ := d.master.Links(); links > 0 || d.server.Clients() > 0 {
 				busy = time.Now()
 			}
-			if d.auto && time.Since(busy) >= idle {
+			// Whoever started this muxd comes, be the machine ever so busy; the
+			// limit is for one that was killed on the way.
+			if limit := max(idle, startGrace); d.auto && (d.came.Load() && time.Since(busy) >= idle || time.Since(busy) >= limit) {
 				return whyIdle
 			}
 		}
@@ -185,6 +199,7 @@ func (d *daemon) accept(ctx context.Context) {
 		if err != nil {
 			return // closed
 		}
+		d.came.Store(true)
 		d.clients.Add(1) // for ServeConn
 		go func() {
 			defer d.clients.Done()
