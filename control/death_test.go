@@ -80,6 +80,69 @@ func TestClientDies(t *testing.T) {
 	}
 }
 
+// A client that is gone is not asked, though its request still waits.
+func TestGoneClientIsNotAsked(t *testing.T) {
+	got := make(chan error, 1)
+	asked := make(chan struct{})
+	closed := make(chan struct{})
+	r := newRig(t, &controltest.Backend{OnResolve: func(_ context.Context, _ *control.Invocation, p control.Prompter) (*control.Plan, error) {
+		close(asked)
+		<-closed
+		_, err := p.Prompt(context.Background(), control.Prompt{Text: "still there?"})
+		got <- err
+		return nil, err
+	}})
+	c, s := controltest.SocketPair(t)
+	done := r.serve(&closing{Socket: s, closed: closed})
+	c.Write(control.Opening(&control.Invocation{}))
+	get(t, asked)
+	c.Close()
+	if get(t, got) == nil {
+		t.Error("somebody answered")
+	}
+	get(t, done)
+}
+
+// closing tells when it is first closed.
+type closing struct {
+	*controltest.Socket
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *closing) Close() error {
+	defer c.once.Do(func() { close(c.closed) })
+	return c.Socket.Close()
+}
+
+// endless is a client whose bytes never end, and that a deadline and a close do
+// not stop, because they were received before.
+type endless struct {
+	*controltest.PipeConn
+	start []byte // what is read first
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if len(e.start) == 0 {
+		e.start = control.Frame(control.FrameResize, control.WindowBody(control.Window{}))
+	}
+	n := copy(p, e.start)
+	e.start = e.start[n:]
+	return n, nil
+}
+
+func (e *endless) ReadFDs(p []byte, _ int) (int, []int, error) {
+	n, err := e.Read(p)
+	return n, nil, err
+}
+
+// The operation ends although its client's bytes do not.
+func TestEndlessClient(t *testing.T) {
+	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{}, nil) }))
+	_, s := controltest.Pipe()
+	get(t, r.serve(&endless{s, control.Opening(&control.Invocation{})}))
+}
+
 // A session that opens when its client is already gone is closed.
 func TestSessionOpensTooLate(t *testing.T) {
 	opened := make(chan *controltest.Stream, 1)

@@ -133,15 +133,13 @@ func (o *operation) invoke(ctx context.Context, v *Invocation) error {
 
 // session carries an open session to its end.
 func (o *operation) session(st Stream, p *Plan) error {
-	if !o.attach(st) {
-		return nil // the client is gone; nobody to tell
-	}
+	o.attach(st)
 	if p.TTY && !st.TTY() {
 		p.TTY = false
 		o.w.hold(framePlan, p.encode())
 	}
 	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
-		return nil
+		return nil // the client is gone; nobody to tell
 	}
 	return o.pump(st, p.Session.Bytes)
 }
@@ -163,19 +161,15 @@ func creditBody(n int) []byte {
 	return e.b
 }
 
-// attach hands the open session to the reader, unless the client went away
-// while it was opened.
-func (o *operation) attach(st Stream) bool {
+// attach hands the open session to the reader, and to the session the size
+// that its terminal has by now.
+func (o *operation) attach(st Stream) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.gone {
-		return false
-	}
 	o.stream = st
 	if o.size != nil {
 		st.Resize(*o.size)
 	}
-	return true
 }
 
 // read takes the client's frames until its socket ends, or it sends what no

@@ -115,7 +115,9 @@ func TestLateAnswerIsIgnored(t *testing.T) {
 	c.c.Write(control.Frame(control.FrameAnswer, control.AnswerBody(1, "late")))
 	c.c.Write(control.Frame(control.FrameAnswer, control.AnswerBody(99, "never")))
 	c.until(control.FramePrompt)
-	c.c.Write(control.Frame(control.FrameAnswer, control.AnswerBody(2, "s3cret")))
+	for range 4 { // once too often stops nothing
+		c.c.Write(control.Frame(control.FrameAnswer, control.AnswerBody(2, "s3cret")))
+	}
 	if err := get(t, got); err != nil {
 		t.Error(err)
 	}
@@ -224,16 +226,29 @@ func TestOperationEndsUnderPrompt(t *testing.T) {
 	s.Write(control.Frame(control.FramePrompt, control.PromptBody(1, control.Prompt{Text: "?"})))
 	left := false
 	shown := make(chan struct{})
-	ch := wait(op, &controltest.Screen{OnPrompt: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
-		close(shown)
-		<-ctx.Done()
-		time.Sleep(5 * time.Millisecond)
-		left = true
-		return control.Answer{}, ctx.Err()
-	}})
+	ended := make(chan struct{})
+	ch := wait(op, &controltest.Screen{
+		OnPrompt: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
+			defer close(ended)
+			close(shown)
+			<-ctx.Done()
+			time.Sleep(5 * time.Millisecond)
+			left = true
+			return control.Answer{}, ctx.Err()
+		},
+		OnStdout: func([]byte) error {
+			select {
+			case <-ended:
+				t.Error("taken back by the cancel of another prompt")
+			default:
+			}
+			return nil
+		},
+	})
 	get(t, shown)
 	// A cancel of another prompt is not of this one.
 	s.Write(control.Frame(control.FramePromptOff, control.NumberBody(7)))
+	s.Write(control.Frame(control.FrameStdout, []byte("x")))
 	s.Write(control.Frame(control.FrameExit, control.ExitBody(control.Exit{Code: 6})))
 	if o := get(t, ch); o.exit.Code != 6 || !left {
 		t.Errorf("got %+v, prompt left the terminal: %v", o, left)

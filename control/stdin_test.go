@@ -175,9 +175,10 @@ func TestCreditHolds(t *testing.T) {
 // A command that closes its stdin gets no more of it, and the rest stays the
 // client's: no credit is given for what was not taken.
 func TestStdinRefused(t *testing.T) {
+	spent := make(chan struct{})
 	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) {
 		s.In.Close()
-		time.Sleep(10 * time.Millisecond) // lets a credit, if one came, be wrong
+		<-spent
 		s.End(control.Exit{Code: 2}, nil)
 	}))
 	op, ch := r.run(&controltest.Screen{})
@@ -186,14 +187,16 @@ func TestStdinRefused(t *testing.T) {
 		n := 0
 		b := make([]byte, control.StdinRoom+8<<10)
 		for op.Credit() > 0 && op.Stdin(b) == nil {
-			n += 8 << 10
+			if n += 8 << 10; n == control.StdinCredit {
+				close(spent)
+			}
 		}
 		sent <- n
 	}()
 	if got := get(t, ch); got.exit.Code != 2 {
 		t.Errorf("got %+v", got)
 	}
-	if n := get(t, sent); n > control.StdinCredit {
+	if n := get(t, sent); n != control.StdinCredit {
 		t.Errorf("%d bytes were taken from the client", n)
 	}
 }

@@ -182,6 +182,41 @@ func TestConnectionDies(t *testing.T) {
 	<-closed
 }
 
+// An operation ends on the server when it has ended, whether its client closes
+// its stream, does not, or goes on sending: closing a stream is half a close.
+func TestStreamEndsWithoutItsClient(t *testing.T) {
+	was := goleak.IgnoreCurrent()
+	c, s := controltest.SocketPair(t)
+	srv := &control.Server{Backend: byArg(echo), Log: quiet{}, Many: Serve}
+	done := make(chan struct{})
+	go func() { defer close(done); srv.ServeConn(context.Background(), s) }()
+	m, err := Dial(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := start(t, m, "a").WaitStream(&controltest.Screen{}); err != nil {
+			t.Fatal(err)
+		}
+		op := start(t, m, "b")
+		go func() {
+			for op.Resize(control.Window{}) == nil {
+			}
+		}()
+		if _, err := op.WaitStream(&controltest.Screen{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(patience); srv.Clients() > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d operations are left", srv.Clients()-1)
+		}
+	}
+	m.Close()
+	<-done
+	goleak.VerifyNone(t, was)
+}
+
 // A stream that says something else than a request ends, alone.
 func TestStreamWithoutRequest(t *testing.T) {
 	m, _ := many(t, byArg(echo))
