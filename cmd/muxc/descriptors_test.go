@@ -24,6 +24,7 @@ func TestNonBlockingDescriptors(t *testing.T) {
 	setNonblock(t, out, true)
 	io.WriteString(feed, "go\n")
 	h.eventually("stdout is full", func() bool { return queued(t, drain) >= 60<<10 })
+	io.WriteString(feed, "more\n") // it waited for this, and did not take the pause for the end
 	feed.Close()
 	done := make(chan string)
 	go func() {
@@ -38,7 +39,7 @@ func TestNonBlockingDescriptors(t *testing.T) {
 	}
 	out.Close()
 	got := <-done
-	if r.code != 0 || r.err != "" || !strings.HasPrefix(got, "1\n2\n") || !strings.HasSuffix(got, "\n99999\n100000\ngo\n") || len(got) != 588898 {
+	if r.code != 0 || r.err != "" || !strings.HasPrefix(got, "1\n2\n") || !strings.HasSuffix(got, "\n99999\n100000\ngo\nmore\n") || len(got) != 588903 {
 		t.Errorf("%+v, %d bytes, the last %q", r, len(got), got[max(0, len(got)-20):])
 	}
 }

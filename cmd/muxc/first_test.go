@@ -62,6 +62,20 @@ func TestFiftyFirstCommandsAtOnce(t *testing.T) {
 	}
 }
 
+// TestMoreCommandsThanMaxSessions: a server's limit on the sessions of one
+// connection is nobody's error.
+func TestMoreCommandsThanMaxSessions(t *testing.T) {
+	t.Parallel()
+	h := startHost(t, "MaxSessions 2")
+	var all []*running
+	for i := range 12 {
+		all = append(all, h.start(h.muxc("box", fmt.Sprintf("sleep 0.2; echo %d; exit %d", i, i)), nil))
+	}
+	for i, p := range all {
+		p.wait().is(t, fmt.Sprintln(i), "", i)
+	}
+}
+
 // TestMuxdInheritsNothing starts muxd out of a shell full of things that must
 // not live as long as a daemon does.
 func TestMuxdInheritsNothing(t *testing.T) {
