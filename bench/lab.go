@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 
@@ -98,6 +100,21 @@ func (l *lab) config() string {
 		l.sshd.port, l.sshd.user, l.path("id"), l.path("known_hosts"))
 	return b.String()
 }
+
+// closeOnSignal leaves nothing behind when a run is given up: a master and a
+// muxd are in sessions of their own, where ^C does not reach them.
+func (l *lab) closeOnSignal() {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ch
+		l.close()
+		os.Exit(exitGivenUp)
+	}()
+}
+
+// exitGivenUp is what a shell reports of a command that ^C ended.
+const exitGivenUp = 130
 
 // close ends everything that was started and removes the rest.
 func (l *lab) close() {

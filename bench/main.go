@@ -64,6 +64,7 @@ func run(o options) error {
 		return err
 	}
 	defer l.close()
+	l.closeOnSignal()
 	r := newReport(l)
 	for _, p := range wanted {
 		fmt.Fprintf(os.Stderr, "%s …\n", p.name)
