@@ -17,6 +17,12 @@ var (
 	macs = []string{
 		"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512",
 	}
+	// caSignatureAlgorithms are those with which an authority may have signed a
+	// host's certificate.
+	caSignatureAlgorithms = []string{
+		"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
+		"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "rsa-sha2-512", "rsa-sha2-256",
+	}
 	// pubkeyAlgorithms are those a user's key may be used with. The sk ones only
 	// ever come from an agent.
 	pubkeyAlgorithms = []string{

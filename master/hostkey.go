@@ -36,6 +36,13 @@ func newHostKeyCheck(ctx context.Context, d *destination, p control.Prompter) (*
 	if alias := d.conf.HostKeyAlias(); alias != "" {
 		c.query = knownhosts.Query{Host: alias} // looked up without a port
 	}
+	if _, set := d.conf.Get("casignaturealgorithms"); set {
+		// Nothing left of the list means that no certificate is accepted.
+		c.query.CASignatureAlgorithms, _ = d.conf.CASignatureAlgorithms(caSignatureAlgorithms, nil)
+		if c.query.CASignatureAlgorithms == nil {
+			c.query.CASignatureAlgorithms = []string{}
+		}
+	}
 	var notes []knownhosts.Note
 	c.store, notes = knownhosts.Load(d.conf.UserKnownHostsFiles(), d.conf.GlobalKnownHostsFiles())
 	return c, notes
