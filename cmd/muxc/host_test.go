@@ -50,6 +50,7 @@ func startHost(t testing.TB, lines ...string) *host {
 // newHost is a host without an sshd.
 func newHost(t testing.TB) *host {
 	t.Helper()
+	dependOnSources()
 	dir, err := os.MkdirTemp("/tmp", "mux")
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,19 @@ func TestSignalsReachTheCommand(t *testing.T) {
 	h.echo()
 }
 
+// TestSignalledStatus: how the command ends by the signal may be known before
+// muxc ends, or not. The status is that of a signal to muxc, every time.
+func TestSignalledStatus(t *testing.T) {
+	t.Parallel()
+	h, _ := startOrdinaryHost(t)
+	for range 40 {
+		p := h.start(h.muxc("box", "echo up; exec sleep 60"), nil)
+		p.says("up\n")
+		p.signal(syscall.SIGTERM)
+		p.wait().is(t, "up\n", "", 255)
+	}
+}
+
 // TestIgnoredSignalsStayIgnored: nohup, and what a shell starts in the
 // background of a script.
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
