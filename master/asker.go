@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"muxd/control"
 )
@@ -28,6 +29,9 @@ func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, e
 			return control.Answer{}, err
 		}
 		if w == nil {
+			if ctx.Err() != nil { // the last one left, and the dial with it
+				return control.Answer{}, context.Cause(ctx)
+			}
 			if interrupted {
 				return control.Answer{}, control.ErrInterrupted
 			}
@@ -82,6 +86,13 @@ func (a *asker) Notice(text string) {
 func (a *asker) next(ctx context.Context, tried map[*waiter]bool) (*waiter, error) {
 	found := make(chan *waiter, 1)
 	ok := a.h.post(func() {
+		// Whoever went away may not have said so yet. If that was the last one
+		// the dial is given up; "nobody could be asked" would block the host.
+		for _, w := range slices.Clone(a.h.waiters) {
+			if err := w.ctx.Err(); err != nil {
+				a.h.leave(w, err)
+			}
+		}
 		for _, w := range a.h.waiters {
 			if w.p != nil && !w.dest.batch && !tried[w] && w.ctx.Err() == nil {
 				found <- w

@@ -111,6 +111,7 @@ func TestDoubtWithoutASessionCloses(t *testing.T) {
 		r.silent()
 		just(t, 18*time.Second, "connected", func() bool { return r.links() == "ready" })
 		r.wantState("idle")
+		r.wantLinks("")
 		r.run("host", "true")
 		r.wantLogins(2)
 	})
@@ -124,6 +125,7 @@ func TestDoubtWithAnAbandonedSessionCloses(t *testing.T) {
 		s.Close()
 		just(t, 18*time.Second, "connected", func() bool { return r.links() == "ready" })
 		r.wantState("idle")
+		r.wantLinks("")
 	})
 }
 
@@ -173,6 +175,19 @@ func TestTheOldOneAnswersAgainAndDrains(t *testing.T) {
 		b.Close()
 		r.wantLinks("ready")
 		r.wantState("ready")
+	})
+}
+
+// Also when the answer comes at the very instant of the doubt.
+func TestAnAnswerAtTheInstantOfTheDoubt(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "sleep", "9h")
+		pipe := r.silent()
+		time.Sleep(18 * time.Second)
+		r.wantLinks("suspect")
+		pipe.Resume()
+		r.wantLinks("ready")
+		s.Close()
 	})
 }
 
