@@ -233,6 +233,41 @@ func TestWireAtRestHoldsSixteenKiB(t *testing.T) {
 	})
 }
 
+// A write after a pause waits for what the flusher is still writing.
+func TestWireKeepsTheOrderBehindABlockedFlusher(t *testing.T) {
+	for range 20 {
+		wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+			want := append(bytes.Repeat([]byte("a"), 64<<10), bytes.Repeat([]byte("b"), 1000)...)
+			w.Write(want[:64<<10]) // fills the pipe
+			w.Write(want[64<<10:]) // left to the flusher, who waits
+			time.Sleep(time.Second)
+			go w.Write([]byte("c"))
+			synctest.Wait()
+			got := make([]byte, len(want)+1)
+			if _, err := io.ReadFull(far, got); err != nil || string(got) != string(want)+"c" {
+				t.Errorf("…%q, %v", got[64<<10:], err)
+			}
+		})
+	}
+}
+
+// What is left to read when the borrowed buffer goes back is not in it: the
+// next who borrows it writes there.
+func TestWireGivesBackWhatItBorrowed(t *testing.T) {
+	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+		far.Write(make([]byte, wireRead))
+		io.ReadFull(w, make([]byte, wireRead))
+		if w.big == nil {
+			t.Fatal("nothing borrowed")
+		}
+		io.WriteString(far, "the rest")
+		w.Read(make([]byte, 4))
+		if w.big != nil || string(w.unread) != "rest" || &w.unread[0] != &w.small[4] {
+			t.Errorf("borrowed %v, unread %q", w.big != nil, w.unread)
+		}
+	})
+}
+
 // What is read while the big buffer goes back is not lost.
 func TestWireReadsEverything(t *testing.T) {
 	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
