@@ -29,6 +29,7 @@ type screen struct {
 	seen int // what expect has passed
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
+	idle chan struct{} // closed when nothing can be shown any more
 }
 
 // the size of a screen before anybody changes it: one that no default has.
@@ -43,10 +44,11 @@ func (h *host) onScreen(c *exec.Cmd) *screen {
 		h.t.Fatal(err)
 	}
 	defer tty.Close()
+	ptm = polled(h.t, ptm)
 	if err := pty.Setsize(ptm, &screenSize); err != nil {
 		h.t.Fatal(err)
 	}
-	s := &screen{h: h, t: h.t, ptm: ptm, cmd: c, done: make(chan struct{})}
+	s := &screen{h: h, t: h.t, ptm: ptm, cmd: c, done: make(chan struct{}), idle: make(chan struct{})}
 	// The process' fourth descriptor makes it its controlling terminal.
 	c.ExtraFiles = append(c.ExtraFiles, tty)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 2 + len(c.ExtraFiles)}
@@ -62,19 +64,41 @@ func (h *host) onScreen(c *exec.Cmd) *screen {
 	if err := c.Start(); err != nil {
 		h.t.Fatal(err)
 	}
-	read := make(chan struct{})
-	go func() { defer close(read); s.read() }()
+	go func() { defer close(s.idle); s.read() }()
 	go func() { defer close(s.done); c.Wait() }()
 	h.t.Cleanup(func() {
 		unix.Kill(-c.Process.Pid, unix.SIGKILL)
 		<-s.done
 		ptm.Close()
-		<-read
+		<-s.idle
 		if h.t.Failed() {
 			h.t.Logf("the screen of %q:\n%s", c.Args, lastOf(strings.ReplaceAll(s.out.String(), "\r\n", "\n")))
 		}
 	})
 	return s
+}
+
+// polled makes a file of which a read ends when it is closed.
+func polled(t testing.TB, f *os.File) *os.File {
+	t.Helper()
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), f.Name())
+}
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // read collects what the terminal shows. While no process has the terminal
@@ -138,12 +162,11 @@ func (s *screen) shows(text string) {
 // unseen is what the terminal shows behind what was expected.
 func (s *screen) unseen() string { return s.out.String()[s.seen:] }
 
-// ends waits for the process' end, which must be by an exit status.
+// ends waits for the process' end, which must be by an exit status, and for
+// everything that was shown until then.
 func (s *screen) ends(code int) {
 	s.t.Helper()
-	select {
-	case <-s.done:
-	case <-time.After(long):
+	if !until(long, func() bool { return closed(s.done) && closed(s.idle) }) {
 		s.t.Fatalf("%q still runs after %v; the terminal shows\n%q", s.cmd.Args, long, lastOf(s.out.String()))
 	}
 	if got := s.cmd.ProcessState.ExitCode(); got != code {

@@ -52,18 +52,6 @@ func (u *ui) isEnding() bool {
 	return u.ending
 }
 
-// yield leaves the end to a signal that came first. Without it the command, when
-// it dies of what it was told, would now and then be faster, and what muxc says
-// and its status a matter of luck.
-func (u *ui) yield() {
-	u.mu.Lock()
-	ending := u.ending
-	u.mu.Unlock()
-	if ending {
-		select {} // watchEnd is about to leave
-	}
-}
-
 // tell passes a signal on. A muxd that is stopped takes nothing, and must not
 // keep this process from ending.
 func (u *ui) tell(name string) {

@@ -60,9 +60,13 @@ func cflag(t *unix.Termios) modeWord { return t.Cflag }
 // Modes returns the modes of the terminal fd as a pty-req carries them (RFC
 // 4254 section 8): the speeds, the characters and the flags that OpenSSH sends
 // (ttymodes.h), in its order, and the end mark. It is to be called before Raw,
-// or the remote terminal will be raw too. For an fd that is no terminal it
-// returns nil, which asks the server for its defaults.
+// or the remote terminal will be raw too. It returns nil, which asks the server
+// for its defaults, for an fd that is no terminal, and in the background, where
+// the modes are those in which a shell edits its line.
 func Modes(fd int) ([]byte, error) {
+	if inBackground(fd) {
+		return nil, nil
+	}
 	t, err := unix.IoctlGetTermios(fd, getTermios)
 	switch err {
 	case nil:

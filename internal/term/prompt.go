@@ -38,7 +38,7 @@ func askTerminal(ctx context.Context, q Question) ([]byte, error) {
 		case err == nil:
 			return answer, nil
 		case errors.Is(err, errSuspend):
-			stop()
+			stop(unix.SIGTSTP)
 		case errors.Is(err, errContinued):
 		case errors.As(err, &killed):
 			return nil, killed.raise()
@@ -108,6 +108,7 @@ func (p *prompt) attempt(ctx context.Context) (answer []byte, err error) {
 // begin sets the modes and drops what was typed before: it was shown, and does
 // not answer a question that nobody had read.
 func (p *prompt) begin() (*unix.Termios, error) {
+	comeForward(p.fd)
 	saved, err := unix.IoctlGetTermios(p.fd, getTermios)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNoTerminal, err)

@@ -39,6 +39,7 @@ func Raw(fd int) (*State, error) {
 func (s *State) Again() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	comeForward(s.fd)
 	now, err := unix.IoctlGetTermios(s.fd, getTermios)
 	if err != nil {
 		return fmt.Errorf("cannot read the terminal's modes: %w", err)

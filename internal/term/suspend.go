@@ -23,7 +23,7 @@ func (s *State) Suspend() (Window, error) {
 	if err := s.Restore(); err != nil {
 		return Window{}, err
 	}
-	stop()
+	stop(unix.SIGTSTP)
 	if err := s.Again(); err != nil {
 		return Window{}, err
 	}
@@ -32,18 +32,30 @@ func (s *State) Suspend() (Window, error) {
 
 // stop stops our whole process group: stopping only ourselves would leave a
 // script that called us running and its terminal dead. It returns after
-// SIGCONT. The kernel may run this thread a little further before another one
-// takes the signal, and the terminal must not be touched then, so the return
-// of kill alone says nothing.
-func stop() {
+// SIGCONT, or false when nothing stopped us. The kernel may run this thread a
+// little further before another one takes the signal, and the terminal must
+// not be touched then, so the return of kill alone says nothing.
+func stop(s unix.Signal) bool {
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, unix.SIGCONT)
 	defer signal.Stop(continued)
-	_ = unix.Kill(0, unix.SIGTSTP)
+	_ = unix.Kill(0, s)
 	grace := time.NewTimer(stopGrace)
 	defer grace.Stop()
 	select {
 	case <-continued:
+		return true
 	case <-grace.C:
+		return false
+	}
+}
+
+// comeForward stops us while a shell has the terminal. The modes of that moment
+// are those in which it edits its line: who keeps them as the ones to give back
+// takes the echo from whatever runs next. Where nobody could continue us, or
+// SIGTTOU is ignored, we stay in the background, and the kernel decides what may
+// be done there.
+func comeForward(fd int) {
+	for inBackground(fd) && stop(unix.SIGTTOU) {
 	}
 }

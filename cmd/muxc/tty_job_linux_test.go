@@ -1,0 +1,220 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"muxd/internal/sshtest"
+)
+
+// onShell is a terminal with a shell of the kind a person has, job control
+// included, with the prompt "L> "; $muxc is the program with the configuration.
+func (h *host) onShell() *screen {
+	h.t.Helper()
+	sshtest.Require(h.t, "bash")
+	c := h.command("bash", "--norc", "--noprofile", "-i")
+	c.Env = append(append([]string(nil), h.env...), "PS1=L> ", "muxc="+bin+"/muxc -F "+h.cfg)
+	s := h.onScreen(c)
+	s.shows("L> ")
+	return s
+}
+
+// TestSuspendByEscape: muxc is a job of its shell, and goes on as it was, with
+// the size the terminal has by then.
+func TestSuspendByEscape(t *testing.T) {
+	t.Parallel()
+	h := startShellHost(t)
+	s := h.onShell()
+	s.types("stty erase ^H; $muxc box\r")
+	s.shows("R> ")
+	raw := s.modes()
+	for i := range 3 {
+		s.types("~\x1a")
+		s.shows("~^Z [suspend muxc]\r\n")
+		s.shows("Stopped")
+		s.shows("L> ")
+		s.types("stty -a | grep -o 'erase = ^H'; echo lo''cal\r")
+		s.shows("erase = ^H\r\n")
+		s.shows("local\r\n")
+		s.shows("L> ")
+		s.resize(uint16(50+i), uint16(90+i))
+		s.types("fg\r")
+		s.shows("fg\r\n")
+		s.h.eventually("the terminal is raw again", func() bool { return s.modes() == raw })
+		s.types("\rstty size\r")
+		s.shows(fmt.Sprintf("%d %d\r\n", 50+i, 90+i))
+		s.shows("R> ")
+	}
+	s.types("exit 4\r")
+	s.shows("L> ")
+	s.types("echo ended $?; stty -a | grep -o 'erase = ^H'\r")
+	s.shows("ended 4\r\n")
+	s.shows("erase = ^H\r\n")
+	s.types("exit\r")
+	s.ends(0)
+}
+
+// TestStoppedByAnother: by a signal that nobody can take, in the middle of much
+// output.
+func TestStoppedByAnother(t *testing.T) {
+	t.Parallel()
+	h := startShellHost(t)
+	s := h.onShell()
+	s.types("$muxc box\r")
+	s.shows("R> ")
+	raw := s.modes()
+	s.types("echo $PP''ID; n=0; while [ $n -lt 2000 ]; do n=$((n+1)); echo line $n; done; echo all sa''id\r")
+	s.shows("line 10\r\n")
+	kill(t, h.clientPID(s), unix.SIGSTOP)
+	s.shows("Stopped")
+	s.shows("L> ")
+	h.echo() // others go on
+	s.types("fg\r")
+	s.shows("all said\r\n")
+	s.shows("R> ")
+	if text := s.out.String(); strings.Count(text, "line ") < 2000 {
+		t.Errorf("%d lines of 2000 came", strings.Count(text, "line "))
+	}
+	s.h.eventually("the terminal is raw again", func() bool { return s.modes() == raw })
+	s.types("exit\r")
+	s.shows("L> ")
+	s.types("exit\r")
+	s.ends(0)
+}
+
+// clientPID is the muxc that runs in the foreground of a shell's terminal.
+func (h *host) clientPID(s *screen) int {
+	h.t.Helper()
+	var pgrp int
+	s.ioctl(func(fd int) (err error) {
+		pgrp, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+		return err
+	})
+	if comm := read(h.t, fmt.Sprintf("/proc/%d/comm", pgrp)); comm != "muxc\n" {
+		h.t.Fatalf("%q is in the foreground", comm)
+	}
+	return pgrp
+}
+
+// TestJobWithoutATerminal: ^Z is the local shell's, and not one byte is lost or
+// doubled.
+func TestJobWithoutATerminal(t *testing.T) {
+	t.Parallel()
+	h := startShellHost(t)
+	data := make([]byte, 8<<20)
+	rand.NewChaCha8([32]byte{2}).Read(data)
+	in, out := filepath.Join(h.dir, "in"), filepath.Join(h.dir, "out")
+	if err := os.WriteFile(in, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	goOn := filepath.Join(h.dir, "go")
+	s := h.onShell()
+	s.types("$muxc box 'head -c 4000000; echo half >&2; until test -e " + goOn + "; do sleep 0.02; done; cat' <in >out\r")
+	s.shows("half\r\n") // while the first half is still on its way
+	for range 3 {
+		s.types("\x1a")
+		s.shows("Stopped")
+		s.shows("L> ")
+		s.types("fg\r")
+		s.shows("fg\r\n")
+	}
+	if err := os.WriteFile(goOn, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.shows("L> ")
+	s.types("echo ended $?\r")
+	s.shows("ended 0\r\n")
+	s.types("exit\r")
+	s.ends(0)
+	got, err := os.ReadFile(out)
+	if err != nil || sha256.Sum256(got) != sha256.Sum256(data) {
+		t.Errorf("%d bytes came back of %d, %v", len(got), len(data), err)
+	}
+}
+
+// TestTypedIntoAJob: a command that reads the terminal, stopped and continued.
+func TestTypedIntoAJob(t *testing.T) {
+	t.Parallel()
+	h := startShellHost(t)
+	s := h.onShell()
+	s.types("$muxc box cat\r")
+	s.shows("cat\r\n")
+	s.types("one\r")
+	s.shows("one\r\none\r\n")
+	s.types("\x1a")
+	s.shows("Stopped")
+	s.shows("L> ")
+	s.types("echo lo''cal\r") // goes to the shell and to nobody else
+	s.shows("local\r\n")
+	s.types("fg\r")
+	s.shows("fg\r\n")
+	s.types("two\r")
+	s.shows("two\r\ntwo\r\n")
+	s.types("\x04")
+	s.shows("L> ")
+	s.types("exit\r")
+	s.ends(0)
+	if n := s.count("local"); n != 1 {
+		t.Errorf("the shell's line was shown %d times: muxc has read it", n)
+	}
+}
+
+// TestStartedInTheBackground: a session that wants the terminal waits until it
+// is brought forward, as with ssh.
+func TestStartedInTheBackground(t *testing.T) {
+	t.Parallel()
+	h := startShellHost(t)
+	h.echo()
+	s := h.onShell()
+	s.types("$muxc box &\r")
+	s.shows("L> ")
+	s.h.eventually("muxc is stopped", func() bool {
+		s.types("jobs\r")
+		s.shows("L> ")
+		return s.count("Stopped") > 0
+	})
+	s.types("fg\r")
+	s.shows("fg\r\n")
+	s.becomesRaw()
+	s.types("echo a''b\r")
+	s.shows("ab\r\n")
+	s.types("exit 6\r")
+	s.shows("L> ")
+	s.types("echo $?\r")
+	s.shows("6\r\n")
+	s.types("exit\r")
+	s.ends(0)
+}
+
+// TestSuspendAtAPrompt: the shell has a sane terminal, and the question comes
+// again.
+func TestSuspendAtAPrompt(t *testing.T) {
+	t.Parallel()
+	h, _ := startServer(t, sshtest.Options{Password: "secret"})
+	s := h.onShell()
+	s.types("$muxc box echo hi\r")
+	s.shows("password: ")
+	s.hidesTyping()
+	s.types("sec\x1a")
+	s.shows("Stopped")
+	s.shows("L> ")
+	s.types("echo lo''cal\r")
+	s.shows("echo lo''cal\r\nlocal\r\n")
+	s.shows("L> ")
+	s.types("fg\r")
+	s.shows("password: ")
+	s.hidesTyping()
+	s.types("secret\r")
+	s.shows("hi\r\n")
+	s.shows("L> ")
+	s.types("exit\r")
+	s.ends(0)
+	s.never("secret")
+}
