@@ -231,21 +231,7 @@ func just(t *testing.T, d time.Duration, what string, f func() bool) {
 	}
 }
 
-// within waits for f in virtual time and returns how long that took.
-func within(t *testing.T, limit time.Duration, f func() bool) time.Duration {
-	t.Helper()
-	start := time.Now()
-	for !f() {
-		if time.Since(start) > limit {
-			t.Fatalf("not within %v", limit)
-		}
-		time.Sleep(time.Millisecond)
-		synctest.Wait()
-	}
-	return time.Since(start)
-}
-
-// phase checks an error's phase and that its text holds the parts, on one line.
+// wantError checks an error's phase and that its text holds the parts, on one line.
 func wantError(t *testing.T, err error, phase control.ErrorPhase, parts ...string) {
 	t.Helper()
 	var e *control.Error
