@@ -38,6 +38,7 @@ type host struct {
 // muxd of it ends with the test.
 func startHost(t testing.TB, lines ...string) *host {
 	t.Helper()
+	needProc(t)
 	// A bash that sshd starts reads ~/.bashrc, unless it thinks it is nested.
 	// What stands there is not ours to test, and costs each command its time.
 	s := sshtest.StartSSHD(t, append(lines, "AcceptEnv LANG LC_* MUXTEST_*", "SetEnv SHLVL=9")...)
@@ -50,6 +51,7 @@ func startHost(t testing.TB, lines ...string) *host {
 // newHost is a host without an sshd.
 func newHost(t testing.TB) *host {
 	t.Helper()
+	needProc(t)
 	dependOnSources()
 	dir, err := os.MkdirTemp("/tmp", "mux")
 	if err != nil {
@@ -63,6 +65,14 @@ func newHost(t testing.TB) *host {
 	started.Unlock()
 	t.Cleanup(h.end)
 	return h
+}
+
+// needProc skips what looks at processes where nothing shows them.
+func needProc(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("needs /proc, to see what the processes are")
+	}
 }
 
 // setenv changes the environment of processes started from now on.
