@@ -144,7 +144,8 @@ func describeConnect(addr string, err error) string {
 // (client.go) and a connection closed by the server before its version reads
 // as a plain EOF; what such a server said is in sniffed.
 func describeHandshake(err error, sniffed string) error {
-	if said := control.CleanLine(sniffed); said != "" && !strings.HasPrefix(said, "SSH-") {
+	// A server cut off in the middle of its version said nothing of its own.
+	if said := control.CleanLine(sniffed); !strings.HasPrefix(said, "SSH-") && !strings.HasPrefix("SSH-", said) {
 		return fmt.Errorf("the server refused the connection: %q", said)
 	}
 	text := strings.TrimPrefix(err.Error(), "ssh: handshake failed: ")

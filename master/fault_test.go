@@ -80,6 +80,7 @@ func TestDescribeHandshake(t *testing.T) {
 		want    string
 	}{
 		{handshakeError(io.EOF), "", "the server closed the connection during the SSH handshake"},
+		{handshakeError(io.EOF), "S", "the server closed the connection during the SSH handshake"},
 		{handshakeError(io.EOF), "Exceeded MaxStartups\r\n", `the server refused the connection: "Exceeded MaxStartups"`},
 		{handshakeError(io.EOF), "Not allowed at this time\r\nreally\r\n", `the server refused the connection: "Not allowed at this time really"`},
 		{handshakeError(op(syscall.EPIPE)), "Exceeded\x1b[31m", `the server refused the connection: "Exceeded?[31m"`},

@@ -26,7 +26,7 @@ func (m *Master) Manage(_ context.Context, r *control.ManageRequest) (*control.M
 		h.call(h.retire)
 		return &control.Managed{Text: "Stop listening request sent."}, nil
 	}
-	return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: fmt.Sprintf("-O %s is not carried out yet", r.Command)}
+	return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
 }
 
 // up reports a connection that is not on its way out. One that does not answer

@@ -83,9 +83,12 @@ func TestExitOfASilentConnection(t *testing.T) {
 }
 
 func TestUnknownManage(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		r.run("host", "true")
-		_, err := r.manage("proxy")
-		wantError(t, err, control.NotDialled, "-O proxy is not carried out yet")
+	resolved(t, func(t *testing.T, r *rig) {
+		for command, text := range map[string]string{
+			"proxy": "host: -O proxy is not carried out", "forward": "host: -O forward is not", "nonsense": "host: invalid multiplex command",
+		} {
+			_, err := r.plan(nil, "-O", command, "host")
+			wantError(t, err, control.NotDialled, text)
+		}
 	})
 }

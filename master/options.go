@@ -98,6 +98,7 @@ func (c *commandLine) add(o getopt.Option) error {
 			return errors.New("only one -O is possible")
 		}
 		c.control = o.Value
+		return knownControl(o.Value)
 	case 's':
 		c.subsystem = true
 	case 't':
@@ -117,6 +118,18 @@ func (c *commandLine) add(o getopt.Option) error {
 		return fmt.Errorf("-%c is not known to this version", o.Name)
 	}
 	return nil
+}
+
+// knownControl refuses what is no -O command, in ssh's words (ssh.c, main), and
+// what is one that is not carried out.
+func knownControl(command string) error {
+	switch command {
+	case "check", "exit", "stop":
+		return nil
+	case "forward", "cancel", "proxy", "conninfo", "channels":
+		return fmt.Errorf("-O %s is not carried out by this version", command)
+	}
+	return errors.New("invalid multiplex command")
 }
 
 func (c *commandLine) set(keyword, value string) {
