@@ -22,14 +22,15 @@ import (
 
 // screen is a terminal with a process on it, and what a person sees and types.
 type screen struct {
-	h    *host
-	t    testing.TB
-	ptm  *os.File // the person's side; tells and sets the terminal's modes, too
-	out  output
-	seen int // what expect has passed
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
-	idle chan struct{} // closed when nothing can be shown any more
+	fresh unix.Termios // the terminal as it was made
+	h     *host
+	t     testing.TB
+	ptm   *os.File // the person's side; tells and sets the terminal's modes, too
+	out   output
+	seen  int // what expect has passed
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when the process has ended
+	idle  chan struct{} // closed when nothing can be shown any more
 }
 
 // the size of a screen before anybody changes it: one that no default has.
@@ -61,6 +62,7 @@ func (h *host) onScreen(c *exec.Cmd) *screen {
 	if c.Stderr == nil {
 		c.Stderr = tty
 	}
+	s.fresh = s.modes() // before anybody can change them
 	if err := c.Start(); err != nil {
 		h.t.Fatal(err)
 	}

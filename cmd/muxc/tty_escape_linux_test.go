@@ -62,7 +62,7 @@ func TestEscapeEndsTheSession(t *testing.T) {
 	t.Parallel()
 	h := startShellHost(t)
 	s := h.onScreen(h.muxc("box"))
-	before := s.modes()
+	before := s.fresh
 	s.shows("R> ")
 	s.types("~.")
 	s.ends(255)
@@ -170,7 +170,7 @@ func TestLineOfOursInTheMiddleOfAnother(t *testing.T) {
 	t.Parallel()
 	h, srv := startServer(t, sshtest.Options{})
 	s := h.onScreen(h.muxc("-t", "box", "cat"))
-	before := s.modes()
+	before := s.fresh
 	s.becomesRaw()
 	s.types("prompt> ")
 	s.shows("prompt> ")

@@ -44,7 +44,7 @@ func TestUnknownHostKey(t *testing.T) {
 		{"yes\n", 0, `yes\r\nWarning: Permanently added '\[127\.0\.0\.1\]:\d+' \(ED25519\) to the list of known hosts\.\r\nhi\r\n`},
 	} {
 		s := h.onScreen(h.muxc("box", "echo hi"))
-		before := s.modes()
+		before := s.fresh
 		s.expect(question)
 		for _, keys := range regexp.MustCompile(`[^\n]*\n|[^\n]+`).FindAllString(tt.answer, -1) {
 			if keys == "\x03" && strings.Contains(tt.answer, "A") || keys == "No\n" {
@@ -73,7 +73,7 @@ func TestPassphrase(t *testing.T) {
 	path := k.WriteFile(t, h.dir, "key", "open sesame")
 	h.configure(lastAddr(t, h), srv.HostKey(), "IdentityFile "+path)
 	s := h.onScreen(h.muxc("box", "echo hi"))
-	before := s.modes()
+	before := s.fresh
 	s.shows("Enter passphrase for key '" + path + "': ")
 	s.hidesTyping()
 	s.types("open says me\n")
@@ -91,7 +91,7 @@ func TestPassword(t *testing.T) {
 	t.Parallel()
 	h, _ := startServer(t, sshtest.Options{Password: "secret"})
 	s := h.onScreen(h.muxc("box", "echo hi; cat"))
-	before := s.modes()
+	before := s.fresh
 	s.expect(`\A\rsomebody@127\.0\.0\.1's password: \z`)
 	s.hidesTyping()
 	s.types("guess\n")
@@ -130,7 +130,7 @@ func TestQuestionsOfTheServer(t *testing.T) {
 			{Text: "Token:\r\nEnter passphrase for key '/home/me/.ssh/id': ", Answer: "123456"},
 		}}}})
 	s := h.onScreen(h.muxc("box", "echo hi"))
-	before := s.modes()
+	before := s.fresh
 	const mark = `\(somebody@127\.0\.0\.1\) `
 	s.expect(`\r\n` + mark + `Name[^\r\n]*: \z`)
 	s.types("me\n")

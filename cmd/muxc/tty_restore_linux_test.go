@@ -126,7 +126,7 @@ func TestInterruptWithoutATerminalThere(t *testing.T) {
 	h, _ := startOrdinaryHost(t)
 	for _, key := range []string{"\x03", "\x1c"} {
 		s := h.onScreen(h.muxc("box", "trap 'exit 9' INT QUIT; echo $$; while :; do sleep 0.02; done"))
-		before := s.modes()
+		before := s.fresh
 		pid, _ := strconv.Atoi(s.expect(`(\d+)\r\n`)[1])
 		s.types(key)
 		s.ends(255)

@@ -15,7 +15,7 @@ func TestInteractiveShell(t *testing.T) {
 	t.Parallel()
 	h := startShellHost(t)
 	s := h.onScreen(h.muxc("box"))
-	before := s.modes()
+	before := s.fresh
 	s.expect(`\AR> \z`) // nothing else, from the very first login
 	s.types("echo a''b\r")
 	s.expect(`\Aecho a''b\r\nab\r\nR> \z`)
@@ -155,7 +155,7 @@ func TestWhoGetsATerminal(t *testing.T) {
 		os.WriteFile(h.dir+"/script", []byte("tty\n"), 0o600)
 		os.Remove(h.dir + "/out")
 		s := h.onScreen(h.sh(fmt.Sprintf("$muxc %s %s %s; echo \"exit $?\"", tt.args, tt.stdin, tt.out)))
-		before := s.modes()
+		before := s.fresh
 		if tt.args == "-T box" && tt.stdin == "" || tt.args == "-o RequestTTY=no box" {
 			s.types("tty\n\x04")
 		} else if tt.stdin == "" && strings.HasSuffix(tt.args, "box") && !strings.Contains(tt.args, "-n") {
@@ -203,7 +203,7 @@ func TestTerminalWithStdinNull(t *testing.T) {
 	t.Parallel()
 	h := startShellHost(t)
 	s := h.onScreen(h.muxc("-n", "-tt", "box", "echo rea''dy; exec sleep 600"))
-	before := s.modes()
+	before := s.fresh
 	s.expect("ready[\r\n]+")
 	s.restored(before)
 	if s.modes().Lflag&unix.ISIG == 0 {
@@ -218,7 +218,7 @@ func TestTerminalIsRefused(t *testing.T) {
 	t.Parallel()
 	h, _ := startServer(t, sshtest.Options{RefusePTY: true})
 	s := h.onScreen(h.muxc("-t", "box", "tty; cat"))
-	before := s.modes()
+	before := s.fresh
 	s.shows("not a tty\r\n")
 	s.restored(before)
 	s.types("~.\n\x04")
