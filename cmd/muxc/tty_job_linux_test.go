@@ -81,7 +81,7 @@ func TestStoppedByAnother(t *testing.T) {
 	h.echo() // others go on
 	os.WriteFile(end, nil, 0o600)
 	s.types("fg\r")
-	n, _ := strconv.Atoi(s.expect(`all said (\d+)\r\n`)[1])
+	n, _ := strconv.Atoi(s.expect(`all said (\d+)\r+\n`)[1])
 	s.shows("R> ")
 	// The shell's words may stand in the middle of a line, and until muxc has the
 	// terminal again, that adds carriage returns.
@@ -233,4 +233,38 @@ func TestSuspendAtAPrompt(t *testing.T) {
 	s.types("exit\r")
 	s.ends(0)
 	s.never("secret")
+}
+
+// TestBroughtForward: what a muxc from the background gives back are not the
+// modes in which the shell edited its line meanwhile.
+func TestBroughtForward(t *testing.T) {
+	t.Parallel()
+	h, _ := startServer(t, sshtest.Options{Password: "secret"})
+	for _, tt := range []struct{ command, question string }{
+		{"$muxc box echo hi", "password: "}, // asks
+		{"$muxc -t box echo hi", ""},        // only takes the terminal raw
+	} {
+		s := h.onShell()
+		s.types("{ " + tt.command + "; stty -a; echo do''ne; } &\r")
+		s.shows("L> ")
+		s.h.eventually("muxc is stopped", func() bool {
+			s.types("jobs\r")
+			s.shows("L> ")
+			return s.count("Stopped") > 0
+		})
+		s.types("fg\r")
+		if tt.question != "" {
+			s.shows(tt.question)
+			s.hidesTyping()
+			s.types("secret\r")
+		}
+		modes := s.expect(`hi\r?\r\n(speed .*)done\r\n`)[1]
+		for _, want := range []string{" icanon ", " icrnl ", " echo "} {
+			if !strings.Contains(modes, want) {
+				t.Errorf("%s: no %q in\n%s", tt.command, want, modes)
+			}
+		}
+		s.types("exit\r")
+		s.ends(0)
+	}
 }
