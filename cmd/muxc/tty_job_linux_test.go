@@ -258,7 +258,7 @@ func TestBroughtForward(t *testing.T) {
 			s.hidesTyping()
 			s.types("secret\r")
 		}
-		modes := s.expect(`hi\r?\r\n(speed .*)done\r\n`)[1]
+		modes := s.expect(`hi[\r\n]+(speed .*)done\r\n`)[1]
 		for _, want := range []string{" icanon ", " icrnl ", " echo "} {
 			if !strings.Contains(modes, want) {
 				t.Errorf("%s: no %q in\n%s", tt.command, want, modes)
