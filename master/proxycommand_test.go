@@ -24,7 +24,7 @@ import (
 func TestProxyHelper(t *testing.T) {
 	addr := os.Getenv("PROXY_TEST_ADDR")
 	if addr == "" {
-		t.Skip("only as a child of the tests of ProxyCommand")
+		return // not a child of the tests of ProxyCommand
 	}
 	if text := os.Getenv("PROXY_TEST_SAY"); text != "" {
 		fmt.Fprintln(os.Stderr, text)
