@@ -137,6 +137,9 @@ func (o *operation) session(st Stream, p *Plan) error {
 	if p.TTY && !st.TTY() {
 		p.TTY = false
 		o.w.hold(framePlan, p.encode())
+		if !p.Quiet {
+			o.Notice("PTY allocation request failed: the session goes on without a terminal")
+		}
 	}
 	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
 		return nil // the client is gone; nobody to tell

@@ -219,6 +219,7 @@ func TestTerminalIsRefused(t *testing.T) {
 	h, _ := startServer(t, sshtest.Options{RefusePTY: true})
 	s := h.onScreen(h.muxc("-t", "box", "tty; cat"))
 	before := s.fresh
+	s.shows("PTY allocation request failed: the session goes on without a terminal\r\n")
 	s.shows("not a tty\r\n")
 	s.restored(before)
 	s.types("~.\n\x04")
