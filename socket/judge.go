@@ -16,13 +16,13 @@ func judge(dir string, st *unix.Stat_t) error {
 	mode, me := uint32(st.Mode), uint32(os.Geteuid())
 	switch {
 	case mode&unix.S_IFMT != unix.S_IFDIR:
-		return unsound(dir, "is %s of %s and not a directory: remove it, or %s", kind(mode), owner(st.Uid), cure)
+		return unsound(dir, "is %s of %s and not a directory: remove it if it was made for muxd, else %s", kind(mode), owner(st.Uid), cure)
 	case st.Uid != me:
 		return unsound(dir, "is owned by %s and not by uid %d: have it removed, or %s", owner(st.Uid), me, cure)
 	case mode&0o077 != 0:
 		// Not mended by chmod: whoever could write there may have left
 		// something, or still hold it open.
-		return unsound(dir, "is open to others (owner %s, mode %04o): remove it, or %s", owner(st.Uid), mode&0o7777, cure)
+		return unsound(dir, "is open to others (owner %s, mode %04o): remove it if it was made for muxd, else %s", owner(st.Uid), mode&0o7777, cure)
 	}
 	return nil
 }
