@@ -5,8 +5,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -245,8 +247,34 @@ func (s *screen) count(text string) int {
 // given.
 func startShellHost(t testing.TB, lines ...string) *host {
 	t.Helper()
+	requireTerminals(t)
 	return startHost(t, append(lines,
 		`ForceCommand if test -n "$SSH_ORIGINAL_COMMAND"; then eval "$SSH_ORIGINAL_COMMAND"; else unset ENV; PS1='R> ' exec /bin/sh -i; fi`)...)
+}
+
+// requireTerminals skips where a sshd of an ordinary user cannot give terminals:
+// it may not change their group, so the kernel has to make them with the group
+// tty (devpts mounted with gid=5, as distributions do and some containers do
+// not).
+func requireTerminals(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	ptm, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ptm.Close()
+	defer tty.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(tty.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	g, err := user.LookupGroup("tty")
+	if err == nil && g.Gid != strconv.Itoa(int(st.Gid)) {
+		t.Skip("terminals are made without the group tty here, and sshd needs root to change that")
+	}
 }
 
 // startServer makes a host whose server is in this process, and told how to behave.

@@ -79,6 +79,7 @@ func TestNetnsRunsStockSSH(t *testing.T) {
 // This process stays where it was, and what runs in a namespace ends with the
 // test that made it.
 func TestNetnsLeavesNothing(t *testing.T) {
+	Require(t, "netns")
 	before, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
 		t.Fatal(err)

@@ -238,7 +238,19 @@ func (s *SSHD) signalListener(sig syscall.Signal) {
 // PauseSessions stops the processes that serve connections (SIGSTOP): the
 // kernel still acknowledges, and nothing answers. ResumeSessions continues
 // them.
-func (s *SSHD) PauseSessions() { signal(s.sessions(), syscall.SIGSTOP) }
+//
+// A login that just succeeded may be about to fork the process that serves it
+// (privilege separation), so this looks again until nobody new has come.
+func (s *SSHD) PauseSessions() {
+	for stopped := -1; ; {
+		list := s.sessions()
+		signal(list, syscall.SIGSTOP)
+		if len(list) == stopped {
+			return
+		}
+		stopped = len(list)
+	}
+}
 
 // ResumeSessions ends PauseSessions.
 func (s *SSHD) ResumeSessions() { signal(s.sessions(), syscall.SIGCONT) }
@@ -246,6 +258,7 @@ func (s *SSHD) ResumeSessions() { signal(s.sessions(), syscall.SIGCONT) }
 // KillSessions kills the processes that serve connections, and returns when
 // they have gone.
 func (s *SSHD) KillSessions() {
+	s.PauseSessions() // a child forked while its parent is killed would be nobody's
 	for list := s.sessions(); len(list) > 0; list = s.sessions() {
 		signal(list, syscall.SIGKILL)
 		time.Sleep(time.Millisecond) // between two looks at the process table
