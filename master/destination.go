@@ -89,10 +89,11 @@ var keyed = []string{
 	"hostkeyalgorithms", "kexalgorithms", "ciphers", "macs", "pubkeyacceptedalgorithms", "casignaturealgorithms",
 }
 
-// hostKey returns the name of the host that the destination belongs to.
+// connectionKey names the host that the destination belongs to: destinations
+// with the same key share connections.
 // Checking a host key less strictly is another connection than checking it,
 // because nobody vouches for the server at its end.
-func (d *destination) hostKey() string {
+func (d *destination) connectionKey() string {
 	h := sha256.New()
 	add := func(s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
 	add(d.user)

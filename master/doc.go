@@ -1,11 +1,13 @@
 // Package master keeps the SSH connection to each destination and opens
-// sessions on it. It is what stands behind both doors of muxd: it implements
-// control.Backend and knows no wire between clients and muxd.
+// sessions on it. It implements control.Backend and knows no wire between
+// clients and muxd.
 //
 // Two lifetimes are two types. A host lives for as long as somebody wants the
 // destination; a link is one SSH connection and is never revived. A host has a
-// set of links, one of which serves new work; the others carry the sessions
-// they have to their end.
+// set of links: the one in service, further ones where the server takes no more
+// sessions on it, and those that carry the sessions they have to their end. A
+// jump host is a host like any other, held by a lease of whatever goes through
+// it.
 //
 //	Master ──► host (one per destination) ──► link (one live SSH connection) ──► session
 //	              │ one goroutine decides        │ asks
@@ -27,6 +29,9 @@
 //	link.reap       one per link          the link's end
 //	wire.flusher    one per link          the connection's coalesced writes
 //	session.requests one per session      its exit
+//	session.sender  at most one a session nothing; does what must not block a client's reader
+//	proxyConn.reap,
+//	  .relayStderr  one per ProxyCommand  how the child ended
 //
 // The package refuses to rerun a command, to ask a person in the background,
 // and to read a lost connection as a command's end: the SSH library reports

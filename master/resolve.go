@@ -112,7 +112,7 @@ func (m *Master) destination(name, host string, c *commandLine, v *control.Invoc
 	if err := d.setProxy(v); err != nil {
 		return nil, err
 	}
-	d.key = d.hostKey()
+	d.key = d.connectionKey()
 	return d, nil
 }
 
