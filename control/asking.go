@@ -8,30 +8,36 @@ import (
 // Prompt implements Prompter by asking the client. It returns when ctx ends
 // also if the client reads nothing.
 func (o *operation) Prompt(ctx context.Context, q Prompt) (Answer, error) {
+	r, err := o.ask(ctx, framePrompt, q.encode)
+	return r.a, err
+}
+
+// ask sends the client what it has to answer, and waits.
+func (o *operation) ask(ctx context.Context, t frameType, body func(id uint32) []byte) (answer, error) {
 	ch := make(chan answer, 1) // the one answer never blocks the reader
 	o.mu.Lock()
 	if o.gone {
 		o.mu.Unlock()
-		return Answer{}, errClientGone
+		return answer{}, errClientGone
 	}
 	o.lastID++
 	id := o.lastID
 	o.prompts[id] = ch
 	o.mu.Unlock()
-	if err := o.w.post(framePrompt, q.encode(id), heldPrompts); err != nil {
+	if err := o.w.post(t, body(id), heldPrompts); err != nil {
 		o.forget(id)
-		return Answer{}, errors.Join(errClientGone, err)
+		return answer{}, errors.Join(errClientGone, err)
 	}
 	select {
 	case r := <-ch:
-		return r.a, r.err
+		return r, r.err
 	case <-ctx.Done():
 	}
 	o.forget(id)
 	e := encoder{}
 	e.u32(id)
 	o.w.post(framePromptCancel, e.b, heldCancels)
-	return Answer{}, ctx.Err()
+	return answer{}, ctx.Err()
 }
 
 func (o *operation) forget(id uint32) {
@@ -55,12 +61,27 @@ func (o *operation) answered(b []byte) error {
 	if err != nil {
 		return err
 	}
+	o.deliver(id, answer{a: a, err: aerr})
+	return nil
+}
+
+// ranCommand hands the end of a command to who waits for it.
+func (o *operation) ranCommand(b []byte) error {
+	id, r, rerr, err := decodeRan(b)
+	if err != nil {
+		return err
+	}
+	o.deliver(id, answer{ran: r, err: rerr})
+	return nil
+}
+
+// deliver passes an answer on. One to a question that was taken back is late,
+// not wrong.
+func (o *operation) deliver(id uint32, a answer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	// An answer to a prompt that was taken back is late, not wrong.
 	if ch := o.prompts[id]; ch != nil {
-		ch <- answer{a, aerr}
+		ch <- a
 		delete(o.prompts, id)
 	}
-	return nil
 }

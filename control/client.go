@@ -39,6 +39,8 @@ type Handler interface {
 	// that nobody reads it, and ends the calls of Stdout.
 	Stdout(b []byte) error
 	Stderr(b []byte) error
+	// StdoutEOF says that nothing follows on stdout, while stdin goes on.
+	StdoutEOF()
 }
 
 // Op is one operation, seen from the client. Its methods may be called from
@@ -138,8 +140,12 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 		}
 	case frameStderr:
 		h.Stderr(b) // nobody to tell: stderr is where one would
+	case frameStdoutEOF:
+		h.StdoutEOF()
 	case framePrompt:
 		err = o.prompt(h, b)
+	case frameCommand:
+		err = o.command(h, b)
 	case framePromptCancel:
 		d := decoder{b: b}
 		id := d.u32()
@@ -173,18 +179,39 @@ func (o *Op) prompt(h Handler, b []byte) error {
 	if err != nil {
 		return err
 	}
+	o.answer(id, frameAnswer, func(ctx context.Context) []byte {
+		a, err := h.Prompt(ctx, q)
+		return encodeAnswer(id, a, err)
+	})
+	return nil
+}
+
+// command runs a command, which like a prompt may be taken back.
+func (o *Op) command(h Handler, b []byte) error {
+	id, c, err := decodeCommand(b)
+	if err != nil {
+		return err
+	}
+	o.answer(id, frameRan, func(ctx context.Context) []byte {
+		r, err := h.Run(ctx, c)
+		return encodeRan(id, r, err)
+	})
+	return nil
+}
+
+// answer takes back what was asked before, and sends what f comes to unless
+// that is taken back too.
+func (o *Op) answer(id uint32, t frameType, f func(ctx context.Context) []byte) {
 	o.cancelPrompt()
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &asking{id, cancel, make(chan struct{})}
 	o.asking = k
 	go func() {
 		defer close(k.done)
-		a, err := h.Prompt(ctx, q)
-		if ctx.Err() == nil {
-			o.w.send(frameAnswer, encodeAnswer(id, a, err))
+		if body := f(ctx); ctx.Err() == nil {
+			o.w.send(t, body)
 		}
 	}()
-	return nil
 }
 
 // cancelPrompt takes back the prompt that is being asked, if any, and waits

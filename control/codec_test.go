@@ -28,7 +28,7 @@ var messages = []struct {
 	}, (&Invocation{Args: []string{"-p", "22", "h"}, Dir: "/home", Env: []string{"A=b", ""}, TTY: [3]bool{true, false, true},
 		Size: Window{80, 24, 1, 2}, Modes: []byte{1, 2, 0}}).encode()},
 	{"plan", func(b []byte) ([]byte, error) { var p Plan; err := p.decode(b); return p.encode(), err },
-		(&Plan{Host: "h", TTY: true, Escape: NoEscape, StdinNull: true, Quiet: true}).encode()},
+		(&Plan{Host: "h", TTY: true, Escape: NoEscape, StdinNull: true, Quiet: true, Background: true, HandOver: []string{"-S", "x", "h"}}).encode()},
 	{"exit", func(b []byte) ([]byte, error) { x, err := decodeExit(b); return x.encode(), err },
 		Exit{Code: 1, Signal: "TERM", Core: true, Message: "m"}.encode()},
 	{"error", func(b []byte) ([]byte, error) { x, err := decodeError(b); return x.encode(), err },
@@ -41,6 +41,10 @@ var messages = []struct {
 		id, a, aerr, err := decodeAnswer(b)
 		return encodeAnswer(id, a, aerr), err
 	}, encodeAnswer(3, Answer{"yes"}, nil)},
+	{"command", func(b []byte) ([]byte, error) { id, c, err := decodeCommand(b); return c.encode(id), err },
+		Command{Kind: CommandOutput, Args: []string{"/bin/kh", ""}}.encode(9)},
+	{"ran", func(b []byte) ([]byte, error) { id, r, rerr, err := decodeRan(b); return encodeRan(id, r, rerr), err },
+		encodeRan(3, Ran{Status: 130, Output: []byte("o")}, errShort)},
 	{"status", func(b []byte) ([]byte, error) { var s Status; err := s.decode(b); return s.encode(), err }, fullStatus().encode()},
 	{"window", func(b []byte) ([]byte, error) {
 		d := decoder{b: b}
@@ -69,8 +73,8 @@ func FuzzMessages(f *testing.F) {
 		f.Add(i, m.seed)
 	}
 	f.Add(1, (&Plan{}).encode())
-	f.Add(9, []byte("MUXD000000000000"))
-	f.Add(7, []byte{0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255})
+	f.Add(11, []byte("MUXD000000000000"))
+	f.Add(9, []byte{0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255})
 	f.Fuzz(func(t *testing.T, i int, b []byte) {
 		m := messages[uint(i)%uint(len(messages))]
 		once, err := m.again(b)

@@ -20,6 +20,7 @@ const (
 	frameSignal       frameType = 5
 	frameAnswer       frameType = 6
 	frameOutputClosed frameType = 7 // nobody reads stdout any more
+	frameRan          frameType = 8 // how a Command ended
 )
 
 // Frames from the server.
@@ -35,6 +36,8 @@ const (
 	frameExit         frameType = 40
 	frameError        frameType = 41
 	frameResult       frameType = 42
+	frameCommand      frameType = 43
+	frameStdoutEOF    frameType = 44
 )
 
 // frameHeader is the length of a frame's header: u32 length of what follows

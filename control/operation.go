@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,15 +31,17 @@ type operation struct {
 	mu      sync.Mutex
 	stream  Stream                 // guarded by mu; nil until the session is open
 	size    *Window                // guarded by mu; a resize that came before stream
-	prompts map[uint32]chan answer // guarded by mu; unanswered
+	prompts map[uint32]chan answer // guarded by mu; unanswered, commands too
 	lastID  uint32                 // guarded by mu
 	gone    bool                   // guarded by mu; the client's socket ended
 
 	over atomic.Bool // the last frame was written; nothing more is taken
 }
 
+// answer is the client's, to a prompt or about a command.
 type answer struct {
 	a   Answer
+	ran Ran
 	err error
 }
 
@@ -116,19 +119,49 @@ func (o *operation) invoke(ctx context.Context, v *Invocation) error {
 	}
 	o.w.hold(framePlan, p.encode())
 	switch {
+	case p.HandOver != nil:
+		return o.w.finish(frameExit, Exit{}.encode())
+	case p.Text != nil:
+		return o.print(p.Text)
 	case p.Manage != nil:
 		return o.manage(ctx, p.Manage)
-	case p.Session == nil:
-		return &Error{Phase: NotDialled, Host: p.Host, Text: "muxd found nothing to do"}
 	}
-	st, err := o.s.Backend.Session(ctx, p.Session, o)
+	st, err := o.open(ctx, p)
 	if err != nil {
-		return asError(Sent, err)
+		return err
 	}
 	defer st.Close()
 	// The session ends with its client, and with muxd.
 	defer context.AfterFunc(ctx, func() { st.Close() })()
 	return o.session(st, p)
+}
+
+// open opens what the plan asks for. Of a session that failed in a phase that
+// is not known, the command may have run.
+func (o *operation) open(ctx context.Context, p *Plan) (st Stream, err error) {
+	switch {
+	case p.Session != nil:
+		if st, err = o.s.Backend.Session(ctx, p.Session, o); err != nil {
+			err = asError(Sent, err)
+		}
+	case p.Direct != nil:
+		if st, err = o.s.Backend.Direct(ctx, p.Direct, o); err != nil {
+			err = asError(Lost, err)
+		}
+	case p.Hold != nil:
+		st, err = o.s.Backend.Hold(ctx, p.Hold, o)
+	default:
+		err = &Error{Phase: NotDialled, Host: p.Host, Text: "muxd found nothing to do"}
+	}
+	return st, err
+}
+
+// print is an operation that has its answer already.
+func (o *operation) print(text []byte) error {
+	for piece := range slices.Chunk(text, maxData) {
+		o.w.hold(frameStdout, piece)
+	}
+	return o.w.finish(frameExit, Exit{}.encode())
 }
 
 // session carries an open session to its end.
@@ -144,7 +177,7 @@ func (o *operation) session(st Stream, p *Plan) error {
 	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
 		return nil // the client is gone; nobody to tell
 	}
-	return o.pump(st, p.Session.Bytes)
+	return o.pump(st, p)
 }
 
 func (o *operation) manage(ctx context.Context, r *ManageRequest) error {
@@ -233,6 +266,8 @@ func (o *operation) handle(t frameType, b []byte) error {
 		}
 	case frameAnswer:
 		return o.answered(b)
+	case frameRan:
+		return o.ranCommand(b)
 	case frameOutputClosed:
 		if st := o.current(); st != nil {
 			st.CloseRead()

@@ -45,6 +45,10 @@ type Prompter interface {
 	// Prompt asks and waits for the answer, until ctx ends. The error is
 	// ErrNobody, ErrInterrupted, ctx's, or that of a client that went away.
 	Prompt(ctx context.Context, q Prompt) (Answer, error)
+	// Run has a command run as the client's own child and waits for its end,
+	// until ctx ends, which ends the command. The error is as for Prompt, or
+	// says why the command did not start.
+	Run(ctx context.Context, c Command) (Ran, error)
 	// Notice shows a line (or lines) without asking for anything.
 	Notice(text string)
 }

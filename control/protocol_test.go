@@ -112,6 +112,7 @@ func TestProtocolDocument(t *testing.T) {
 	if n := len(constants(t, "answerStatus", "")); len(doc["answer"]) != n {
 		t.Errorf("%d answers of %d", len(doc["answer"]), n)
 	}
+	compare(t, "command", column(t, doc["command"], 1, 0), constants(t, "CommandKind", ""))
 	if n := len(constants(t, "PromptKind", "")); len(doc["kind"]) != n {
 		t.Errorf("%d kinds of prompt of %d", len(doc["kind"]), n)
 	}
@@ -149,7 +150,7 @@ func TestProtocolPhases(t *testing.T) {
 func TestProtocolLimits(t *testing.T) {
 	code := map[string]string{}
 	for name, v := range map[string]int{"prefaceLen": prefaceLen, "MaxFrame": MaxFrame, "MaxFDs": MaxFDs, "maxHello": maxHello,
-		"maxText": maxText, "maxList": maxList, "maxData": maxData, "stdinCredit": stdinCredit, "creditStep": creditStep,
+		"maxText": maxText, "MaxCommandOutput": MaxCommandOutput, "maxList": maxList, "maxData": maxData, "stdinCredit": stdinCredit, "creditStep": creditStep,
 		"heldNotices": heldNotices, "heldPrompts": heldPrompts, "maxGreeting": maxGreeting, "maxClients": maxClients} {
 		code[name] = fmt.Sprint(v)
 	}

@@ -10,10 +10,8 @@ import (
 // pump moves the session's bytes until it ended, then says how. The exit frame
 // is the last one: it goes out only after both outputs were written to their
 // end, so that a client that has it has everything.
-func (o *operation) pump(st Stream, m *Meter) error {
-	if m == nil {
-		m = new(Meter)
-	}
+func (o *operation) pump(st Stream, p *Plan) error {
+	m := p.meter()
 	go o.pumpStdin(st, m)
 	stderr := make(chan struct{})
 	go func() {
@@ -21,6 +19,11 @@ func (o *operation) pump(st Stream, m *Meter) error {
 		o.pumpOutput(frameStderr, st.Stderr(), m)
 	}()
 	o.pumpOutput(frameStdout, st, m)
+	if p.Direct != nil {
+		// Whoever reads the client's stdout may wait for its end before it
+		// closes the other direction.
+		o.w.send(frameStdoutEOF, nil)
+	}
 	<-stderr
 	exit, err := st.Wait()
 	if err != nil {

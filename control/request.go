@@ -49,9 +49,30 @@ type Plan struct {
 	Escape    int    // the escape character, or NoEscape
 	StdinNull bool   // do not read standard input (-n)
 	Quiet     bool   // LogLevel QUIET or FATAL: no lines of our own
+	// Background has the client go to the background once the session is open
+	// (-f; ssh.c, fork_postauth).
+	Background bool
+	// HandOver, where there is one, is the command line with which the client
+	// becomes ssh itself, without the program's name: the destination is in the
+	// hands of a master that is not muxd (-S). Nothing follows then.
+	HandOver []string
 
 	Session *SessionRequest
+	Direct  *DirectRequest
+	Hold    *HoldRequest
 	Manage  *ManageRequest
+	Text    []byte // what the client prints (-G, -Q), and that is all
+}
+
+// meter is what counts the bytes of what the plan opens.
+func (p *Plan) meter() *Meter {
+	switch {
+	case p.Session != nil && p.Session.Bytes != nil:
+		return p.Session.Bytes
+	case p.Direct != nil && p.Direct.Bytes != nil:
+		return p.Direct.Bytes
+	}
+	return new(Meter)
 }
 
 // Destination is a resolved host. Only the Backend that made it looks inside.
@@ -83,6 +104,24 @@ type SessionRequest struct {
 	Env     []string // NAME=value, in the order they are sent
 	PID     int      // of the client, for status and the log
 	Bytes   *Meter   // counts of the session, shared with status; may be nil
+}
+
+// DirectRequest asks for a connection from the server's side to somewhere else,
+// over the client's stdin and stdout: ssh -W.
+type DirectRequest struct {
+	Dest  Destination
+	Host  string // with Port: a TCP connection (RFC 4254 section 7.2)
+	Port  int
+	Path  string // a Unix socket instead (PROTOCOL, direct-streamlocal@openssh.com)
+	PID   int    // of the client
+	Bytes *Meter // may be nil
+}
+
+// HoldRequest asks for the connection alone, for as long as the client stays:
+// ssh -N.
+type HoldRequest struct {
+	Dest Destination
+	PID  int // of the client
 }
 
 // ManageRequest asks something about a destination's connection: check, exit
@@ -213,6 +252,8 @@ func (p *Plan) encode() []byte {
 	e.u32(uint32(int32(p.Escape)))
 	e.bool(p.StdinNull)
 	e.bool(p.Quiet)
+	e.bool(p.Background)
+	e.strs(p.HandOver)
 	return e.b
 }
 
@@ -223,6 +264,8 @@ func (p *Plan) decode(b []byte) error {
 	p.Escape = int(int32(d.u32()))
 	p.StdinNull = d.bool()
 	p.Quiet = d.bool()
+	p.Background = d.bool()
+	p.HandOver = d.strs()
 	return d.done()
 }
 

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -263,7 +264,7 @@ func TestPlanTellsTheTerminal(t *testing.T) {
 		_, ch := r.run(&controltest.Screen{OnOpened: func(got *control.Plan) { p = *got }})
 		get(t, ch)
 		want := control.Plan{Host: "h", TTY: granted, Escape: '~', Quiet: true, StdinNull: true}
-		if p != want {
+		if !reflect.DeepEqual(p, want) {
 			t.Errorf("plan %+v, want %+v", p, want)
 		}
 	}

@@ -52,6 +52,12 @@ type Backend interface {
 	Resolve(ctx context.Context, v *Invocation, p Prompter) (*Plan, error)
 	// Session opens a session and returns once the command runs.
 	Session(ctx context.Context, r *SessionRequest, p Prompter) (Stream, error)
+	// Direct opens a connection on the server's side. The end of its Read is the
+	// other side's end of sending; both ends together are a success.
+	Direct(ctx context.Context, r *DirectRequest, p Prompter) (Stream, error)
+	// Hold returns once there is a connection, and keeps one until the stream is
+	// closed. Its Wait returns only when none can be had any more.
+	Hold(ctx context.Context, r *HoldRequest, p Prompter) (Stream, error)
 	// Manage answers ssh -O.
 	Manage(ctx context.Context, r *ManageRequest) (*Managed, error)
 	// Status describes muxd and every connection.

@@ -24,7 +24,7 @@ func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, e
 	tried := map[*waiter]bool{}
 	interrupted := false
 	for {
-		w, err := a.next(ctx, tried)
+		w, err := a.next(ctx, tried, (*waiter).askable)
 		if err != nil {
 			return control.Answer{}, err
 		}
@@ -55,6 +55,44 @@ func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, e
 	}
 }
 
+// Run implements control.Prompter: a command is run by the first client that
+// can run it. One that was interrupted meanwhile has left by itself.
+func (a *asker) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, errUnanswered)
+	defer cancel()
+	tried := map[*waiter]bool{}
+	for {
+		w, err := a.next(ctx, tried, func(w *waiter) bool { return w.p != nil })
+		if err != nil {
+			return control.Ran{}, err
+		}
+		if w == nil {
+			return control.Ran{}, control.ErrNobody
+		}
+		tried[w] = true
+		r, err := w.run(ctx, c)
+		if ctx.Err() != nil {
+			return control.Ran{}, context.Cause(ctx)
+		}
+		if err == nil || w.ctx.Err() == nil {
+			return r, err
+		}
+		// That client went away, and its child with it: the next one runs it.
+	}
+}
+
+// run has one waiter's client run a command, for as long as it is there.
+func (w *waiter) run(ctx context.Context, c control.Command) (control.Ran, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(w.ctx, cancel)
+	defer stop()
+	return w.p.Run(ctx, c)
+}
+
+// askable reports a waiter behind which a person can be asked.
+func (w *waiter) askable() bool { return w.p != nil && !w.dest.batch }
+
 // prompt asks one waiter, for as long as its client is there.
 func (w *waiter) prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -67,23 +105,29 @@ func (w *waiter) prompt(ctx context.Context, q control.Prompt) (control.Answer, 
 // Notice implements control.Prompter: a notice about the connection goes to
 // everybody who waits for it.
 func (a *asker) Notice(text string) {
-	done := make(chan []*waiter, 1)
-	if !a.h.post(func() { done <- append([]*waiter(nil), a.h.waiters...) }) {
-		return
-	}
-	select {
-	case ws := <-done:
-		for _, w := range ws {
-			if w.p != nil {
-				w.p.Notice(text)
-			}
+	for _, w := range a.waiting() {
+		if w.p != nil && !quiet(w.dest.conf) {
+			w.p.Notice(text)
 		}
-	case <-a.h.ctx.Done():
 	}
 }
 
-// next returns a waiter that was not tried and may be asked, or nil.
-func (a *asker) next(ctx context.Context, tried map[*waiter]bool) (*waiter, error) {
+// waiting are those who wait for the dial now.
+func (a *asker) waiting() []*waiter {
+	done := make(chan []*waiter, 1)
+	if !a.h.post(func() { done <- slices.Clone(a.h.waiters) }) {
+		return nil
+	}
+	select {
+	case ws := <-done:
+		return ws
+	case <-a.h.ctx.Done():
+		return nil
+	}
+}
+
+// next returns a waiter that was not tried and is fit, or nil.
+func (a *asker) next(ctx context.Context, tried map[*waiter]bool, fit func(*waiter) bool) (*waiter, error) {
 	found := make(chan *waiter, 1)
 	ok := a.h.post(func() {
 		// Whoever went away may not have said so yet. If that was the last one
@@ -94,7 +138,7 @@ func (a *asker) next(ctx context.Context, tried map[*waiter]bool) (*waiter, erro
 			}
 		}
 		for _, w := range a.h.waiters {
-			if w.p != nil && !w.dest.batch && !tried[w] && w.ctx.Err() == nil {
+			if fit(w) && !tried[w] && w.ctx.Err() == nil {
 				found <- w
 				return
 			}
@@ -120,6 +164,11 @@ type nobody struct{}
 // Prompt implements control.Prompter.
 func (nobody) Prompt(context.Context, control.Prompt) (control.Answer, error) {
 	return control.Answer{}, control.ErrNobody
+}
+
+// Run implements control.Prompter.
+func (nobody) Run(context.Context, control.Command) (control.Ran, error) {
+	return control.Ran{}, control.ErrNobody
 }
 
 // Notice implements control.Prompter.

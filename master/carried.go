@@ -11,7 +11,7 @@ import (
 // decisive are the keywords that decide where a connection goes, whom it trusts
 // or what becomes of the client. Doing without one silently would be wrong, so
 // a destination that sets one is refused.
-var decisive = []string{"knownhostscommand", "revokedhostkeys", "forkafterauthentication", "canonicalizehostname"}
+var decisive = []string{"knownhostscommand", "revokedhostkeys", "canonicalizehostname"}
 
 // extra are the keywords that put something beside the session. The session
 // works without, and the person is told what is missing.
@@ -28,9 +28,6 @@ func carriedOut(conf *sshconf.Config) error {
 		if isSet(conf, k) {
 			return fmt.Errorf("%s is not carried out by this version", k)
 		}
-	}
-	if conf.SessionType() == "none" {
-		return fmt.Errorf("SessionType none is not carried out by this version")
 	}
 	return nil
 }

@@ -74,3 +74,10 @@ func (s *suspending) Prompt(ctx context.Context, q control.Prompt) (control.Answ
 	defer s.dl.start()
 	return s.Prompter.Prompt(ctx, q)
 }
+
+// Run implements control.Prompter.
+func (s *suspending) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	s.dl.pause()
+	defer s.dl.start()
+	return s.Prompter.Run(ctx, c)
+}

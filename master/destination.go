@@ -28,10 +28,13 @@ type destination struct {
 	agent string       // socket of the agent that this request may use; "" is none
 	batch bool         // never ask
 	via   *destination // jump host, nil for none
+	alone string       // not "": a connection that no other request shares
 
 	proxy      string   // ProxyCommand, "" for none
 	proxyShell string   // that runs it
 	proxyEnv   []string // of the client that asked
+
+	verbose int // how much of what happens to it the request wants to know: -v
 
 	alive         alive.Config  // of the configuration
 	aliveOverride *alive.Config // of the command line: holds while the request lives
@@ -54,6 +57,9 @@ func (d *destination) network() string {
 
 // persist is how long an idle connection is kept.
 func (d *destination) persist() (after time.Duration, forever bool) {
+	if d.alone != "" {
+		return 0, false
+	}
 	switch kind, for_ := d.conf.ControlPersist(); kind {
 	case sshconf.PersistUnset:
 		return defaultPersist, false
@@ -96,6 +102,7 @@ var keyed = []string{
 func (d *destination) connectionKey() string {
 	h := sha256.New()
 	add := func(s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
+	add(d.alone)
 	add(d.user)
 	add(d.host)
 	add(strconv.Itoa(d.port))

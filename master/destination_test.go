@@ -22,6 +22,7 @@ func (r *rig) keyOf(env []string, args ...string) string {
 func TestWhatSharesAConnection(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		r.write(".ssh/config", "Host short\n HostName host\n User me\nHost *\n IdentityFile ~/.ssh/id_test\n")
+		r.write(".ssh/id_test", "")
 		base := r.keyOf(nil, "host")
 		for _, args := range [][]string{
 			{"short"}, {"me@host"}, {"ssh://me@host:22"}, {"-p", "22", "host"}, {"-l", "me", "host"}, {"HOST"},
@@ -54,6 +55,8 @@ func TestWhatSharesAConnection(t *testing.T) {
 
 func TestWhatSplitsAConnection(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.write("key", "")
+		r.write("key2", "")
 		seen := map[string]string{r.keyOf(nil, "host"): "host"}
 		for _, args := range [][]string{
 			{"other"}, {"you@host"}, {"-p", "2222", "host"}, {"-i", "key", "host"}, {"-i", "key2", "host"}, {"-i", "key", "-i", "key2", "host"},
@@ -81,6 +84,7 @@ func TestSharingForReal(t *testing.T) {
 		r.run("-p", "22", "-l", "me", "HOST", "true")
 		r.run("ssh://me@host", "true")
 		r.wantLogins(1)
+		r.write("key", "")
 		r.run("-i", "key", "host", "true")
 		r.wantLogins(2)
 	})

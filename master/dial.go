@@ -164,7 +164,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	dl.stop()
 	l := &link{id: m.linkID(), conn: cc, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
 		base: d.alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
-		configs: map[*lease]alive.Config{}, sessions: map[*session]struct{}{}}
+		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}}
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.qos[0], l.qos[1] = d.conf.IPQoS()
 	l.log = h.log.With("link", l.id)

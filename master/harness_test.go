@@ -256,6 +256,9 @@ func wantError(t *testing.T, err error, phase control.ErrorPhase, parts ...strin
 type person struct {
 	answer func(ctx context.Context, q control.Prompt) (control.Answer, error)
 
+	// runs carries out commands; unset means that the client runs nothing.
+	runs func(ctx context.Context, c control.Command) (control.Ran, error)
+
 	mu      sync.Mutex
 	asked   []control.Prompt // guarded by mu
 	notices []string         // guarded by mu
@@ -288,6 +291,13 @@ func (p *person) Prompt(ctx context.Context, q control.Prompt) (control.Answer, 
 	p.asked = append(p.asked, q)
 	p.mu.Unlock()
 	return p.answer(ctx, q)
+}
+
+func (p *person) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	if p.runs == nil {
+		return control.Ran{}, control.ErrNobody
+	}
+	return p.runs(ctx, c)
 }
 
 func (p *person) Notice(text string) {

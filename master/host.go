@@ -67,6 +67,7 @@ type waiter struct {
 	dest   *destination
 	p      control.Prompter
 	again  bool        // had a place that the server did not have: first in line
+	bare   bool        // wants no session, and so no place for one
 	answer chan answer // capacity 1: run never waits for a waiter
 }
 
@@ -180,9 +181,12 @@ func (h *host) want(w *waiter) {
 func (h *host) give(w *waiter, l *link) {
 	h.leases++
 	l.leases++
-	h.places.took(l.leases, time.Now())
-	ls := &lease{host: h, link: l}
-	l.addLease(ls, w.dest.aliveOverride)
+	if !w.bare {
+		l.placed++
+		h.places.took(l.placed, time.Now())
+	}
+	ls := &lease{host: h, link: l, dest: w.dest, p: w.p, bare: w.bare}
+	l.addLease(ls)
 	w.answer <- answer{lease: ls}
 }
 
@@ -365,9 +369,8 @@ func (h *host) State() State {
 }
 
 // released should be posted when a lease came back.
-func (h *host) released(l *link) {
-	h.leases--
-	l.leases--
+func (h *host) released(ls *lease) {
+	ls.giveBack()
 	h.serve()
 	h.rest()
 }
@@ -379,7 +382,11 @@ func (h *host) rest() {
 		return
 	}
 	after := forgetAfter
-	if len(h.links) > 0 {
+	switch {
+	case h.dest.alone != "":
+		after = 0 // nobody will ask about it again
+	case len(h.links) > 0:
+
 		var forever bool
 		if after, forever = h.dest.persist(); forever {
 			return

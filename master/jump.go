@@ -36,7 +36,7 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 		return nil, fmt.Errorf("more than %d jump hosts in a chain", maxHops)
 	}
 	last := jumps[len(jumps)-1]
-	hop := &commandLine{configFile: c.configFile, dir: c.dir}
+	hop := &commandLine{configFile: c.configFile, dir: c.dir, home: c.home, run: c.run}
 	if last.User != "" {
 		hop.set("User", last.User)
 	}
@@ -86,16 +86,11 @@ func joinJumps(jumps []sshconf.Jump) string {
 func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
 	via := d.via
 	for try := 0; ; try++ {
-		ls, err := m.acquire(ctx, via, p, nil)
+		ls, err := m.acquireBare(ctx, via, p)
 		if err != nil {
 			return nil, hopError(d, err)
 		}
-		ch, reqs, err := ls.link.open(ctx, "direct-tcpip", ssh.Marshal(struct {
-			Host     string
-			Port     uint32
-			FromHost string
-			FromPort uint32
-		}{d.host, uint32(d.port), "127.0.0.1", 65535})) // what OpenSSH says for -W
+		ch, reqs, err := ls.link.open(ctx, "direct-tcpip", tcpOpen(d.host, d.port))
 		if err == nil {
 			go ssh.DiscardRequests(reqs)
 			return &hopConn{ch: ch, lease: ls, d: d}, nil

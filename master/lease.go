@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"muxd/alive"
 	"muxd/control"
 )
 
@@ -13,6 +12,9 @@ import (
 type lease struct {
 	host *host
 	link *link
+	dest *destination     // of the request
+	p    control.Prompter // of the request; may be nil
+	bare bool             // has no place for a session
 	once sync.Once
 }
 
@@ -20,7 +22,7 @@ type lease struct {
 func (ls *lease) release() {
 	ls.once.Do(func() {
 		ls.link.dropLease(ls)
-		ls.host.post(func() { ls.host.released(ls.link) })
+		ls.host.post(func() { ls.host.released(ls) })
 	})
 }
 
@@ -29,21 +31,40 @@ func (ls *lease) release() {
 func (ls *lease) exchange() {
 	ls.once.Do(func() {
 		ls.link.dropLease(ls)
-		ls.host.leases--
-		ls.link.leases--
+		ls.giveBack()
 	})
+}
+
+// giveBack counts the hold as ended. Called in run.
+func (ls *lease) giveBack() {
+	ls.host.leases--
+	ls.link.leases--
+	if !ls.bare {
+		ls.link.placed--
+	}
 }
 
 // acquire returns a lease on the destination's connection, dialling it if need
 // be, until ctx ends. A lease that was of no use, because the server had no
 // place, is given in exchange, and the request waits at the head of the line.
 func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter, useless *lease) (*lease, error) {
-	h, err := m.host(d)
+	return m.await(&waiter{ctx: ctx, dest: d, p: p, again: useless != nil, answer: make(chan answer, 1)}, useless)
+}
+
+// acquireBare is acquire for what needs the connection and no session's place
+// on it: a forward, a jump, -N. It never waits in line behind sessions.
+func (m *Master) acquireBare(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, answer: make(chan answer, 1)}, nil)
+}
+
+// await has w wait for its lease.
+func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
+	ctx := w.ctx
+	h, err := m.host(w.dest)
 	if err != nil {
 		return nil, err
 	}
 	defer m.unuse(h)
-	w := &waiter{ctx: ctx, dest: d, p: p, again: useless != nil, answer: make(chan answer, 1)}
 	want := func() {
 		if useless != nil {
 			useless.exchange()
@@ -75,10 +96,14 @@ func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter
 
 // addLease is called by host.run. A request that meets a silent link makes it
 // prove itself at once.
-func (l *link) addLease(ls *lease, override *alive.Config) {
+func (l *link) addLease(ls *lease) {
+	override := ls.dest.aliveOverride
 	l.mu.Lock()
 	if override != nil {
 		l.configs[ls] = *override
+	}
+	if ls.dest.verbose > 0 {
+		l.verbose[ls] = struct{}{}
 	}
 	l.mu.Unlock()
 	switch {
@@ -93,6 +118,7 @@ func (l *link) dropLease(ls *lease) {
 	l.mu.Lock()
 	_, had := l.configs[ls]
 	delete(l.configs, ls)
+	delete(l.verbose, ls)
 	l.mu.Unlock()
 	if had {
 		l.wake()

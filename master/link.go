@@ -35,6 +35,7 @@ type link struct {
 	tcp     *net.TCPConn // nil for a connection of another kind
 	qos     [2]int       // IPQoS: interactive, bulk; -1 leaves the system's
 	leases  int          // owned by host.run; requests that hold the link
+	placed  int          // owned by host.run; those of them that have a session's place
 	paused  bool         // owned by host.run; the server is about to free a place
 	onState func(*link)  // tells the host that the state changed; never blocks
 
@@ -47,6 +48,7 @@ type link struct {
 	err         error                   // guarded by mu; why it ended, set before done is closed
 	doubted     chan struct{}           // guarded by mu; closed while suspect, replaced when not
 	configs     map[*lease]alive.Config // guarded by mu; of the requests that live on it
+	verbose     map[*lease]struct{}     // guarded by mu; of the requests that want to know
 	suspect     bool                    // guarded by mu; somebody asks watch to probe now
 	sessions    map[*session]struct{}   // guarded by mu; open
 	interactive bool                    // guarded by mu; the class that mark set

@@ -85,7 +85,7 @@ func TestExitOfASilentConnection(t *testing.T) {
 func TestUnknownManage(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		for command, text := range map[string]string{
-			"proxy": "host: -O proxy is not carried out", "forward": "host: -O forward is not", "nonsense": "host: invalid multiplex command",
+			"channels": "host: -O channels is not carried out", "forward": "host: -O forward is not", "nonsense": "host: invalid multiplex command",
 		} {
 			_, err := r.plan(nil, "-O", command, "host")
 			wantError(t, err, control.NotDialled, text)

@@ -62,6 +62,9 @@ func TestLinksCountsADial(t *testing.T) {
 // connection; afterwards no goroutine of this package is left.
 func TestCloseEndsEverything(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		for _, key := range []string{"a", "b", "c", "d"} {
+			r.write(key, "")
+		}
 		run := r.open("host", "sleep", "9h")
 		stuck := r.open("-i", "a", "host", "sleep", "9h")
 		r.silent()

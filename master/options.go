@@ -3,8 +3,11 @@ package master
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
+	"muxd/control"
 	"muxd/internal/getopt"
 	"muxd/internal/sshconf"
 )
@@ -12,121 +15,225 @@ import (
 // commandLine is ssh's command line, sorted: what is a configuration keyword in
 // another spelling, and what is not.
 type commandLine struct {
-	settings   []sshconf.Setting
-	configFile string // -F, "" if not given
-	control    string // -O
-	subsystem  bool   // -s
-	verbose    int    // -v
-	requestTTY string // what -t, -T and -o RequestTTY come to, "" if there was none
-	dir        string // the client's working directory
+	settings    []sshconf.Setting
+	configFile  string // -F, "" if not given
+	control     string // -O
+	sessionType string // none or subsystem, by -N, -s and -W
+	stdio       string // -W
+	print       bool   // -G
+	controlPath bool   // -S or -o ControlPath: the path decides
+	requestTTY  string // what -t, -T and -o RequestTTY come to, "" if there was none
+	logLevel    string // what -q, -v and -o LogLevel come to, "" if there was none
+	verbose     int    // -v
+	masters     int    // -M
+	refused     error  // the first option that is not carried out
+	remarks     []string
+	dir         string // the client's working directory
+	home        string
+	// run has a command run by the client, for Match exec.
+	run func(control.Command) (control.Ran, error)
 }
 
 // keywordOf are the options that are a keyword with the option's value.
 var keywordOf = map[byte]string{
-	'B': "BindInterface", 'J': "ProxyJump", 'b': "BindAddress", 'c': "Ciphers", 'e': "EscapeChar", 'i': "IdentityFile",
-	'l': "User", 'm': "MACs", 'p': "Port", 'P': "Tag",
+	'B': "BindInterface", 'D': "DynamicForward", 'I': "PKCS11Provider", 'J': "ProxyJump", 'L': "LocalForward", 'P': "Tag",
+	'R': "RemoteForward", 'S': "ControlPath", 'b': "BindAddress", 'c': "Ciphers", 'e': "EscapeChar", 'i': "IdentityFile",
+	'l': "User", 'm': "MACs", 'p': "Port", 'w': "TunnelDevice",
 }
 
-// valueOf are the options that set a keyword to a value.
-var valueOf = map[byte][2]string{
-	'4': {"AddressFamily", "inet"}, '6': {"AddressFamily", "inet6"}, 'C': {"Compression", "yes"},
-	'n': {"StdinNull", "yes"}, 'q': {"LogLevel", "QUIET"},
+// valuesOf are the options that set keywords to values (ssh.c, main).
+var valuesOf = map[byte][][2]string{
+	'4': {{"AddressFamily", "inet"}}, '6': {{"AddressFamily", "inet6"}}, 'C': {{"Compression", "yes"}},
+	'A': {{"ForwardAgent", "yes"}}, 'a': {{"ForwardAgent", "no"}}, 'g': {{"GatewayPorts", "yes"}},
+	'K': {{"GSSAPIAuthentication", "yes"}, {"GSSAPIDelegateCredentials", "yes"}}, 'k': {{"GSSAPIDelegateCredentials", "no"}},
+	'X': {{"ForwardX11", "yes"}}, 'x': {{"ForwardX11", "no"}}, 'Y': {{"ForwardX11", "yes"}, {"ForwardX11Trusted", "yes"}},
+	'n': {{"StdinNull", "yes"}}, 'f': {{"ForkAfterAuthentication", "yes"}, {"StdinNull", "yes"}},
 }
 
-// silent are the options whose absence changes nothing here, as in an ssh that
-// has nothing to forward: -a, -k and -x refuse what nobody asked for, -g is
-// about forwards, -1 and -2 are history, -y sends the log to syslog.
-const silent = "agkxy12"
-
-// carried are the options that add carries out itself. V never comes here.
-const carried = "oFOstTvV"
-
-// notYet are the options that a person gives because they matter, and that are
-// not carried out: doing without them silently would be wrong.
-var notYet = map[byte]string{
-	'A': "agent forwarding", 'D': "dynamic forwarding", 'E': "a log file", 'f': "going to the background",
-	'G': "printing the configuration", 'I': "PKCS#11", 'K': "GSSAPI", 'L': "local forwarding",
-	'M': "a ControlMaster of ssh's kind", 'N': "a connection without a command", 'Q': "queries",
-	'R': "remote forwarding", 'S': "a ControlPath", 'W': "stdio forwarding", 'w': "tunnel devices",
-	'X': "X11 forwarding", 'Y': "X11 forwarding",
+// refusals are the options that a person gives because they matter, and that
+// are not carried out: doing without them silently would be wrong. -G prints
+// them all the same.
+var refusals = map[byte]string{
+	'A': "agent forwarding is not carried out by this version", 'D': "dynamic forwarding is not carried out by this version",
+	'L': "local forwarding is not carried out by this version", 'R': "remote forwarding is not carried out by this version",
+	'X': "X11 forwarding is not carried out by this version", 'Y': "X11 forwarding is not carried out by this version",
+	'K': "the SSH library of muxd has no GSSAPI; call ssh for this host",
+	'w': "a tunnel device needs privileges that muxd does not take; call ssh for this host",
 }
+
+// clientSide are the options that muxc itself carries out, and those that mean
+// nothing any more.
+const clientSide = "EVy2"
 
 // sortOptions turns the options into settings, in ssh's order of preference:
-// the first one given counts.
-func sortOptions(line *getopt.CommandLine, dir string) (*commandLine, error) {
-	c := &commandLine{dir: dir}
+// the first one given counts, but for those whose count or last one does.
+func (m *Master) sortOptions(line *getopt.CommandLine, v *control.Invocation) (*commandLine, error) {
+	c := &commandLine{dir: v.Dir, home: m.cfg.Home}
 	for _, o := range line.Options {
 		if err := c.add(o); err != nil {
 			return nil, err
 		}
 	}
-	if c.requestTTY != "" {
-		first := sshconf.Setting{Keyword: "RequestTTY", Value: c.requestTTY, Literal: true}
-		c.settings = append([]sshconf.Setting{first}, c.settings...)
+	var first []sshconf.Setting
+	for _, kv := range [][2]string{{"RequestTTY", c.requestTTY}, {"LogLevel", c.logLevel}} {
+		if kv[1] != "" {
+			first = append(first, sshconf.Setting{Keyword: kv[0], Value: kv[1], Literal: true})
+		}
 	}
+	c.settings = append(first, c.settings...)
 	return c, nil
 }
 
 func (c *commandLine) add(o getopt.Option) error {
-	if what, no := notYet[o.Name]; no {
-		return fmt.Errorf("-%c: %s is not carried out by this version", o.Name, what)
+	if what, no := refusals[o.Name]; no && c.refused == nil {
+		c.refused = fmt.Errorf("-%c: %s", o.Name, what)
+	}
+	if kvs, ok := valuesOf[o.Name]; ok {
+		for _, kv := range kvs {
+			c.set(kv[0], kv[1])
+		}
+		return nil
+	}
+	if o.Name == 'i' && !c.accessible(o.Value) {
+		return nil
 	}
 	if k := keywordOf[o.Name]; k != "" {
+		if o.Name == 'J' && c.has(k) {
+			return errors.New("only one -J is possible: separate the hops by commas")
+		}
+		if o.Name == 'w' {
+			c.set("Tunnel", "point-to-point")
+		}
 		c.set(k, o.Value)
 		c.anchor()
+		c.controlPath = c.controlPath || o.Name == 'S'
 		return nil
 	}
-	if kv, ok := valueOf[o.Name]; ok {
-		c.set(kv[0], kv[1])
-		return nil
-	}
+	return c.addOther(o)
+}
+
+// addOther is an option that is more than a keyword, or none at all.
+func (c *commandLine) addOther(o getopt.Option) error {
 	switch o.Name {
 	case 'o':
-		s, err := sshconf.ParseOption(o.Value)
-		if err != nil {
-			return err
-		}
-		c.settings = append(c.settings, s)
-		c.anchor()
-		if strings.EqualFold(s.Keyword, "RequestTTY") && c.requestTTY == "" {
-			c.requestTTY = ttyWord(s.Value)
-		}
+		return c.addKeyword(o.Value)
 	case 'F':
 		c.configFile = o.Value
+	case 'G':
+		c.print = true
+	case 'M':
+		c.masters++
+		c.set("ControlMaster", []string{"yes", "ask"}[min(c.masters, 2)-1])
+	case 'N':
+		return c.setSession("none", o.Name)
 	case 'O':
 		if c.control != "" {
 			return errors.New("only one -O is possible")
 		}
 		c.control = o.Value
 		return knownControl(o.Value)
-	case 's':
-		c.subsystem = true
-	case 't':
-		// Unlike everything else these two overrule what came before them, and
-		// a yes of any origin counts as the first t (ssh.c, main).
-		if c.requestTTY == "yes" {
-			c.requestTTY = "force"
-		} else {
-			c.requestTTY = "yes"
+	case 'W':
+		if c.stdio != "" {
+			return errors.New("only one -W is possible")
 		}
-	case 'T':
-		c.requestTTY = "no"
-	case 'v':
-		c.verbose++
-	}
-	if strings.IndexByte(carried+silent, o.Name) < 0 {
-		return fmt.Errorf("-%c is not known to this version", o.Name)
+		c.stdio = o.Value
+		return c.setSession("none", 'N')
+	case 'q', 'v':
+		c.addLevel(o.Name)
+	case 's':
+		return c.setSession("subsystem", o.Name)
+	case 't', 'T':
+		c.addTTY(o.Name)
+	case '1':
+		return errors.New("-1: SSH protocol 1 is no longer supported")
+	default:
+		if strings.IndexByte(clientSide, o.Name) < 0 {
+			return fmt.Errorf("-%c is not known to this version", o.Name)
+		}
 	}
 	return nil
+}
+
+// addKeyword is -o.
+func (c *commandLine) addKeyword(text string) error {
+	s, err := sshconf.ParseOption(text)
+	if err != nil {
+		return err
+	}
+	c.settings = append(c.settings, s)
+	c.anchor()
+	switch strings.ToLower(s.Keyword) {
+	case "requesttty":
+		if c.requestTTY == "" {
+			c.requestTTY = ttyWord(s.Value)
+		}
+	case "loglevel":
+		if c.logLevel == "" {
+			c.logLevel = strings.Trim(s.Value, `"`)
+		}
+	case "controlpath":
+		c.controlPath = true
+	}
+	return nil
+}
+
+// addTTY: unlike everything else these two overrule what came before them, and
+// a yes of any origin counts as the first t.
+func (c *commandLine) addTTY(name byte) {
+	switch {
+	case name == 'T':
+		c.requestTTY = "no"
+	case c.requestTTY == "yes":
+		c.requestTTY = "force"
+	default:
+		c.requestTTY = "yes"
+	}
+}
+
+// addLevel: the first -v overrules a -q before it, a -q every -v.
+func (c *commandLine) addLevel(name byte) {
+	if name == 'q' {
+		c.logLevel = "QUIET"
+		return
+	}
+	if c.verbose++; c.verbose == 1 || c.logLevel != "QUIET" {
+		c.logLevel = fmt.Sprintf("DEBUG%d", min(c.verbose, 3))
+	}
+}
+
+func (c *commandLine) setSession(kind string, name byte) error {
+	if c.sessionType != "" && c.sessionType != kind {
+		return fmt.Errorf("-%c contradicts what was said of the session before it: only one of -N, -s and -W is possible", name)
+	}
+	c.sessionType = kind
+	return nil
+}
+
+// accessible reports whether the file of -i is there. One that is not costs a
+// remark and nothing else, so that the default keys are tried (ssh.c, main).
+// Names that are still to be expanded are not judged.
+func (c *commandLine) accessible(file string) bool {
+	path := clientPath(c.dir, file)
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		path = c.home + "/" + rest
+	}
+	if strings.ContainsAny(path, "%$") || !strings.HasPrefix(path, "/") {
+		return true
+	}
+	_, err := os.Stat(path)
+	if err != nil {
+		c.remarks = append(c.remarks, fmt.Sprintf("Warning: Identity file %s not accessible: %v.", file, describeNet(err)))
+	}
+	return err == nil
 }
 
 // knownControl refuses what is no -O command, in ssh's words (ssh.c, main), and
 // what is one that is not carried out.
 func knownControl(command string) error {
 	switch command {
-	case "check", "exit", "stop":
+	case "check", "exit", "stop", "proxy":
 		return nil
-	case "forward", "cancel", "proxy", "conninfo", "channels":
+	case "forward", "cancel", "conninfo", "channels":
 		return fmt.Errorf("-O %s is not carried out by this version", command)
 	}
 	return errors.New("invalid multiplex command")
@@ -134,6 +241,11 @@ func knownControl(command string) error {
 
 func (c *commandLine) set(keyword, value string) {
 	c.settings = append(c.settings, sshconf.Setting{Keyword: keyword, Value: value, Literal: true})
+}
+
+// has reports a setting that came from an option of its own.
+func (c *commandLine) has(keyword string) bool {
+	return slices.ContainsFunc(c.settings, func(s sshconf.Setting) bool { return s.Literal && s.Keyword == keyword })
 }
 
 // ttyWord is a value of RequestTTY in its one spelling.

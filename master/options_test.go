@@ -1,6 +1,7 @@
 package master
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,41 +14,52 @@ import (
 // Every letter of ssh's is carried out, changes nothing, or is refused in a
 // sentence of its own. None is missed.
 func TestEveryOptionOfSsh(t *testing.T) {
-	refused := map[byte]string{
-		'A': "-A: agent forwarding is not carried out by this version", 'D': "-D: dynamic forwarding is not", 'E': "-E: a log file is not",
-		'f': "-f: going to the background is not", 'G': "-G: printing the configuration is not", 'I': "-I: PKCS#11 is not",
-		'K': "-K: GSSAPI is not", 'L': "-L: local forwarding is not", 'M': "-M: a ControlMaster of ssh's kind is not", 'N': "-N: a connection without a command is not",
-		'Q': "-Q: queries is not", 'R': "-R: remote forwarding is not", 'S': "-S: a ControlPath is not", 'W': "-W: stdio forwarding is not",
-		'w': "-w: tunnel devices is not", 'X': "-X: X11 forwarding is not", 'Y': "-Y: X11 forwarding is not", 'Z': "",
+	refused := map[byte][2]string{ // value, sentence
+		'A': {"", "-A: agent forwarding is not carried out by this version"}, 'D': {"1080", "-D: dynamic forwarding is not carried out"},
+		'L': {"1:h:2", "-L: local forwarding is not carried out"}, 'R': {"1:h:2", "-R: remote forwarding is not carried out"},
+		'X': {"", "-X: X11 forwarding is not carried out"}, 'Y': {"", "-Y: X11 forwarding is not carried out"},
+		'K': {"", "-K: the SSH library of muxd has no GSSAPI; call ssh"}, 'w': {"0", "-w: a tunnel device needs privileges"},
+		'Z': {"", "-Z is not known to this version"},
+		'1': {"", "-1: SSH protocol 1 is no longer supported"},
 	}
-	// carried is what becomes of the rest: a keyword and its value, or "" for
-	// what is no keyword or changes nothing.
+	// set is what becomes of the rest: a keyword and its value, or "" for what is
+	// no keyword or changes nothing in the configuration.
 	set := map[byte][3]string{ // option's value, keyword, value
 		'4': {"", "addressfamily", "inet"}, '6': {"", "addressfamily", "inet6"}, 'C': {"", "compression", "yes"},
-		'n': {"", "stdinnull", "yes"}, 'q': {"", "loglevel", "QUIET"}, 'T': {"", "requesttty", "no"}, 't': {"", "requesttty", "yes"},
+		'n': {"", "stdinnull", "yes"}, 'q': {"", "loglevel", "QUIET"}, 'v': {"", "loglevel", "DEBUG"}, 'T': {"", "requesttty", "no"}, 't': {"", "requesttty", "yes"},
 		'B': {"lo", "bindinterface", "lo"}, 'b': {"192.0.2.1", "bindaddress", "192.0.2.1"}, 'c': {"aes128-ctr", "ciphers", "aes128-ctr"},
-		'e': {"none", "escapechar", "none"}, 'i': {"/key", "identityfile", "/key"}, 'l': {"you", "user", "you"}, 'm': {"hmac-sha2-256", "macs", "hmac-sha2-256"},
+		'e': {"none", "escapechar", "none"}, 'i': {"/dev/null", "identityfile", "/dev/null"}, 'l': {"you", "user", "you"}, 'm': {"hmac-sha2-256", "macs", "hmac-sha2-256"},
 		'J': {"hop", "proxyjump", "hop"}, 'p': {"2222", "port", "2222"}, 'P': {"tag", "tag", "tag"}, 'o': {"Compression=yes", "compression", "yes"},
-		'F': {"none", "", ""}, 'O': {"check", "", ""}, 's': {}, 'v': {}, 'a': {}, 'g': {}, 'k': {}, 'x': {}, 'y': {}, '1': {}, '2': {},
+		'I': {"/lib/p11.so", "pkcs11provider", "/lib/p11.so"}, 'M': {"", "controlmaster", "yes"}, 'S': {"/nobody", "controlpath", "/nobody"},
+		'a': {"", "forwardagent", "no"}, 'g': {"", "gatewayports", "yes"}, 'k': {"", "gssapidelegatecredentials", "no"}, 'x': {"", "forwardx11", "no"},
+		'f': {"", "forkafterauthentication", "yes"}, 's': {"", "sessiontype", "subsystem"},
+		'F': {"none", "", ""}, 'E': {"/dev/null", "", ""}, 'y': {}, '2': {},
 	}
+	plans := map[byte]func(p *control.Plan) bool{ // what is no session
+		'O': func(p *control.Plan) bool { return p.Manage != nil }, 'G': func(p *control.Plan) bool { return p.Text != nil },
+		'N': func(p *control.Plan) bool { return p.Hold != nil }, 'Q': func(p *control.Plan) bool { return p.Text != nil },
+		'W': func(p *control.Plan) bool { return p.Direct != nil },
+	}
+	values := map[byte]string{'O': "check", 'Q': "cipher", 'W': "h:1"}
 	resolved(t, func(t *testing.T, r *rig) {
 		for _, letter := range []byte(strings.ReplaceAll(getopt.SSH, ":", "")) {
-			takes := strings.Contains(getopt.SSH, string(letter)+":")
-			args := []string{"-" + string(letter)}
-			want, isSet := set[letter]
-			if takes {
-				value := want[0]
-				if value == "" {
-					value = "x"
-				}
-				args = append(args, value)
-			}
-			plan, err := r.plan(nil, append(args, "host", "true")...)
-			if text, no := refused[letter]; no {
-				wantError(t, err, control.NotDialled, text)
+			if letter == 'V' { // muxc answers it
 				continue
 			}
-			if letter == 'V' { // muxc answers it
+			args := []string{"-" + string(letter)}
+			want, isSet := set[letter]
+			if strings.Contains(getopt.SSH, string(letter)+":") {
+				args = append(args, refused[letter][0]+want[0]+values[letter])
+			}
+			plan, err := r.plan(nil, append(args, "host", "true")...)
+			if no, is := refused[letter]; is {
+				wantError(t, err, control.NotDialled, no[1])
+				continue
+			}
+			if plans[letter] != nil {
+				if err != nil || !plans[letter](plan) {
+					t.Errorf("-%c: %+v, %v", letter, plan, err)
+				}
 				continue
 			}
 			if err != nil || !isSet {
@@ -65,10 +77,45 @@ func TestEveryOptionOfSsh(t *testing.T) {
 	})
 }
 
+// The level of a request's own debug lines, by ssh's rules.
+func TestLogLevel(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		for args, want := range map[string]string{
+			"": "INFO", "-v": "DEBUG", "-vv": "DEBUG2", "-vvv": "DEBUG3", "-vvvv": "DEBUG3", "-q": "QUIET", "-q -v": "DEBUG", "-v -q": "QUIET",
+			"-v -o LogLevel=ERROR": "DEBUG", "-o LogLevel=ERROR": "ERROR", "-o LogLevel=ERROR -q": "QUIET",
+		} {
+			conf := r.request(append(strings.Fields(args), "host", "true")...).Dest.(*destination).conf
+			if got := conf.LogLevel(); got != want {
+				t.Errorf("%q: %s, want %s", args, got, want)
+			}
+		}
+	})
+}
+
+// An identity that is not there costs a remark, and the default keys are tried.
+func TestIdentityThatIsNotThere(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		there := r.write("key", "")
+		p := says("")
+		plan, err := r.plan(p, "-i", "missing", "-i", "key", "host", "true")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files, _ := plan.Session.Dest.(*destination).conf.IdentityFiles(); len(files) != 1 || files[0].Path != there {
+			t.Errorf("identities %v", files)
+		}
+		if p.told() != "Warning: Identity file missing not accessible: no such file or directory." {
+			t.Errorf("told %q", p.told())
+		}
+	})
+}
+
 func TestOptionErrors(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		for args, text := range map[string]string{
-			"-O check -O exit host": "only one -O is possible", "-o": "-o", "-o Port host": "port", "-o Port=x host": "x", "-p 0x host": "0x",
+			"-O check -O exit host": "only one -O is possible", "-W a:1 -W b:2 host": "only one -W", "-W a host": "Bad stdio forwarding specification 'a'",
+			"-W :22 host": "Bad stdio", "-W a:0 host": "Bad stdio", "-N -s host": "only one of -N, -s and -W", "-s -W a:1 host": "only one of -N, -s and -W",
+			"-J a -J b host": "only one -J is possible", "-f host": "cannot fork into background without a command", "-Q nothing": "unsupported query", "-o": "-o", "-o Port host": "port", "-o Port=x host": "x", "-p 0x host": "0x",
 			"-d host": "-d", "-o NoSuch=1 host": "nosuch", "-o RequestTTY=perhaps host": "perhaps",
 		} {
 			_, err := r.plan(nil, strings.Fields(args)...)
@@ -93,7 +140,15 @@ func TestTheFirstSettingCounts(t *testing.T) {
 // Files on the command line are the client's, whose directory is not muxd's.
 func TestRelativeFiles(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		for _, dir := range []string{"/work", "/my dir/100%/a\"b"} {
+		for _, dir := range []string{r.home + "/work", r.home + "/my dir/100%/a\"b"} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{dir + "/key", filepath.Dir(dir) + "/key", dir + "/my key", r.home + "/key"} {
+				if err := os.WriteFile(key, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
 			at := func(names ...string) string {
 				for i, n := range names {
 					if !filepath.IsAbs(n) && n != "none" {
@@ -111,7 +166,7 @@ func TestRelativeFiles(t *testing.T) {
 				{[]string{"-i", "key"}, "identityfile", at("key")},
 				{[]string{"-i", "./key"}, "identityfile", at("key")},
 				{[]string{"-i", "../key"}, "identityfile", at("../key")},
-				{[]string{"-i", "/abs/key"}, "identityfile", "/abs/key"},
+				{[]string{"-i", "/dev/null"}, "identityfile", "/dev/null"},
 				{[]string{"-i", "~/key"}, "identityfile", home + "/key"},
 				{[]string{"-i", "%d/key"}, "identityfile", home + "/key"},
 				{[]string{"-i", "${HOME}/key"}, "identityfile", "/env/key"},

@@ -45,22 +45,22 @@ func refusesMore(err error) bool {
 	return errors.As(err, &oe) && (oe.Reason == ssh.ConnectionFailed || oe.Reason == ssh.ResourceShortage)
 }
 
-// pick returns a link with a free place: the one in service, else any other
-// that is fit for new work, else nil. Called in run.
-func (h *host) pick() *link {
-	if l := h.current; l != nil && h.hasPlace(l) {
+// pick returns a link that suits w: the one in service, else any other that is
+// fit for new work and has what w needs, else nil. Called in run.
+func (h *host) pick(w *waiter) *link {
+	if l := h.current; l != nil && h.suits(l, w) {
 		return l
 	}
 	for l := range h.links {
-		if h.hasPlace(l) {
+		if h.suits(l, w) {
 			return l
 		}
 	}
 	return nil
 }
 
-func (h *host) hasPlace(l *link) bool {
-	return !l.paused && l.usable() && h.places.room(l.leases, l.count(), time.Now())
+func (h *host) suits(l *link, w *waiter) bool {
+	return l.usable() && (w.bare || !l.paused && h.places.room(l.placed, l.count(), time.Now()))
 }
 
 // places is what was learned of how many sessions the server takes on one
@@ -95,18 +95,22 @@ func (p *places) fitted(open int) {
 	}
 }
 
-// serve gives places to whoever waits, first come first served, and sees to
-// those for whom there is none. Called in run.
+// serve gives links to whoever waits, first come first served, and sees to
+// those for whom there is none. Who needs no place passes by those who wait for
+// one. Called in run.
 func (h *host) serve() {
-	for len(h.waiters) > 0 {
-		l := h.pick()
-		if l == nil {
-			h.grow()
-			return
+	full := false // somebody waits for a place, and so does everybody behind
+	var left []*waiter
+	for _, w := range h.waiters {
+		if l := h.pick(w); l != nil && (w.bare || !full) {
+			h.give(w, l)
+			continue
 		}
-		w := h.waiters[0]
-		h.waiters = h.waiters[1:]
-		h.give(w, l)
+		full = full || !w.bare
+		left = append(left, w)
+	}
+	if h.waiters = left; len(left) > 0 {
+		h.grow()
 	}
 }
 
@@ -134,7 +138,7 @@ func (h *host) grow() {
 // growNow should be posted placeSoon after somebody began to wait in line.
 func (h *host) growNow() {
 	h.growing = false
-	if len(h.waiters) > 0 && h.pick() == nil && h.dialing == nil {
+	if len(h.waiters) > 0 && h.pick(h.waiters[0]) == nil && h.dialing == nil {
 		h.log.Info("no free place, dialling a further connection", "learned limit", h.places.limit, "waiting", len(h.waiters))
 		h.dial(h.waiters[0], true)
 	}
@@ -176,12 +180,18 @@ func (h *host) refused(l *link, times int) (wait bool) {
 }
 
 // openSession opens one session, waiting in line when the server has no place.
-func (m *Master) openSession(ctx context.Context, d *destination, r *control.SessionRequest, p control.Prompter) (*session, error) {
+func (m *Master) openSession(ctx context.Context, d *destination, r *control.SessionRequest, p control.Prompter, again bool) (*session, error) {
 	var useless *lease
 	for times := 0; ; times++ {
 		ls, err := m.acquire(ctx, d, p, useless)
 		if err != nil {
 			return nil, asControl(d.name, control.Refused, err)
+		}
+		if times == 0 && !again {
+			if err := localCommand(ctx, d, p); err != nil {
+				ls.release()
+				return nil, err
+			}
 		}
 		s, err := ls.link.startSession(ctx, ls, r)
 		if err == nil {

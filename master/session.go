@@ -51,7 +51,7 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 		return nil, err
 	}
 	for try := 0; ; try++ {
-		s, err := m.openSession(ctx, d, r, p)
+		s, err := m.openSession(ctx, d, r, p, try > 0)
 		if err == nil {
 			return s, nil
 		}
@@ -347,7 +347,13 @@ func (l *link) addSession(s *session) {
 func (l *link) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.sessions)
+	n := 0
+	for s := range l.sessions {
+		if s.r.Kind != direct {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *link) removeSession(s *session) {

@@ -75,9 +75,11 @@ func rearm(t *time.Timer, at time.Time) {
 // every other global request needs.
 func (l *link) probe(answered chan<- bool) {
 	sent := time.Now()
+	l.debugf(1, "sending keepalive@openssh.com after %v of silence", l.silence().Round(time.Millisecond))
 	_, _, err := l.conn.SendRequest("keepalive@openssh.com", true, nil)
 	if err == nil {
 		l.rtt.Store(int64(time.Since(sent)))
+		l.debugf(1, "the server answered after %v", time.Since(sent).Round(time.Microsecond))
 	}
 	answered <- err == nil // capacity 1 and one probe: never blocks
 }

@@ -41,7 +41,15 @@ func run(args []string) int {
 	}
 	u := newUI(line.Destination)
 	u.quiet = given(line, 'q')
-	code, err := carry(u, args, given(line, 'O'))
+	if u.log, err = logOf(line); err != nil {
+		return misused(err)
+	}
+	var code int
+	if os.Getenv(resumeEnv) != "" {
+		code, err = resume(u)
+	} else {
+		code, err = carry(u, args, asks(line))
+	}
 	u.restore()
 	if err != nil {
 		u.fail(err)
@@ -50,8 +58,18 @@ func run(args []string) int {
 	return code
 }
 
-// given reports an option of the command line. One with -O only asks about a
-// running muxd, and so never starts one.
+// asks reports a command line that only asks about a connection, and so never
+// starts a muxd. -O proxy is a session like any other.
+func asks(line *getopt.CommandLine) bool {
+	for _, o := range line.Options {
+		if o.Name == 'O' {
+			return o.Value != "proxy"
+		}
+	}
+	return false
+}
+
+// given reports an option of the command line.
 func given(line *getopt.CommandLine, name byte) bool {
 	for _, o := range line.Options {
 		if o.Name == name {
@@ -74,7 +92,7 @@ func carry(u *ui, args []string, asks bool) (code int, err error) {
 		if c, err = connect(asks); err != nil {
 			return 0, err
 		}
-		u.pid = c.PeerPID()
+		u.pid, u.conn = c.PeerPID(), c
 		code, err = converse(u, c, inv)
 		c.Close()
 		if !errors.Is(err, control.ErrNotTaken) {
@@ -92,6 +110,14 @@ func converse(u *ui, c *socket.Conn, inv *control.Invocation) (int, error) {
 	}
 	u.begin(op)
 	exit, err := op.Wait(u)
+	if args := op.Plan().HandOver; args != nil && err == nil {
+		return exitFailed, becomeSSH(args)
+	}
+	return u.finish(exit, err)
+}
+
+// finish is the status of this process for the end of the operation.
+func (u *ui) finish(exit control.Exit, err error) (int, error) {
 	if u.isEnding() {
 		return exitFailed, nil
 	}

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"muxd/control"
 	"muxd/internal/term"
 	"muxd/socket"
@@ -27,8 +29,10 @@ const patience = time.Second
 type ui struct {
 	dest string // as typed
 	pid  int    // of muxd
+	conn *socket.Conn
 	tty  [3]bool
 	op   *control.Op
+	log  logTo // where our lines go; nil is stderr
 
 	quiet bool           // -q was given, which is known before there is a plan
 	size  control.Window // the terminal's, as the request told it
@@ -57,7 +61,7 @@ func (u *ui) begin(op *control.Op) {
 	u.op = op
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.tty[2] && !u.quiet && u.waiting == nil {
+	if u.tty[2] && !u.quiet && u.log == nil && u.waiting == nil {
 		u.waiting = time.AfterFunc(patience, u.stillWaiting)
 	}
 	u.watchEnd()
@@ -85,6 +89,10 @@ func (u *ui) Opened(p *control.Plan) {
 	defer u.mu.Unlock()
 	u.quietWaiting()
 	u.opened, u.plan = true, p
+	if p.Background {
+		u.mu.Unlock()
+		u.toBackground()
+	}
 	if p.TTY && u.tty[0] && !p.StdinNull { // raw and unread, it would not even take ^C
 		if st, err := term.Raw(0); err == nil {
 			u.state = st
@@ -115,6 +123,15 @@ func (u *ui) Stderr(b []byte) error {
 	return writeAll(2, b)
 }
 
+// StdoutEOF implements control.Handler: whoever reads our stdout may wait for
+// its end. Something must stay under its number, or the next file would.
+func (u *ui) StdoutEOF() {
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		unix.Dup2(int(null.Fd()), 1)
+		null.Close()
+	}
+}
+
 // wrote notes where output leaves the cursor of a session's terminal.
 func (u *ui) wrote(b []byte) {
 	if n := len(b); n > 0 && u.op.Plan().TTY {
@@ -125,6 +142,10 @@ func (u *ui) wrote(b []byte) {
 // say writes a line of ours, on a line of its own also when the remote prompt
 // stands before it.
 func (u *ui) say(text string, end string) {
+	if u.log != nil {
+		u.log.logged(text)
+		return
+	}
 	if u.midLine.Swap(false) && u.tty[2] {
 		text = end + text
 	}
@@ -157,7 +178,7 @@ func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, erro
 	if !u.mayAsk(cancel) {
 		return control.Answer{}, control.ErrInterrupted
 	}
-	b, err := term.Ask(ctx, term.Question{Prompt: phrased(q), Echo: q.Kind != control.PromptSecret})
+	b, err := term.Ask(ctx, term.Question{Prompt: askedBy(q.Host) + phrased(q), Echo: q.Kind != control.PromptSecret})
 	u.asked(err)
 	if err != nil {
 		return control.Answer{}, control.ErrNobody
@@ -199,7 +220,7 @@ func (u *ui) asked(err error) {
 	var dialog *term.AskpassError
 	switch {
 	case errors.As(err, &dialog):
-		u.leave("muxc: "+u.dest+": "+err.Error(), exitFailed)
+		u.leave("muxc: "+u.prefix()+err.Error(), exitFailed)
 	case ending, errors.Is(err, term.ErrInterrupted):
 		u.leave("", exitFailed)
 	}
@@ -224,6 +245,14 @@ func (u *ui) fail(err error) {
 	u.say("muxc: "+u.explain(err), "\n")
 }
 
+// prefix is the destination before a line about it; -Q has none.
+func (u *ui) prefix() string {
+	if u.dest == "" {
+		return ""
+	}
+	return u.dest + ": "
+}
+
 func (u *ui) explain(err error) string {
 	var e *control.Error
 	switch {
@@ -232,11 +261,11 @@ func (u *ui) explain(err error) string {
 	case errors.Is(err, control.ErrGone):
 		return u.gone()
 	case errors.Is(err, control.ErrSilent), errors.Is(err, control.ErrNotTaken):
-		return u.dest + ": " + err.Error() + " (pid " + strconv.Itoa(u.pid) + ")"
+		return u.prefix() + err.Error() + " (pid " + strconv.Itoa(u.pid) + ")"
 	case errors.Is(err, socket.ErrNoServer):
-		return u.dest + ": no connection: muxd is not running"
+		return u.prefix() + "no connection: muxd is not running"
 	}
-	return u.dest + ": " + err.Error()
+	return u.prefix() + err.Error()
 }
 
 // gone is what can be said when muxd ended without a last word.

@@ -17,6 +17,8 @@ import (
 type Backend struct {
 	OnResolve func(ctx context.Context, v *control.Invocation, p control.Prompter) (*control.Plan, error)
 	OnSession func(ctx context.Context, r *control.SessionRequest, p control.Prompter) (control.Stream, error)
+	OnDirect  func(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error)
+	OnHold    func(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error)
 	OnManage  func(ctx context.Context, r *control.ManageRequest) (*control.Managed, error)
 	OnStatus  func(ctx context.Context) (*control.Status, error)
 	OnStop    func(ctx context.Context, r *control.StopRequest) (*control.Stopped, error)
@@ -38,6 +40,22 @@ func (b *Backend) Session(ctx context.Context, r *control.SessionRequest, p cont
 		return nil, errUnset
 	}
 	return b.OnSession(ctx, r, p)
+}
+
+// Direct implements control.Backend.
+func (b *Backend) Direct(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error) {
+	if b.OnDirect == nil {
+		return nil, errUnset
+	}
+	return b.OnDirect(ctx, r, p)
+}
+
+// Hold implements control.Backend.
+func (b *Backend) Hold(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error) {
+	if b.OnHold == nil {
+		return nil, errUnset
+	}
+	return b.OnHold(ctx, r, p)
 }
 
 // Manage implements control.Backend.

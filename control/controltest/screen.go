@@ -13,6 +13,8 @@ import (
 type Screen struct {
 	// OnPrompt answers; unset means that nobody is there.
 	OnPrompt func(ctx context.Context, q control.Prompt) (control.Answer, error)
+	// OnRun runs a command; unset means that nobody is there.
+	OnRun func(ctx context.Context, c control.Command) (control.Ran, error)
 	// OnStdout is called before the bytes are recorded; its error is returned.
 	OnStdout func(b []byte) error
 	// OnOpened is called when the session is open.
@@ -21,6 +23,7 @@ type Screen struct {
 	mu       sync.Mutex
 	out, err bytes.Buffer // guarded by mu
 	notices  []string     // guarded by mu
+	eof      bool         // guarded by mu; of stdout, while stdin goes on
 }
 
 // Opened implements control.Handler.
@@ -57,6 +60,28 @@ func (s *Screen) Prompt(ctx context.Context, q control.Prompt) (control.Answer, 
 		return control.Answer{}, control.ErrNobody
 	}
 	return s.OnPrompt(ctx, q)
+}
+
+// Run implements control.Prompter.
+func (s *Screen) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	if s.OnRun == nil {
+		return control.Ran{}, control.ErrNobody
+	}
+	return s.OnRun(ctx, c)
+}
+
+// StdoutEOF implements control.Handler.
+func (s *Screen) StdoutEOF() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.eof = true
+}
+
+// Ended reports that stdout ended while stdin went on.
+func (s *Screen) Ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.eof
 }
 
 // Notice implements control.Prompter.

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+
+	"muxd/control"
+	"muxd/socket"
+)
+
+// resumeEnv tells a process of this program that it goes on where the one that
+// started it was: with the connection as descriptor 3, and what was read of it
+// as descriptor 4. Its command line is the same.
+const resumeEnv = "MUXC_RESUME"
+
+// toBackground is what ssh -f does by a fork, once the session is open: another
+// process goes on, in a session of its own and without standard input, and this
+// one ends well.
+func (u *ui) toBackground() {
+	if err := u.fork(); err != nil {
+		u.leave("muxc: "+u.prefix()+"going to the background: "+err.Error(), exitFailed)
+	}
+	u.leave("", 0)
+}
+
+func (u *ui) fork() error {
+	conn, err := u.conn.Dup()
+	if err != nil {
+		return err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	_, err = os.StartProcess(self(), os.Args, &os.ProcAttr{
+		Env:   append(os.Environ(), resumeEnv+"=1"),
+		Files: []*os.File{null, os.Stdout, os.Stderr, conn, r},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	r.Close()
+	if err != nil {
+		return cause(err)
+	}
+	_, err = w.Write(u.op.Detach())
+	return err
+}
+
+// self is this very program, also when its file was replaced meanwhile.
+func self() string {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe"
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
+}
+
+// resume is the other process.
+func resume(u *ui) (int, error) {
+	c, err := socket.Adopt(3)
+	if err != nil {
+		return exitFailed, err
+	}
+	u.conn = c
+	u.op = control.Resume(c, os.NewFile(4, "state"))
+	u.mu.Lock()
+	u.opened, u.plan = true, u.op.Plan()
+	u.watchEnd()
+	u.mu.Unlock()
+	return u.finish(u.op.WaitStream(u))
+}

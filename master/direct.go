@@ -1,0 +1,127 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+)
+
+// direct marks, among the kinds of session, a connection that the server opens
+// to somewhere else. It takes no session's place on the server.
+const direct control.SessionKind = "direct"
+
+// stdioForward is such a connection as a control.Stream: two directions that
+// end apart, and nothing else of a session.
+type stdioForward struct{ *session }
+
+// Direct implements control.Backend: ssh -W.
+func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error) {
+	d := r.Dest.(*destination)
+	for try := 0; ; try++ {
+		s, err := m.openDirect(ctx, d, r, p, try > 0)
+		if err == nil {
+			return s, nil
+		}
+		var e *control.Error
+		if again := errors.As(err, &e) && e.Phase == control.Lost; !again || try > 0 || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+func (m *Master) openDirect(ctx context.Context, d *destination, r *control.DirectRequest, p control.Prompter, again bool) (control.Stream, error) {
+	ls, err := m.acquireBare(ctx, d, p)
+	if err != nil {
+		return nil, asControl(d.name, control.Refused, err)
+	}
+	if !again {
+		if err := localCommand(ctx, d, p); err != nil {
+			ls.release()
+			return nil, err
+		}
+	}
+	kind, extra := directOpen(r)
+	ch, reqs, err := ls.link.open(ctx, kind, extra)
+	if err != nil {
+		ls.release()
+		return nil, directFailure(d.name, r, ls.link, err)
+	}
+	debugf(p, d, 1, "the server connected to %s", directTarget(r))
+	s := &session{l: ls.link, lease: ls, ch: ch, host: d.name, since: time.Now(), done: make(chan struct{}), meter: r.Bytes,
+		r: &control.SessionRequest{Dest: d, Kind: direct, Command: directTarget(r), PID: r.PID}}
+	ls.link.addSession(s)
+	go s.requests(reqs)
+	return stdioForward{s}, nil
+}
+
+// directOpen is the channel open of RFC 4254 section 7.2, or OpenSSH's for a
+// Unix socket (PROTOCOL section 2.4). The originator is what ssh says for -W.
+func directOpen(r *control.DirectRequest) (kind string, extra []byte) {
+	if r.Path != "" {
+		return "direct-streamlocal@openssh.com", ssh.Marshal(struct {
+			Path     string
+			Reserved string
+			Zero     uint32
+		}{r.Path, "", 0})
+	}
+	return "direct-tcpip", tcpOpen(r.Host, r.Port)
+}
+
+func tcpOpen(host string, port int) []byte {
+	return ssh.Marshal(struct {
+		Host     string
+		Port     uint32
+		FromHost string
+		FromPort uint32
+	}{host, uint32(port), "127.0.0.1", 65535})
+}
+
+func directTarget(r *control.DirectRequest) string {
+	switch {
+	case r.Path != "":
+		return r.Path
+	case strings.Contains(r.Host, ":"):
+		return fmt.Sprintf("[%s]:%d", r.Host, r.Port)
+	}
+	return fmt.Sprintf("%s:%d", r.Host, r.Port)
+}
+
+// directFailure is openFailure with the place that could not be reached.
+func directFailure(host string, r *control.DirectRequest, l *link, err error) error {
+	var oe *ssh.OpenChannelError
+	if errors.As(err, &oe) {
+		return &control.Error{Phase: control.Refused, Host: host,
+			Text: fmt.Sprintf("stdio forwarding to %s failed: %s", directTarget(r), oe.Message)}
+	}
+	return openFailure(host, l, err)
+}
+
+// Stderr implements control.Stream.
+func (s stdioForward) Stderr() io.Reader { return strings.NewReader("") }
+
+// CloseRead implements control.Stream: nobody reads what comes, so the other
+// side need not send it.
+func (s stdioForward) CloseRead() error { return s.session.Close() }
+
+// Resize implements control.Stream.
+func (s stdioForward) Resize(control.Window) error { return nil }
+
+// Signal implements control.Stream.
+func (s stdioForward) Signal(string) error { return nil }
+
+// Wait implements control.Stream. A channel that both sides closed while the
+// connection lives has delivered everything.
+func (s stdioForward) Wait() (control.Exit, error) {
+	<-s.done
+	if err := s.l.died(); err != nil {
+		return control.Exit{}, &control.Error{Phase: control.Running, Host: s.host, Text: fmt.Sprintf("connection lost (%v)", err)}
+	}
+	return control.Exit{}, nil
+}

@@ -1,0 +1,125 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"muxd/control"
+)
+
+// How long a client that holds a connection (-N) waits after a failed attempt
+// to get a new one, at first and at most.
+const (
+	holdPause    = time.Second
+	holdPauseMax = 30 * time.Second
+)
+
+// hold keeps the connection for a client that wants nothing of it: it does not
+// expire, and when it dies another one is made.
+type hold struct {
+	m      *Master
+	d      *destination
+	p      control.Prompter
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // written before done is closed
+}
+
+// Hold implements control.Backend: ssh -N. The first connection must be had;
+// after that the client waits as long as it likes.
+func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error) {
+	d := r.Dest.(*destination)
+	ls, err := m.acquireBare(ctx, d, p)
+	if err != nil {
+		return nil, asControl(d.name, control.Refused, err)
+	}
+	if err := localCommand(ctx, d, p); err != nil {
+		ls.release()
+		return nil, err
+	}
+	if p == nil {
+		p = nobody{}
+	}
+	h := &hold{m: m, d: d, p: p, done: make(chan struct{})}
+	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx)) // Close ends it
+	go h.run(ls)
+	return h, nil
+}
+
+// run holds one connection after the other.
+func (h *hold) run(ls *lease) {
+	defer close(h.done)
+	for h.err == nil {
+		select {
+		case <-ls.link.done:
+		case <-h.ctx.Done():
+		}
+		ls.release()
+		if h.ctx.Err() != nil {
+			h.err = h.ctx.Err()
+			return
+		}
+		ls, h.err = h.again(ls.link.Err())
+	}
+}
+
+// again gets another connection after one was lost. One that was closed by
+// request is not wanted any more, and what only a person can mend is not tried
+// by a timer.
+func (h *hold) again(lost error) (*lease, error) {
+	if errors.Is(lost, errAsked) || errors.Is(lost, errStopping) {
+		return nil, asControl(h.d.name, control.Refused, lost)
+	}
+	debugf(h.p, h.d, 1, "connection lost (%v), making another one", lost)
+	for pause := holdPause; ; pause = min(2*pause, holdPauseMax) {
+		ls, err := h.m.acquireBare(h.ctx, h.d, h.p)
+		switch {
+		case err == nil, h.ctx.Err() != nil:
+			return ls, err
+		case stateAfter(err) != Idle:
+			return nil, asControl(h.d.name, control.Refused, err)
+		}
+		if pause == holdPause && informs(h.d.conf) {
+			h.p.Notice(fmt.Sprintf("muxc: %s: connection lost (%v), trying again until it is back", h.d.name, lost))
+		}
+		sleep(h.ctx, pause)
+	}
+}
+
+// Read implements control.Stream: there is nothing to read, until the end.
+func (h *hold) Read([]byte) (int, error) { <-h.done; return 0, io.EOF }
+
+// Stderr implements control.Stream.
+func (h *hold) Stderr() io.Reader { return strings.NewReader("") }
+
+// Write implements control.Stream.
+func (h *hold) Write(p []byte) (int, error) { return len(p), nil }
+
+// CloseWrite implements control.Stream.
+func (h *hold) CloseWrite() error { return nil }
+
+// CloseRead implements control.Stream.
+func (h *hold) CloseRead() error { return nil }
+
+// TTY implements control.Stream.
+func (h *hold) TTY() bool { return false }
+
+// Resize implements control.Stream.
+func (h *hold) Resize(control.Window) error { return nil }
+
+// Signal implements control.Stream.
+func (h *hold) Signal(string) error { return nil }
+
+// Wait implements control.Stream.
+func (h *hold) Wait() (control.Exit, error) {
+	<-h.done
+	return control.Exit{}, h.err
+}
+
+// Close implements control.Stream.
+func (h *hold) Close() error { h.cancel(); return nil }

@@ -1,0 +1,166 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"muxd/control"
+	"muxd/internal/getopt"
+	"muxd/internal/sshconf"
+)
+
+// Resolve implements control.Backend: what would ssh do with this command line?
+func (m *Master) Resolve(ctx context.Context, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
+	if p == nil {
+		p = nobody{}
+	}
+	line, err := getopt.ParseSSH(v.Args)
+	if err != nil {
+		return nil, &control.Error{Phase: control.NotDialled, Text: err.Error()}
+	}
+	plan, err := m.plan(ctx, line, v, p)
+	if err != nil {
+		return nil, asControl(line.Destination, control.NotDialled, err)
+	}
+	return plan, nil
+}
+
+func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
+	if n := len(line.Options); n > 0 && line.Options[n-1].Name == 'Q' {
+		return query(line.Options[n-1].Value)
+	}
+	c, err := m.sortOptions(line, v)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range c.remarks {
+		p.Notice(text)
+	}
+	c.run = func(cmd control.Command) (control.Ran, error) { return p.Run(ctx, cmd) }
+	if c.print {
+		return m.printed(line, c, v)
+	}
+	d, err := m.resolve(line, c, v)
+	if err != nil {
+		return nil, err
+	}
+	if c.refused != nil {
+		return nil, c.refused
+	}
+	if err := carriedOut(d.conf); err != nil {
+		return nil, err
+	}
+	plan := &control.Plan{Host: d.name, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull()}
+	if plan.HandOver = elsewhere(ctx, c, d, v); plan.HandOver != nil {
+		return plan, nil
+	}
+	tellIgnored(d, p)
+	if c.control != "" && c.control != "proxy" {
+		plan.Manage = &control.ManageRequest{Dest: d, Command: c.control}
+		return plan, nil
+	}
+	tellMissing(d.conf, v, p, d.name)
+	return plan, open(plan, line, c, d, v, p)
+}
+
+// open fills in what the plan opens: a session, a stdio forward, or nothing but
+// the connection.
+func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *destination, v *control.Invocation, p control.Prompter) error {
+	plan.Background = d.conf.ForkAfterAuthentication()
+	plan.StdinNull = plan.StdinNull || plan.Background
+	switch {
+	case c.stdio != "":
+		f, err := sshconf.ParseStdioForward(c.stdio, v.Getenv)
+		plan.Direct = &control.DirectRequest{Dest: d, Host: f.ListenHost, Port: f.ListenPort, Path: f.ListenPath, PID: v.PID, Bytes: new(control.Meter)}
+		return err
+	case d.conf.SessionType() == "none":
+		plan.Hold, plan.StdinNull = &control.HoldRequest{Dest: d, PID: v.PID}, true
+		return nil
+	}
+	r, err := sessionRequest(line, d, v)
+	if err != nil {
+		return err
+	}
+	if plan.Background && r.Command == "" {
+		return errors.New("cannot fork into background without a command to execute")
+	}
+	r.TTY = wantTTY(r, d.conf, v, p)
+	plan.Session = r
+	if plan.TTY = r.TTY != nil; plan.TTY {
+		plan.Escape = d.conf.EscapeChar()
+	}
+	return nil
+}
+
+// quiet reports a log level that leaves out errors.
+func quiet(conf *sshconf.Config) bool {
+	switch conf.LogLevel() {
+	case "QUIET", "FATAL":
+		return true
+	}
+	return false
+}
+
+// informs reports a log level that shows remarks (log.h, SYSLOG_LEVEL_INFO).
+func informs(conf *sshconf.Config) bool { return !quiet(conf) && conf.LogLevel() != "ERROR" }
+
+// sessionRequest is the session that the command line asks for.
+func sessionRequest(line *getopt.CommandLine, d *destination, v *control.Invocation) (*control.SessionRequest, error) {
+	r := &control.SessionRequest{Dest: d, Kind: control.Shell, PID: v.PID, Env: environment(d.conf, v), Bytes: new(control.Meter)}
+	r.Command = strings.Join(line.Command, " ")
+	remote := d.conf.RemoteCommand()
+	switch {
+	case remote != "" && r.Command != "":
+		return nil, errors.New("cannot execute command-line and remote command")
+	case remote != "":
+		r.Command = remote
+	}
+	switch {
+	case d.conf.SessionType() == "subsystem":
+		if r.Command == "" {
+			return nil, errors.New("you must specify a subsystem to invoke")
+		}
+		r.Kind = control.Subsystem
+	case r.Command != "":
+		r.Kind = control.Exec
+	}
+	return r, nil
+}
+
+// environment is what SendEnv lets through of the client's environment, then
+// SetEnv, as ssh sends it.
+func environment(conf *sshconf.Config, v *control.Invocation) []string {
+	var env []string
+	for _, kv := range v.Env {
+		name, _, ok := strings.Cut(kv, "=")
+		if ok && conf.Sends(name) {
+			env = append(env, kv)
+		}
+	}
+	return append(env, conf.SetEnv()...)
+}
+
+// wantTTY decides about a terminal by ssh's rules (ssh.c, main): a shell gets
+// one, a command does not, RequestTTY and -t change that, and without a
+// terminal on stdin only force gets one.
+func wantTTY(r *control.SessionRequest, conf *sshconf.Config, v *control.Invocation, p control.Prompter) *control.TTY {
+	request := conf.RequestTTY()
+	want := r.Command == "" || request == "yes" || request == "force"
+	if !want || request == "no" {
+		return nil
+	}
+	if (!v.TTY[0] || conf.StdinNull()) && request != "force" {
+		if informs(conf) {
+			p.Notice("Pseudo-terminal will not be allocated because stdin is not a terminal.")
+		}
+		return nil
+	}
+	t := &control.TTY{Term: v.Getenv("TERM"), Size: v.Size, Modes: v.Modes}
+	for _, kv := range conf.SetEnv() {
+		if term, ok := strings.CutPrefix(kv, "TERM="); ok {
+			t.Term = term
+		}
+	}
+	return t
+}
