@@ -74,5 +74,6 @@ func resume(u *ui) (int, error) {
 	u.opened, u.plan = true, u.op.Plan()
 	u.watchEnd()
 	u.mu.Unlock()
+	go u.op.CloseStdin()
 	return u.finish(u.op.WaitStream(u))
 }

@@ -20,6 +20,18 @@ const childGrace = time.Second
 // process's child, in its directory and process group, with its environment and
 // terminal.
 func (u *ui) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	u.asking.Lock() // a signal that ends this process waits for the child's end
+	defer u.asking.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !u.mayAsk(cancel) {
+		return control.Ran{}, control.ErrInterrupted
+	}
+	defer func() {
+		if u.withdrawn() { // with an answer, the request would go on
+			u.leave("", exitFailed)
+		}
+	}()
 	path, argv := childArgs(c)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

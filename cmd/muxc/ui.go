@@ -38,7 +38,7 @@ type ui struct {
 	size  control.Window // the terminal's, as the request told it
 
 	// asking is held while a question is on the terminal, which is then Ask's
-	// to give back. It is taken before mu.
+	// to give back, and while a child runs. It is taken before mu.
 	asking sync.Mutex
 
 	mu       sync.Mutex
@@ -48,7 +48,7 @@ type ui struct {
 	waiting  *time.Timer        // guarded by mu; says that the login takes long
 	watched  bool               // guarded by mu; watchEnd was called
 	ending   bool               // guarded by mu; a signal ends this process
-	withdraw context.CancelFunc // guarded by mu; takes the question back that is asked
+	withdraw context.CancelFunc // guarded by mu; takes the question back that is asked, or ends the child
 	noReader bool               // owned by Op.Wait; stdout has no reader any more
 
 	midLine atomic.Bool // the terminal of a session was left in the middle of a line
@@ -213,10 +213,7 @@ func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
 // alone, and nobody else's wait for the same login. ^C says enough by itself;
 // an SSH_ASKPASS that failed does not.
 func (u *ui) asked(err error) {
-	u.mu.Lock()
-	ending := u.ending
-	u.withdraw = nil
-	u.mu.Unlock()
+	ending := u.withdrawn()
 	var dialog *term.AskpassError
 	switch {
 	case errors.As(err, &dialog):
@@ -224,6 +221,15 @@ func (u *ui) asked(err error) {
 	case ending, errors.Is(err, term.ErrInterrupted):
 		u.leave("", exitFailed)
 	}
+}
+
+// withdrawn says that nothing is asked any more, and whether a signal ends this
+// process.
+func (u *ui) withdrawn() (ending bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.withdraw = nil
+	return u.ending
 }
 
 // restore gives the terminal back as it was found. It may be called again.
