@@ -26,6 +26,8 @@ var allowed = map[string]struct {
 	"muxd/control/controltest": {[]string{"muxd/control"}, "a scripted Backend"},
 	"muxd/master":              {[]string{"muxd/control", "muxd/alive", "muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the desk: knows no wire between clients and muxd"},
 	"muxd/internal/build":      {nil, "a name"},
+	"muxd/internal/child":      {[]string{"muxd/control"}, "children for both programs; muxc links it"},
+	"muxd/internal/launch":     {[]string{"muxd/socket"}, "finding and starting muxd; muxc links it"},
 	"muxd/internal/getopt":     {nil, "pure; muxc links it"},
 	"muxd/internal/term":       {[]string{"golang.org/x/term", "golang.org/x/sys/unix"}, "the person's terminal; muxc links it"},
 	"muxd/internal/sshconf":    {nil, "what ssh_config says; knows no SSH"},
@@ -33,7 +35,7 @@ var allowed = map[string]struct {
 	"muxd/internal/sshauth":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "logins"},
 	"muxd/internal/sshtest":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix", "github.com/pkg/sftp", "github.com/creack/pty"}, "servers and faults for tests; imports nothing of ours"},
 	"muxd/internal/scripttest": {[]string{"muxd/internal/*", "github.com/*", "golang.org/x/*"}, "the binaries under test"},
-	"muxd/cmd/muxc":            {[]string{"muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build", "golang.org/x/sys/unix"}, "start-up time is the product: never master, x/crypto, net"},
+	"muxd/cmd/muxc":            {[]string{"muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build", "muxd/internal/child", "muxd/internal/launch", "golang.org/x/sys/unix"}, "start-up time is the product: never master, x/crypto, net"},
 	"muxd/cmd/muxd":            {[]string{"muxd/*", "golang.org/x/*", "github.com/adrg/xdg"}, "wires the parts"},
 	"muxd/demo":                {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh"}, "the newcomer's first minute"},
 	"muxd/bench":               {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "side by side with ssh -S"},
@@ -42,7 +44,7 @@ var allowed = map[string]struct {
 // clientPackages are the packages outside the standard library that muxc may
 // link, directly or not. A name more is microseconds on every command.
 var clientPackages = []string{
-	"muxd/cmd/muxc", "muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build",
+	"muxd/cmd/muxc", "muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build", "muxd/internal/child", "muxd/internal/launch",
 	"golang.org/x/sys/unix", "golang.org/x/term",
 }
 

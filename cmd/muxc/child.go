@@ -3,106 +3,28 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"syscall"
-	"time"
 
 	"muxd/control"
+	"muxd/internal/child"
 )
 
-// childGrace is how long a command that is not wanted any more has to end by
-// SIGTERM.
-const childGrace = time.Second
-
-// Run implements control.Handler: what the configuration has run is this
-// process's child, in its directory and process group, with its environment and
-// terminal.
+// Run implements control.Handler. A signal that ends this process ends the
+// child first, and then this process before any answer is sent: with one, the
+// request would go on.
 func (u *ui) Run(ctx context.Context, c control.Command) (control.Ran, error) {
-	u.asking.Lock() // a signal that ends this process waits for the child's end
+	u.asking.Lock()
 	defer u.asking.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !u.mayAsk(cancel) {
 		return control.Ran{}, control.ErrInterrupted
 	}
-	defer func() {
-		if u.withdrawn() { // with an answer, the request would go on
-			u.leave("", exitFailed)
-		}
-	}()
-	path, argv := childArgs(c)
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return control.Ran{}, err
+	r, err := child.Run(ctx, c)
+	if u.withdrawn() {
+		u.leave("", exitFailed)
 	}
-	defer null.Close()
-	files := []*os.File{null, null, os.Stderr}
-	out := io.Reader(nil)
-	switch c.Kind {
-	case control.CommandLocal:
-		files[0], files[1] = os.Stdin, os.Stdout
-	case control.CommandOutput:
-		r, w, err := os.Pipe()
-		if err != nil {
-			return control.Ran{}, err
-		}
-		defer r.Close()
-		defer w.Close()
-		files[1], out = w, r
-	}
-	p, err := os.StartProcess(path, argv, &os.ProcAttr{Files: files})
-	if err != nil {
-		return control.Ran{}, fmt.Errorf("%s: %w", path, cause(err))
-	}
-	if out != nil {
-		files[1].Close() // so that the child's end is the end
-	}
-	defer endWith(ctx, p)()
-	return ended(p, out)
-}
-
-func childArgs(c control.Command) (path string, argv []string) {
-	if c.Kind == control.CommandOutput {
-		return c.Args[0], c.Args
-	}
-	shell := os.Getenv("SHELL")
-	if shell == "" {
-		shell = "/bin/sh"
-	}
-	return shell, []string{shell, "-c", c.Args[0]}
-}
-
-// endWith ends p when ctx does, until the function it returns is called.
-func endWith(ctx context.Context, p *os.Process) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
-		p.Signal(syscall.SIGTERM)
-		time.AfterFunc(childGrace, func() { p.Kill() })
-	})
-}
-
-// ended reads out, if there is one, to its end and waits for p. A command that
-// says too much is not read on, and ends by its next write.
-func ended(p *os.Process, out io.Reader) (control.Ran, error) {
-	var r control.Ran
-	var err error
-	if out != nil {
-		r.Output, err = io.ReadAll(io.LimitReader(out, control.MaxCommandOutput+1))
-		if len(r.Output) > control.MaxCommandOutput {
-			r.Output, err = nil, fmt.Errorf("it says more than %d bytes", control.MaxCommandOutput)
-			p.Kill()
-		}
-	}
-	st, werr := p.Wait()
-	if err = errors.Join(err, werr); err != nil {
-		return control.Ran{}, err
-	}
-	ws := st.Sys().(syscall.WaitStatus)
-	if r.Status = ws.ExitStatus(); ws.Signaled() {
-		r.Status = 128 + int(ws.Signal())
-	}
-	return r, nil
+	return r, err
 }
 
 // cause drops the call and the path of an error, which the line names anyway.

@@ -11,6 +11,7 @@ import (
 	"muxd/control"
 	"muxd/internal/build"
 	"muxd/internal/getopt"
+	"muxd/internal/launch"
 	"muxd/socket"
 )
 
@@ -89,7 +90,7 @@ func carry(u *ui, args []string, asks bool) (code int, err error) {
 	inv := invocation(u, args)
 	for range tries {
 		var c *socket.Conn
-		if c, err = connect(asks); err != nil {
+		if c, err = launch.Connect(asks); err != nil {
 			return 0, err
 		}
 		u.pid, u.conn = c.PeerPID(), c

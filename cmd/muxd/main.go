@@ -12,6 +12,8 @@ import (
 
 const usage = `usage: muxd                     run in the foreground (muxc starts it by itself)
        muxd status [--json]     connections, sessions, last error
+       muxd login HOST... | --all
+                                log in ahead; --all: every host muxd knows
        muxd stop [--force]      end muxd; --force also ends running sessions
        muxd --version | --help
 
@@ -35,6 +37,8 @@ func run(args []string) int {
 		return serve()
 	case "status":
 		return flagged(args, "--json", status)
+	case "login":
+		return login(args)
 	case "stop":
 		return flagged(args, "--force", stop)
 	case "--version", "-V", "version":

@@ -1,4 +1,10 @@
-package main
+// Package launch finds the running muxd, or starts one: at most one is started
+// however many clients want it at once, and it inherits nothing of theirs but
+// the variables that say where things are.
+//
+// It exists for the two programs that may start it, and refuses to know what a
+// muxd is asked.
+package launch
 
 import (
 	"errors"
@@ -18,8 +24,12 @@ import (
 // milliseconds; a machine that swaps may take seconds.
 const startTimeout = 15 * time.Second
 
-// connect finds the running muxd or starts one, unless the request only asks.
-func connect(asks bool) (*socket.Conn, error) {
+// tries bounds how often a muxd that ended at once is started again.
+const tries = 3
+
+// Connect finds the running muxd or starts one, unless the request only asks: then
+// the error matches socket.ErrNoServer when none runs.
+func Connect(asks bool) (*socket.Conn, error) {
 	c, _, err := socket.DialAny(os.Getenv)
 	if !errors.Is(err, socket.ErrNoServer) || asks {
 		return c, err

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"muxd/control"
+	"muxd/internal/child"
+	"muxd/internal/launch"
+	"muxd/internal/term"
+	"muxd/socket"
+)
+
+// login has the running muxd log in to hosts ahead of their use, and asks the
+// person at this terminal what that takes. One that fails does not keep it from
+// the others.
+func login(args []string) int {
+	if len(args) == 0 {
+		return misused("login: name a host, or --all")
+	}
+	hosts := args
+	if args[0] == "--all" && len(args) == 1 {
+		st, err := currentStatus()
+		if err != nil {
+			return complain(err)
+		}
+		hosts = nil
+		for _, h := range st.Hosts {
+			hosts = append(hosts, h.Name)
+		}
+		if len(hosts) == 0 {
+			fmt.Println("muxd knows no host yet")
+		}
+	}
+	code := 0
+	for _, host := range hosts {
+		if err := logIn(host); err != nil {
+			code = complain(err)
+			continue
+		}
+		fmt.Printf("%s: logged in\n", host)
+	}
+	return code
+}
+
+func currentStatus() (*control.Status, error) {
+	c, err := connect()
+	if errors.Is(err, socket.ErrNoServer) {
+		return new(control.Status), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return control.GetStatus(c)
+}
+
+// logIn holds a connection for a moment, which muxd then keeps by its own rules.
+func logIn(host string) error {
+	c, err := launch.Connect(false)
+	if err != nil {
+		return fmt.Errorf("%s: %w", host, err)
+	}
+	defer c.Close()
+	v := &control.Invocation{Args: []string{"-N", "--", host}, Env: os.Environ()}
+	v.Dir, _ = os.Getwd()
+	for fd := range v.TTY {
+		v.TTY[fd] = term.IsTerminal(fd)
+	}
+	op, err := control.Run(c, v)
+	if err != nil {
+		return fmt.Errorf("%s: %w", host, err)
+	}
+	p := &person{done: func() { op.Close() }}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { op.Close() })()
+	_, err = op.Wait(p)
+	switch {
+	case p.opened:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: interrupted", host)
+	}
+	return err
+}
+
+// person is the control.Handler of a login: whoever is at this terminal.
+type person struct {
+	done   func()
+	opened bool
+}
+
+// Opened implements control.Handler: the connection is there, which is all that
+// was wanted.
+func (p *person) Opened(*control.Plan) { p.opened = true; p.done() }
+
+// Prompt implements control.Prompter.
+func (p *person) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
+	b, err := term.Ask(ctx, term.Question{Prompt: q.Text, Echo: q.Kind != control.PromptSecret})
+	switch {
+	case errors.Is(err, term.ErrInterrupted):
+		return control.Answer{}, control.ErrInterrupted
+	case err != nil:
+		return control.Answer{}, control.ErrNobody
+	}
+	a := control.Answer{Text: string(b)}
+	clear(b)
+	return a, nil
+}
+
+// Run implements control.Prompter.
+func (p *person) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	return child.Run(ctx, c)
+}
+
+// Notice implements control.Prompter.
+func (p *person) Notice(text string) { fmt.Fprintln(os.Stderr, text) }
+
+// Stdout implements control.Handler.
+func (p *person) Stdout([]byte) error { return nil }
+
+// Stderr implements control.Handler.
+func (p *person) Stderr([]byte) error { return nil }
+
+// StdoutEOF implements control.Handler.
+func (p *person) StdoutEOF() {}
