@@ -310,3 +310,17 @@ func lastAddr(t *testing.T, h *host) string {
 	}
 	return m[1] + ":" + m[2]
 }
+
+// Where another program caused the question, the person is told which.
+func TestPromptNamesTheProgram(t *testing.T) {
+	t.Parallel()
+	sshtest.Require(t, "timeout")
+	h, _ := startServer(t, sshtest.Options{Password: "secret"})
+	direct := h.muxc("box", "echo hi")
+	c := h.command("timeout", append([]string{"--foreground", "60"}, direct.Args...)...)
+	s := h.onScreen(c)
+	s.expect(`\A\rmuxc: somebody@127\.0\.0\.1: asked by timeout \(pid \d+\)\r\nsomebody@127\.0\.0\.1's password: \z`)
+	s.types("secret\n")
+	s.ends(0)
+	s.expect(`\A\r\nhi\r\n\z`)
+}

@@ -1,0 +1,273 @@
+package master
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+// forward opens a stdio forward that must open.
+func (r *rig) forward(to string, args ...string) control.Stream {
+	r.t.Helper()
+	s, err := r.forwardErr(nil, to, args...)
+	if err != nil {
+		r.t.Fatalf("-W %s: %v", to, err)
+	}
+	return s
+}
+
+func (r *rig) forwardErr(p control.Prompter, to string, args ...string) (control.Stream, error) {
+	r.t.Helper()
+	plan, err := r.plan(p, append([]string{"-W", to}, args...)...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.m.Direct(context.Background(), plan.Direct, p)
+}
+
+func TestDirect(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.forward("db:5432", "host")
+		io.WriteString(s, "to and fro")
+		s.CloseWrite()
+		if out, exit, err := finish(s); out != "to and fro" || err != nil || exit != (control.Exit{}) {
+			t.Errorf("%q, %+v, %v", out, exit, err)
+		}
+		for _, to := range []string{"db:5432", "[::1]:5432", "/run/db.sock"} {
+			s := r.forward(to, "host")
+			if got := r.host().status().Sessions; len(got) != 1 || got[0].Kind != "direct" {
+				t.Errorf("%s: status shows %+v", to, got)
+			}
+			s.Close()
+			synctest.Wait()
+		}
+		r.wantLogins(1)
+	})
+}
+
+func TestDirectIsRefused(t *testing.T) {
+	inBubble(t, sshtest.Options{RefuseForward: true}, func(t *testing.T, r *rig) {
+		_, err := r.forwardErr(nil, "db:5432", "host")
+		wantError(t, err, control.Refused, "host: stdio forwarding to db:5432 failed: forwarding is refused")
+		r.run("host", "true")
+		r.wantLogins(1)
+	})
+}
+
+// A lost connection is no end of a stdio forward.
+func TestDirectIsLost(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.forward("db:5432", "host")
+		io.WriteString(s, "half of")
+		r.srv.Peers()[0].Drop()
+		_, _, err := finish(s)
+		wantError(t, err, control.Running, "host: connection lost")
+	})
+}
+
+// What needs no session's place passes by those who wait for one.
+func TestDirectWaitsForNoPlace(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		one := []string{"-o", "MaxConnections=1", "host"}
+		first := r.open(append(one, "sleep", "1h")...)
+		got, _ := r.queue(persons(2), append(one, "true")...)
+		time.Sleep(time.Second)
+		start := time.Now()
+		s := r.forward("db:5432", one...)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("it waited %v", took)
+		}
+		s.Close()
+		select {
+		case o := <-got[0]:
+			t.Errorf("a place was found where there is none: %v", o.err)
+		default:
+		}
+		first.Close()
+		for _, ch := range got {
+			if o := <-ch; o.err != nil {
+				t.Error(o.err)
+			} else {
+				finish(o.s)
+			}
+		}
+		r.wantLogins(1)
+	})
+}
+
+// held holds a connection as -N does.
+func (r *rig) held(p control.Prompter, args ...string) (control.Stream, error) {
+	r.t.Helper()
+	plan, err := r.plan(p, append([]string{"-N"}, args...)...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.m.Hold(context.Background(), plan.Hold, p)
+}
+
+// A held connection does not expire; it does once nobody holds it.
+func TestHold(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s, err := r.held(nil, "-o", "ControlPersist=10", "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		r.wantLinks("ready")
+		s.Close()
+		if _, err := s.Wait(); err == nil {
+			t.Error("an abandoned hold ended well")
+		}
+		synctest.Wait()
+		just(t, 10*time.Second, "kept", func() bool { return r.links() == "ready" })
+		r.wantLogins(1)
+	})
+}
+
+// A connection that is lost comes back for whoever holds it, after as many
+// attempts as it takes, further and further apart.
+func TestHoldComesBack(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		p := says("")
+		s, err := r.held(p, "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		start, dials := time.Now(), 0
+		r.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials++; time.Since(start) < time.Hour {
+				return nil, &net.OpError{Op: "dial", Err: io.ErrUnexpectedEOF}
+			}
+			return r.srv.DialContext(ctx, network, addr)
+		}
+		r.srv.Peers()[0].Drop()
+		time.Sleep(time.Hour + holdPauseMax)
+		r.wantState("ready")
+		if dials < 100 || dials > 140 {
+			t.Errorf("%d attempts in an hour", dials)
+		}
+		if told := p.told(); strings.Count(told, "trying again until it is back") != 1 {
+			t.Errorf("told %q", told)
+		}
+	})
+}
+
+// What only a person can mend ends the hold: no timer tries it again.
+func TestHoldIsRefused(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s, err := r.held(nil, "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.know(sshtest.NewKey().PublicKey())
+		r.srv.Peers()[0].Drop()
+		_, _, err = finish(s)
+		wantError(t, err, control.Refused, "host: host key verification failed")
+		time.Sleep(time.Hour)
+		if n := len(r.srv.Events(sshtest.Connected)); n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
+	})
+}
+
+// Match exec is asked of the client whose request it is, and each request anew.
+func TestMatchExecAsksTheClient(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		r.write(".ssh/config", "Match exec \"is %n\"\n User matched\n")
+		var asked []string
+		status := 0
+		p := says("")
+		p.runs = func(_ context.Context, c control.Command) (control.Ran, error) {
+			if c.Kind != control.CommandTest {
+				t.Errorf("kind %d", c.Kind)
+			}
+			asked = append(asked, c.Args...)
+			return control.Ran{Status: status}, nil
+		}
+		for i, want := range []string{"matched", "me"} {
+			status = i
+			plan, err := r.plan(p, "-o", "ServerAliveInterval=5", "host", "true")
+			if err != nil || plan.Session.Dest.(*destination).user != want {
+				t.Errorf("status %d: %v, %v", i, plan, err)
+			}
+		}
+		if strings.Join(asked, ",") != "is host,is host" {
+			t.Errorf("asked %q", asked)
+		}
+		if _, err := r.plan(nil, "host", "true"); err == nil {
+			t.Error("a match that nobody answers was taken for an answer")
+		}
+	})
+}
+
+// LocalCommand runs once for every request, after the connection is there and
+// before anything else.
+func TestLocalCommandBeforeEachRequest(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		var ran []string
+		p := says("")
+		p.runs = func(_ context.Context, c control.Command) (control.Ran, error) {
+			ran = append(ran, c.Args[0])
+			if r.srv.Logins() == 0 {
+				t.Error("it ran before the login")
+			}
+			return control.Ran{Status: 1}, nil
+		}
+		local := []string{"-o", "PermitLocalCommand=yes", "-o", "LocalCommand=up %h", "host"}
+		s, err := r.ask(t.Context(), p, append(local, "true")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		finish(s)
+		f, err := r.forwardErr(p, "db:1", local...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if h, err := r.held(p, local...); err != nil {
+			t.Error(err)
+		} else {
+			h.Close()
+		}
+		if got := strings.Join(ran, ","); got != "up host,up host,up host" {
+			t.Errorf("ran %q", got)
+		}
+		r.run(append(local, "true")...) // nobody there: nothing runs
+	})
+}
+
+// Only who asked for it is told what happens, and only as much.
+func TestDebugLinesGoToWhoAsked(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		quiet, loud := says(""), says("")
+		a, err := r.ask(t.Context(), quiet, "host", "sleep", "1h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := r.plan(loud, "-v", "host", "sleep", "1h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := r.m.Session(t.Context(), plan.Session, loud)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		if !strings.Contains(loud.told(), "debug1: sending keepalive@openssh.com after 15s") {
+			t.Errorf("told %q", loud.told())
+		}
+		if quiet.told() != "" {
+			t.Errorf("who did not ask was told %q", quiet.told())
+		}
+		a.Close()
+		b.Close()
+	})
+}
