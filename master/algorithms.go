@@ -1,5 +1,20 @@
 package master
 
+import (
+	"muxd/alive"
+	"muxd/internal/sshconf"
+)
+
+// offer is what -G prints of lists and times where the configuration says
+// nothing.
+func offer() sshconf.Offer {
+	of := func(list []string) sshconf.Algorithms { return sshconf.Algorithms{Default: list} }
+	return sshconf.Offer{Ciphers: of(ciphers), MACs: of(macs), KexAlgorithms: of(kexAlgorithms),
+		HostKeyAlgorithms: of(hostKeyAlgorithms), PubkeyAcceptedAlgorithms: of(pubkeyAlgorithms),
+		HostbasedAcceptedAlgorithms: of(pubkeyAlgorithms), CASignatureAlgorithms: of(caSignatureAlgorithms),
+		ServerAliveInterval: alive.UnsetInterval, ControlPersist: defaultPersist}
+}
+
 // The algorithms offered where the configuration says nothing, in order of
 // preference. They are the SSH library's own, without SHA-1, and with AES-GCM
 // before chacha20: with AES in hardware it moves two to three times as much,

@@ -11,7 +11,7 @@ import (
 // decisive are the keywords that decide where a connection goes, whom it trusts
 // or what becomes of the client. Doing without one silently would be wrong, so
 // a destination that sets one is refused.
-var decisive = []string{"knownhostscommand", "revokedhostkeys", "canonicalizehostname"}
+var decisive = []string{"knownhostscommand", "revokedhostkeys"}
 
 // extra are the keywords that put something beside the session. The session
 // works without, and the person is told what is missing.

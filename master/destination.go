@@ -25,6 +25,8 @@ type destination struct {
 	port  int
 	conf  *sshconf.Config
 	key   string       // of the host: equal keys share a connection
+	words string       // what was typed, as far as it says which connection is meant
+	stamp string       // of the configuration's files
 	agent string       // socket of the agent that this request may use; "" is none
 	batch bool         // never ask
 	via   *destination // jump host, nil for none

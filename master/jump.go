@@ -36,7 +36,7 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 		return nil, fmt.Errorf("more than %d jump hosts in a chain", maxHops)
 	}
 	last := jumps[len(jumps)-1]
-	hop := &commandLine{configFile: c.configFile, dir: c.dir, home: c.home, run: c.run}
+	hop := &commandLine{configFile: c.configFile, dir: c.dir, home: c.home, run: c.run, lookup: c.lookup}
 	if last.User != "" {
 		hop.set("User", last.User)
 	}

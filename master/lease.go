@@ -64,6 +64,7 @@ func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.supersede(w.dest, w.p)
 	defer m.unuse(h)
 	want := func() {
 		if useless != nil {

@@ -29,6 +29,9 @@ type Config struct {
 	UserFile, SystemFile, OwnFile string
 	// Dial makes the connection to a server; nil is TCP. Tests put a pipe here.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Lookup resolves a name for CanonicalizeHostname; nil is the system's
+	// resolver. network is ip, ip4 or ip6.
+	Lookup func(ctx context.Context, network, name string) (cname string, found bool, err error)
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// Clients returns the number of operations under way, for status.
@@ -44,9 +47,10 @@ type Master struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // one for each host.run
 
-	mu     sync.Mutex
-	hosts  map[string]*host // guarded by mu
-	nextID int              // guarded by mu; of links
+	mu       sync.Mutex
+	hosts    map[string]*host   // guarded by mu
+	lineages map[string]lineage // guarded by mu; by destination.words
+	nextID   int                // guarded by mu; of links
 }
 
 var _ control.Backend = (*Master)(nil)
@@ -56,8 +60,11 @@ func New(cfg Config) *Master {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
 	}
+	if cfg.Lookup == nil {
+		cfg.Lookup = canonical
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Master{cfg: cfg, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}}
+	return &Master{cfg: cfg, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{}}
 }
 
 // Close ends every connection and answers every request that waits. When it
@@ -109,6 +116,7 @@ func (m *Master) forget(h *host) {
 		return
 	}
 	delete(m.hosts, h.key)
+	m.forgetLineage(h.key)
 	h.cancel()
 }
 

@@ -32,6 +32,8 @@ type commandLine struct {
 	home        string
 	// run has a command run by the client, for Match exec.
 	run func(control.Command) (control.Ran, error)
+	// lookup resolves a name, for CanonicalizeHostname.
+	lookup func(network, name string) (cname string, found bool, err error)
 }
 
 // keywordOf are the options that are a keyword with the option's value.

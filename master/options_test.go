@@ -115,7 +115,7 @@ func TestOptionErrors(t *testing.T) {
 		for args, text := range map[string]string{
 			"-O check -O exit host": "only one -O is possible", "-W a:1 -W b:2 host": "only one -W", "-W a host": "Bad stdio forwarding specification 'a'",
 			"-W :22 host": "Bad stdio", "-W a:0 host": "Bad stdio", "-N -s host": "only one of -N, -s and -W", "-s -W a:1 host": "only one of -N, -s and -W",
-			"-J a -J b host": "only one -J is possible", "-f host": "cannot fork into background without a command", "-Q nothing": "unsupported query", "-o": "-o", "-o Port host": "port", "-o Port=x host": "x", "-p 0x host": "0x",
+			"-J a -J b host": "only one -J is possible", "-f host": "Cannot fork into background without a command", "-Q nothing": "unsupported query", "-o": "-o", "-o Port host": "port", "-o Port=x host": "x", "-p 0x host": "0x",
 			"-d host": "-d", "-o NoSuch=1 host": "nosuch", "-o RequestTTY=perhaps host": "perhaps",
 		} {
 			_, err := r.plan(nil, strings.Fields(args)...)

@@ -38,6 +38,7 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 		p.Notice(text)
 	}
 	c.run = func(cmd control.Command) (control.Ran, error) { return p.Run(ctx, cmd) }
+	c.lookup = func(network, name string) (string, bool, error) { return m.cfg.Lookup(ctx, network, name) }
 	if c.print {
 		return m.printed(line, c, v)
 	}
@@ -81,9 +82,6 @@ func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *desti
 	r, err := sessionRequest(line, d, v)
 	if err != nil {
 		return err
-	}
-	if plan.Background && r.Command == "" {
-		return errors.New("cannot fork into background without a command to execute")
 	}
 	r.TTY = wantTTY(r, d.conf, v, p)
 	plan.Session = r

@@ -52,7 +52,7 @@ func (m *Master) printed(line *getopt.CommandLine, c *commandLine, v *control.In
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := conf.Dump(&b); err != nil {
+	if err := conf.Dump(&b, offer()); err != nil {
 		return nil, err
 	}
 	return &control.Plan{Text: b.Bytes()}, nil
@@ -93,13 +93,17 @@ func (m *Master) destination(name, host string, c *commandLine, v *control.Invoc
 		d.private(c)
 	}
 	d.key = d.connectionKey()
+	d.words, d.stamp = c.words(name), conf.Stamp()
+	if d.via != nil {
+		d.stamp += " " + d.via.stamp
+	}
 	return d, nil
 }
 
 func (m *Master) input(host string, c *commandLine, v *control.Invocation) sshconf.Input {
 	in := sshconf.Input{Host: host, Options: c.settings, OwnFile: m.cfg.OwnFile, UserFile: m.cfg.UserFile, SystemFile: m.cfg.SystemFile,
 		Home: m.cfg.Home, LocalUser: m.cfg.User, UID: os.Getuid(), Env: v.Getenv, LocalNetwork: localNetwork}
-	in.SessionType = c.sessionType
+	in.SessionType, in.StdioForward, in.Lookup = c.sessionType, c.stdio != "", c.lookup
 	if c.run != nil {
 		in.Exec = func(command string) (bool, error) {
 			r, err := c.run(control.Command{Kind: control.CommandTest, Args: []string{command}})

@@ -127,7 +127,7 @@ func TestBackground(t *testing.T) {
 	h.eventually("its session ends", func() bool { return len(h.status().Hosts[0].Sessions) == 0 })
 
 	h.run(h.muxc("-f", "-p", "1", "box", "true"), nil).fails(t, "connection refused")
-	h.run(h.muxc("-f", "box"), nil).fails(t, "cannot fork into background without a command")
+	h.run(h.muxc("-f", "box"), nil).fails(t, "Cannot fork into background without a command")
 	// A line about what ended badly comes from the background too.
 	h.run(h.sh(`$muxc -o ForkAfterAuthentication=yes box 'kill -TERM $$' 2>err`), nil).is(t, "", "", 0)
 	h.eventually("the signal is told", func() bool { return out("err") == "muxc: box: the command was killed by signal TERM\n" })
@@ -333,5 +333,38 @@ func TestPrivateConnection(t *testing.T) {
 	h.echo()
 	if n := h.sshd.Logins(); n != 4 {
 		t.Errorf("%d logins, want 4", n)
+	}
+}
+
+// -G prints what ssh -G prints; where the two may differ is held by sshconf's
+// own tests. Another HOME does not move ~/.ssh.
+func TestPrintConfiguration(t *testing.T) {
+	t.Parallel()
+	sshtest.Require(t, "ssh")
+	h := startHost(t)
+	args := []string{"-G", "-F", h.cfg, "-p", "77", "-L", "8080:db:5432", "-A", "-vv", "-o", "SendEnv=A B", "someone@box", "ls", "-l"}
+	theirs := h.run(h.command("ssh", args...), nil)
+	ours := h.ok(h.command("muxc", args...))
+	lines := func(s string) map[string]string {
+		m := map[string]string{}
+		for line := range strings.Lines(s) {
+			k, v, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+			m[k] += v + "|"
+		}
+		return m
+	}
+	a, b := lines(theirs.out), lines(ours.out)
+	for _, k := range []string{"host", "user", "hostname", "port", "identityfile", "localforward", "forwardagent", "loglevel", "sendenv", "userknownhostsfile",
+		"identitiesonly", "stricthostkeychecking", "identityagent", "requesttty", "controlmaster", "globalknownhostsfile"} {
+		if a[k] != b[k] {
+			t.Errorf("%s: %q, ssh says %q", k, b[k], a[k])
+		}
+	}
+	h.setenv("HOME", "/elsewhere")
+	if r := h.ok(h.command("muxc", "-G", "box")); strings.Contains(r.out, "/elsewhere") {
+		t.Errorf("%q", r.out)
+	}
+	if n := h.sshd.Logins(); n != 0 {
+		t.Errorf("%d logins", n)
 	}
 }
