@@ -82,34 +82,64 @@ func joinJumps(jumps []sshconf.Jump) string {
 
 // throughHop connects to the destination through its jump host, which is a
 // host of muxd's like any other: logged in once, kept alive, shared by all that
-// jump through it. The lease keeps it for as long as the connection lives.
-func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
-	via := d.via
+// jump through it. The lease keeps it for as long as the connection lives. The
+// slot is taken when the jump host is there (see slots).
+func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, func(), error) {
 	for try := 0; ; try++ {
-		ls, err := m.acquire(ctx, via, p, nil)
+		ls, err := m.acquire(ctx, d.via, p, nil)
 		if err != nil {
-			return nil, hopError(d, err)
+			return nil, nil, hopError(d, err)
 		}
-		ch, reqs, err := ls.link.open(ctx, "direct-tcpip", ssh.Marshal(struct {
-			Host     string
-			Port     uint32
-			FromHost string
-			FromPort uint32
-		}{d.host, uint32(d.port), "127.0.0.1", 65535})) // what OpenSSH says for -W
+		leave, err := m.slots.enter(ctx, d.way())
+		if err != nil {
+			ls.release()
+			return nil, nil, err
+		}
+		nc, err := openThrough(ctx, d, ls)
 		if err == nil {
-			go ssh.DiscardRequests(reqs)
-			return &hopConn{ch: ch, lease: ls, d: d}, nil
+			return nc, leave, nil
 		}
+		leave()
 		ls.release()
-		var oe *ssh.OpenChannelError
-		if errors.As(err, &oe) {
-			return nil, &control.Error{Phase: control.Refused, Host: d.name,
-				Text: fmt.Sprintf("jump host %s: connect to %s: %s", via.name, d.addr(), oe.Message)}
-		}
 		if again := ls.link.died() != nil || errors.Is(err, errLinkDoubted); !again || try > 0 || ctx.Err() != nil {
-			return nil, hopError(d, openFailure(via.name, ls.link, err))
+			return nil, nil, hopFailure(ctx, d, ls.link, err)
 		}
 	}
+}
+
+// openThrough asks the jump host for a connection to the destination. It has
+// the time that connecting to an address directly would have.
+func openThrough(ctx context.Context, d *destination, ls *lease) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.connectLimit(openTimeout))
+	defer cancel()
+	ch, reqs, err := ls.link.open(ctx, "direct-tcpip", ssh.Marshal(struct {
+		Host     string
+		Port     uint32
+		FromHost string
+		FromPort uint32
+	}{d.host, uint32(d.port), "127.0.0.1", 65535})) // what OpenSSH says for -W
+	if err != nil {
+		return nil, err
+	}
+	go ssh.DiscardRequests(reqs)
+	return &hopConn{ch: ch, lease: ls, d: d}, nil
+}
+
+// hopFailure describes a connection that the jump host did not make.
+func hopFailure(ctx context.Context, d *destination, l *link, err error) error {
+	said := ""
+	var oe *ssh.OpenChannelError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &oe):
+		said = oe.Message
+	case errors.Is(err, context.DeadlineExceeded):
+		said = "timed out"
+	default:
+		return hopError(d, openFailure(d.via.name, l, err))
+	}
+	return &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.via.name, d.addr(), said)}
 }
 
 // hopError says that it was the hop that failed, and keeps the mark of what

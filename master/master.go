@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -29,6 +30,10 @@ type Config struct {
 	UserFile, SystemFile, OwnFile string
 	// Dial makes the connection to a server; nil is TCP. Tests put a pipe here.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Resolve finds the addresses of a name; network is tcp, tcp4 or tcp6. Nil
+	// is the system's resolver or, with a Dial of one's own, none: then Dial
+	// gets the name.
+	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// Clients returns the number of operations under way, for status.
@@ -43,6 +48,7 @@ type Master struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // one for each host.run
+	slots   slots          // of connections that are not logged in yet
 
 	mu     sync.Mutex
 	hosts  map[string]*host // guarded by mu
@@ -55,6 +61,9 @@ var _ control.Backend = (*Master)(nil)
 func New(cfg Config) *Master {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
+		if cfg.Resolve == nil {
+			cfg.Resolve = lookupName
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Master{cfg: cfg, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}}
