@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,15 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 	if depth >= maxHops {
 		return nil, fmt.Errorf("more than %d jump hosts in a chain", maxHops)
 	}
+	for _, j := range jumps {
+		err := getopt.ValidHost(j.Host)
+		if err == nil {
+			err = getopt.ValidUser(j.User)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("jump host: %w", err)
+		}
+	}
 	last := jumps[len(jumps)-1]
 	hop := &commandLine{configFile: c.configFile, dir: c.dir}
 	if last.User != "" {
@@ -46,9 +56,6 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 	if rest := jumps[:len(jumps)-1]; len(rest) > 0 {
 		hop.set("ProxyJump", joinJumps(rest))
 	}
-	if err := getopt.ValidHost(last.Host); err != nil {
-		return nil, fmt.Errorf("jump host: %w", err)
-	}
 	d, err := m.destination(last.Host, last.Host, hop, v, "", depth+1)
 	if err != nil {
 		return nil, fmt.Errorf("jump host %s: %w", last.Host, err)
@@ -57,7 +64,8 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 	return d, carriedOut(d.conf)
 }
 
-// joinJumps writes hops as ProxyJump has them.
+// joinJumps writes hops as ProxyJump has them: it will be read, and its tokens
+// expanded, once more.
 func joinJumps(jumps []sshconf.Jump) string {
 	var b strings.Builder
 	for i, j := range jumps {
@@ -66,15 +74,30 @@ func joinJumps(jumps []sshconf.Jump) string {
 		}
 		b.WriteString("ssh://")
 		if j.User != "" {
-			b.WriteString(j.User + "@")
+			b.WriteString(escapeUser(strings.ReplaceAll(j.User, "%", "%%")) + "@")
 		}
 		if strings.Contains(j.Host, ":") {
-			b.WriteString("[" + j.Host + "]")
+			b.WriteString("[" + strings.ReplaceAll(j.Host, "%", "%%") + "]")
 		} else {
-			b.WriteString(j.Host)
+			b.WriteString(strings.ReplaceAll(j.Host, "%", "%%"))
 		}
 		if j.Port != 0 {
 			b.WriteString(":" + strconv.Itoa(j.Port))
+		}
+	}
+	return b.String()
+}
+
+// escapeUser writes a user's name as a URI has it: one that holds an @, a
+// percent sign or a comma would otherwise be read as something else.
+func escapeUser(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
 	return b.String()
@@ -101,8 +124,14 @@ func (m *Master) throughHop(ctx context.Context, d *destination, p control.Promp
 		}
 		leave()
 		ls.release()
-		if again := ls.link.died() != nil || errors.Is(err, errLinkDoubted); !again || try > 0 || ctx.Err() != nil {
-			return nil, nil, hopFailure(ctx, d, ls.link, err)
+		answered := hopAnswer(d, err) // by the jump host, which lives
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, ctx.Err()
+		case answered != nil:
+			return nil, nil, answered
+		case try > 0 || ls.link.died() == nil && !errors.Is(err, errLinkDoubted):
+			return nil, nil, hopError(d, openFailure(d.via.name, ls.link, err))
 		}
 	}
 }
@@ -110,34 +139,32 @@ func (m *Master) throughHop(ctx context.Context, d *destination, p control.Promp
 // openThrough asks the jump host for a connection to the destination. It has
 // the time that connecting to an address directly would have.
 func openThrough(ctx context.Context, d *destination, ls *lease) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.connectLimit(openTimeout))
-	defer cancel()
-	ch, reqs, err := ls.link.open(ctx, "direct-tcpip", ssh.Marshal(struct {
+	ls.link.addHop(1) // before, so that it does not end as unused meanwhile
+	ch, reqs, err := ls.link.openWithin(ctx, d.connectLimit(openTimeout), "direct-tcpip", ssh.Marshal(struct {
 		Host     string
 		Port     uint32
 		FromHost string
 		FromPort uint32
 	}{d.host, uint32(d.port), "127.0.0.1", 65535})) // what OpenSSH says for -W
 	if err != nil {
+		ls.link.addHop(-1)
 		return nil, err
 	}
 	go ssh.DiscardRequests(reqs)
 	return &hopConn{ch: ch, lease: ls, d: d}, nil
 }
 
-// hopFailure describes a connection that the jump host did not make.
-func hopFailure(ctx context.Context, d *destination, l *link, err error) error {
-	said := ""
+// hopAnswer describes a connection that a jump host which is well did not make,
+// and is nil for any other failure.
+func hopAnswer(d *destination, err error) error {
+	said := "timed out"
 	var oe *ssh.OpenChannelError
+	var un unanswered
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case errors.As(err, &oe):
 		said = oe.Message
-	case errors.Is(err, context.DeadlineExceeded):
-		said = "timed out"
-	default:
-		return hopError(d, openFailure(d.via.name, l, err))
+	case !errors.As(err, &un):
+		return nil
 	}
 	return &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.via.name, d.addr(), said)}
 }
@@ -167,6 +194,7 @@ type hopConn struct {
 	ch      ssh.Channel
 	lease   *lease
 	d       *destination
+	once    sync.Once // of Close
 	expired atomic.Bool
 }
 
@@ -204,8 +232,11 @@ func (c *hopConn) cause(err error) error {
 // Close closes the channel in a goroutine: on a hop that is stuck it would
 // block, and whoever gives up this connection must not.
 func (c *hopConn) Close() error {
-	go c.ch.Close()
-	c.lease.release()
+	c.once.Do(func() {
+		go c.ch.Close()
+		c.lease.link.addHop(-1)
+		c.lease.release()
+	})
 	return nil
 }
 
