@@ -2,6 +2,7 @@ package master
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,11 +88,12 @@ func (c *proxyChild) reap() {
 // has been passed on by then, so that the person reads the reason before the
 // result.
 func (c *proxyChild) failure() error {
-	late := time.After(endRace)
+	late, cancel := context.WithTimeout(context.Background(), endRace)
+	defer cancel()
 	for _, done := range []chan struct{}{c.said, c.ended} {
 		select {
 		case <-done:
-		case <-late:
+		case <-late.Done():
 		}
 	}
 	select {

@@ -153,3 +153,21 @@ func TestMark(t *testing.T) {
 		}
 	}
 }
+
+// A descriptor that a ProxyCommand passed is a connection like one of our own.
+func TestTuneOfAPassedDescriptor(t *testing.T) {
+	m, _, _, ask := passing(t, "one", "ServerAliveInterval 5", "ServerAliveCountMax 1")
+	s, err := ask(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer finish(s)
+	c := s.(*session).l.tcp
+	if c == nil {
+		t.Fatal("no TCP connection")
+	}
+	if got := option(t, c, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); got != 25_000 {
+		t.Errorf("TCP_USER_TIMEOUT is %d", got)
+	}
+	m.Close()
+}
