@@ -2,9 +2,11 @@ package master
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 )
 
 // dialTCP connects from any local address.
@@ -38,7 +40,11 @@ func (m *Master) race(d *destination) *race {
 		if err != nil {
 			return nil, err
 		}
-		return dialFrom(ctx, local, network, addr)
+		nc, err := dialFrom(ctx, local, network, addr)
+		if call := (*os.SyscallError)(nil); errors.As(err, &call) && call.Syscall == "bind" {
+			err = fmt.Errorf("bind %s: %w", local.(*net.TCPAddr).IP, describeNet(err))
+		}
+		return nc, err
 	}
 	return r
 }
