@@ -158,3 +158,31 @@ func TestAStalledBastionKeepsWhatGoesThroughIt(t *testing.T) {
 		}
 	})
 }
+
+// Silence is judged behind a jump host as anywhere: the hop answers, the host
+// behind it does not.
+func TestSilenceBehindAJumpHost(t *testing.T) {
+	behindBastion(t, sshtest.Options{}, func(t *testing.T, r *rig, inside *sshtest.Server) {
+		s := r.open("-oServerAliveInterval=5", "-oServerAliveCountMax=1", "inside", "sleep", "9h")
+		ended := make(chan time.Time, 1)
+		synctest.Wait()
+		start := time.Now()
+		inside.Last().Pipe().Stall()
+		go func() {
+			_, _, err := finish(s)
+			wantError(t, err, control.Running, "inside: connection lost")
+			ended <- time.Now()
+		}()
+		if took := (<-ended).Sub(start); took != 10*time.Second {
+			t.Errorf("given up after %v", took)
+		}
+		synctest.Wait()
+		if st := hostNamed(r, "bastion"); st.State != "ready" || len(st.Links) != 1 {
+			t.Errorf("the bastion is %s with %d links", st.State, len(st.Links))
+		}
+		if inside.Last().Pipe().Resume(); r.srv.Logins() != 1 {
+			t.Errorf("%d logins at the bastion", r.srv.Logins())
+		}
+		r.run("inside", "echo")
+	})
+}

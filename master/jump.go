@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -194,8 +193,8 @@ type hopConn struct {
 	ch      ssh.Channel
 	lease   *lease
 	d       *destination
-	once    sync.Once // of Close
 	expired atomic.Bool
+	closed  atomic.Bool // by us
 }
 
 func (c *hopConn) Read(p []byte) (int, error) {
@@ -220,6 +219,9 @@ func (c *hopConn) cause(err error) error {
 	if c.expired.Load() {
 		return os.ErrDeadlineExceeded
 	}
+	if c.closed.Load() {
+		return net.ErrClosed // nothing to find out, and no time to wait for it
+	}
 	if why := c.lease.link.died(); why != nil {
 		return fmt.Errorf("jump host %s: connection lost (%w)", c.d.via.name, why)
 	}
@@ -232,11 +234,12 @@ func (c *hopConn) cause(err error) error {
 // Close closes the channel in a goroutine: on a hop that is stuck it would
 // block, and whoever gives up this connection must not.
 func (c *hopConn) Close() error {
-	c.once.Do(func() {
-		go c.ch.Close()
-		c.lease.link.addHop(-1)
-		c.lease.release()
-	})
+	if c.closed.Swap(true) {
+		return nil
+	}
+	go c.ch.Close()
+	c.lease.link.addHop(-1)
+	c.lease.release()
 	return nil
 }
 

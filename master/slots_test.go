@@ -50,8 +50,9 @@ func TestSlots(t *testing.T) {
 		synctest.Wait()
 		for len(leaves) > 0 {
 			first := slices.Min(slices.Collect(maps.Keys(leaves)))
-			leaves[first]()
+			leave := leaves[first]
 			delete(leaves, first)
+			leave()
 			synctest.Wait()
 		}
 		if !slices.Equal(order, []int{0, 1, 2, 3, 4, 6, 8, 9}) {
