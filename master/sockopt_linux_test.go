@@ -9,7 +9,6 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
-	"muxd/internal/sshconf"
 )
 
 // tcpPair is a connection over loopback: socket options need a real socket.
@@ -26,24 +25,6 @@ func tcpPair(t *testing.T) *net.TCPConn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
-}
-
-// configured is a destination with -o settings.
-func configured(t *testing.T, options ...string) *destination {
-	t.Helper()
-	in := sshconf.Input{Host: "h", Home: "/nonexistent", LocalUser: "u"}
-	for _, o := range options {
-		s, err := sshconf.ParseOption(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Options = append(in.Options, s)
-	}
-	conf, err := sshconf.Resolve(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &destination{name: "h", host: "h", conf: conf, alive: aliveConfig(conf)}
 }
 
 func option(t *testing.T, c *net.TCPConn, level, name int) int {
