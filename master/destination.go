@@ -109,6 +109,7 @@ func (d *destination) connectionKey() string {
 	add(d.host)
 	add(strconv.Itoa(d.port))
 	add(strconv.FormatBool(d.conf.StrictHostKeyChecking() == "no"))
+	add(strconv.FormatBool(d.proxy != "" && d.conf.ProxyUseFdpass()))
 	// The default agent is the default one, whether it was named or not.
 	agent := d.conf.IdentityAgent()
 	if add(strconv.Itoa(int(agent.Kind))); agent.Kind != sshconf.AgentDefault {

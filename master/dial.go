@@ -2,7 +2,7 @@ package master
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net"
 	"time"
 
@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// dialTimeout bounds one connect where ConnectTimeout is not set. The
+	// dialTimeout bounds the connect to one address, and the lookup before, where ConnectTimeout is not set. The
 	// kernel's own limit is over two minutes, which a person takes for a hang.
 	dialTimeout = 15 * time.Second
 	// handshakeTimeout bounds what comes after it, apart from the time in which
@@ -25,45 +25,6 @@ const (
 	unlimited = 1 << 62
 )
 
-func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
-	return dialFrom(nil)(ctx, network, addr)
-}
-
-// dialFrom returns a dialler that connects from a local address, nil for any.
-// Keepalive is set afterwards, by the destination's own values.
-func dialFrom(local net.Addr) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := net.Dialer{LocalAddr: local, KeepAlive: -1}
-	return d.DialContext
-}
-
-// dialer is how to connect: from BindAddress, or an address of BindInterface,
-// where one is set.
-func (m *Master) dialer(d *destination) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
-	if host := d.conf.BindAddress(); host != "" {
-		a, err := net.ResolveTCPAddr(d.network(), net.JoinHostPort(host, "0"))
-		if err != nil {
-			return nil, fmt.Errorf("bind address %s: %w", host, describeNet(err))
-		}
-		return dialFrom(a), nil
-	}
-	name := d.conf.BindInterface()
-	if name == "" {
-		return m.cfg.Dial, nil
-	}
-	ifc, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil, fmt.Errorf("bind interface %s: %w", name, describeNet(err))
-	}
-	addrs, _ := ifc.Addrs()
-	for _, a := range addrs {
-		ip, ok := a.(*net.IPNet)
-		if v4 := ok && ip.IP.To4() != nil; ok && !ip.IP.IsLinkLocalUnicast() && (d.network() == "tcp" || v4 == (d.network() == "tcp4")) {
-			return dialFrom(&net.TCPAddr{IP: ip.IP}), nil
-		}
-	}
-	return nil, fmt.Errorf("bind interface %s: no address to connect from", name)
-}
-
 // sleep waits, or less if ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
@@ -74,12 +35,24 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// connectLimit is ConnectTimeout, or what holds where it is not set.
+func (d *destination) connectLimit(unset time.Duration) time.Duration {
+	if t := d.conf.ConnectTimeout(); t > 0 {
+		return t
+	}
+	return unset
+}
+
 // dial makes a connection and logs in: one attempt, with the prompts of
 // whoever waits for it.
 func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter) (*link, error) {
-	nc, err := m.reach(ctx, d, p)
+	nc, leave, err := m.reach(ctx, d, p)
 	if err != nil {
 		return nil, err
+	}
+	defer leave()
+	if err := tune(nc, d); err != nil {
+		m.cfg.Log.Warn("socket options", "host", d.name, "err", err)
 	}
 	l, err := m.handshake(ctx, h, d, p, nc)
 	if err != nil {
@@ -90,46 +63,48 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 }
 
 // reach makes the connection under an SSH connection: through a jump host, by a
-// ProxyCommand, or directly.
-func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
+// ProxyCommand, or directly. It holds a slot of the server's, which leave gives
+// back when the connection is logged in, or lost.
+func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) (nc net.Conn, leave func(), err error) {
 	if d.via != nil {
 		return m.throughHop(ctx, d, p)
 	}
-	if d.proxy != "" {
-		return m.byCommand(d, p)
+	if leave, err = m.slots.enter(ctx, d.way()); err != nil {
+		return nil, nil, err
 	}
-	return m.connect(ctx, d)
+	switch {
+	case d.proxy == "":
+		nc, err = m.connect(ctx, d)
+	case d.conf.ProxyUseFdpass():
+		nc, err = m.byDescriptor(ctx, d, p)
+	default:
+		nc, err = m.byCommand(d, p)
+	}
+	if err != nil {
+		leave()
+		return nil, nil, err
+	}
+	return nc, leave, nil
 }
 
+// connect connects directly, as often as ConnectionAttempts says. A name that
+// does not exist will not exist a second later.
 func (m *Master) connect(ctx context.Context, d *destination) (net.Conn, error) {
-	timeout := d.conf.ConnectTimeout()
-	if timeout <= 0 {
-		timeout = dialTimeout
-	}
-	dial, err := m.dialer(d)
-	if err != nil {
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: err.Error()}
-	}
-	var nc net.Conn
+	r := m.race(d)
 	for try := 1; ; try++ {
-		cctx, cancel := context.WithTimeout(ctx, timeout)
-		nc, err = dial(cctx, d.network(), d.addr())
-		cancel()
-		if err == nil || ctx.Err() != nil || try >= d.conf.ConnectionAttempts() {
-			break
+		nc, err := r.connect(ctx, d.network(), d.host, d.port)
+		if err == nil {
+			return nc, nil
+		}
+		var dns *net.DNSError
+		if unknown := errors.As(err, &dns) && dns.IsNotFound; unknown || ctx.Err() != nil || try >= d.conf.ConnectionAttempts() {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, &control.Error{Phase: control.Refused, Host: d.name, Text: describeConnect(d.addr(), err)}
 		}
 		sleep(ctx, time.Second) // between attempts, as ssh does
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, &control.Error{Phase: control.Refused, Host: d.name, Text: describeConnect(d.addr(), err)}
-	}
-	if err := tune(nc, d); err != nil {
-		m.cfg.Log.Warn("socket options", "host", d.name, "err", err)
-	}
-	return nc, nil
 }
 
 // handshake runs the SSH handshake and login on nc. ctx ends it by closing nc;

@@ -35,6 +35,15 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 	if depth >= maxHops {
 		return nil, fmt.Errorf("more than %d jump hosts in a chain", maxHops)
 	}
+	for _, j := range jumps {
+		err := getopt.ValidHost(j.Host)
+		if err == nil {
+			err = getopt.ValidUser(j.User)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("jump host: %w", err)
+		}
+	}
 	last := jumps[len(jumps)-1]
 	hop := &commandLine{configFile: c.configFile, dir: c.dir, home: c.home, run: c.run, lookup: c.lookup}
 	if last.User != "" {
@@ -46,9 +55,6 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 	if rest := jumps[:len(jumps)-1]; len(rest) > 0 {
 		hop.set("ProxyJump", joinJumps(rest))
 	}
-	if err := getopt.ValidHost(last.Host); err != nil {
-		return nil, fmt.Errorf("jump host: %w", err)
-	}
 	d, err := m.destination(last.Host, last.Host, hop, v, "", depth+1)
 	if err != nil {
 		return nil, fmt.Errorf("jump host %s: %w", last.Host, err)
@@ -57,21 +63,26 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 	return d, carriedOut(d.conf)
 }
 
-// joinJumps writes hops as ProxyJump has them.
+// joinJumps writes hops as ProxyJump has them: it will be read, and its tokens
+// expanded, once more.
 func joinJumps(jumps []sshconf.Jump) string {
 	var b strings.Builder
 	for i, j := range jumps {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString("ssh://")
-		if j.User != "" {
-			b.WriteString(j.User + "@")
+		user := strings.ReplaceAll(j.User, "%", "%%")
+		if strings.Contains(user, ",") { // only a URI can hold it, and a URI no IPv6 address
+			b.WriteString("ssh://")
+			user = escapeUser(user)
+		}
+		if user != "" {
+			b.WriteString(user + "@")
 		}
 		if strings.Contains(j.Host, ":") {
-			b.WriteString("[" + j.Host + "]")
+			b.WriteString("[" + strings.ReplaceAll(j.Host, "%", "%%") + "]")
 		} else {
-			b.WriteString(j.Host)
+			b.WriteString(strings.ReplaceAll(j.Host, "%", "%%"))
 		}
 		if j.Port != 0 {
 			b.WriteString(":" + strconv.Itoa(j.Port))
@@ -80,31 +91,80 @@ func joinJumps(jumps []sshconf.Jump) string {
 	return b.String()
 }
 
-// throughHop connects to the destination through its jump host, which is a
-// host of muxd's like any other: logged in once, kept alive, shared by all that
-// jump through it. The lease keeps it for as long as the connection lives.
-func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
-	via := d.via
-	for try := 0; ; try++ {
-		ls, err := m.acquireBare(ctx, via, p)
-		if err != nil {
-			return nil, hopError(d, err)
-		}
-		ch, reqs, err := ls.link.open(ctx, "direct-tcpip", tcpOpen(d.host, d.port))
-		if err == nil {
-			go ssh.DiscardRequests(reqs)
-			return &hopConn{ch: ch, lease: ls, d: d}, nil
-		}
-		ls.release()
-		var oe *ssh.OpenChannelError
-		if errors.As(err, &oe) {
-			return nil, &control.Error{Phase: control.Refused, Host: d.name,
-				Text: fmt.Sprintf("jump host %s: connect to %s: %s", via.name, d.addr(), oe.Message)}
-		}
-		if again := ls.link.died() != nil || errors.Is(err, errLinkDoubted); !again || try > 0 || ctx.Err() != nil {
-			return nil, hopError(d, openFailure(via.name, ls.link, err))
+// escapeUser writes a user's name as a URI has it: one that holds an @, a
+// percent sign or a comma would otherwise be read as something else.
+func escapeUser(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
+	return b.String()
+}
+
+// throughHop connects to the destination through its jump host, which is a
+// host of muxd's like any other: logged in once, kept alive, shared by all that
+// jump through it. The lease keeps it for as long as the connection lives. The
+// slot is taken when the jump host is there (see slots).
+func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, func(), error) {
+	for try := 0; ; try++ {
+		ls, err := m.acquireBare(ctx, d.via, p)
+		if err != nil {
+			return nil, nil, hopError(d, err)
+		}
+		leave, err := m.slots.enter(ctx, d.way())
+		if err != nil {
+			ls.release()
+			return nil, nil, err
+		}
+		nc, err := openThrough(ctx, d, ls)
+		if err == nil {
+			return nc, leave, nil
+		}
+		leave()
+		ls.release()
+		answered := hopAnswer(d, err) // by the jump host, which lives
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, ctx.Err()
+		case answered != nil:
+			return nil, nil, answered
+		case try > 0 || ls.link.died() == nil && !errors.Is(err, errLinkDoubted):
+			return nil, nil, hopError(d, openFailure(d.via.name, ls.link, err))
+		}
+	}
+}
+
+// openThrough asks the jump host for a connection to the destination. It has
+// the time that connecting to an address directly would have.
+func openThrough(ctx context.Context, d *destination, ls *lease) (net.Conn, error) {
+	ls.link.addHop(1) // before, so that it does not end as unused meanwhile
+	ch, reqs, err := ls.link.openWithin(ctx, d.connectLimit(openTimeout), "direct-tcpip", tcpOpen(d.host, d.port))
+	if err != nil {
+		ls.link.addHop(-1)
+		return nil, err
+	}
+	go ssh.DiscardRequests(reqs)
+	return &hopConn{ch: ch, lease: ls, d: d}, nil
+}
+
+// hopAnswer describes a connection that a jump host which is well did not make,
+// and is nil for any other failure.
+func hopAnswer(d *destination, err error) error {
+	said := "timed out"
+	var oe *ssh.OpenChannelError
+	var un unanswered
+	switch {
+	case errors.As(err, &oe):
+		said = oe.Message
+	case !errors.As(err, &un):
+		return nil
+	}
+	return &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.via.name, d.addr(), said)}
 }
 
 // hopError says that it was the hop that failed, and keeps the mark of what
@@ -133,6 +193,7 @@ type hopConn struct {
 	lease   *lease
 	d       *destination
 	expired atomic.Bool
+	closed  atomic.Bool // by us
 }
 
 func (c *hopConn) Read(p []byte) (int, error) {
@@ -157,6 +218,9 @@ func (c *hopConn) cause(err error) error {
 	if c.expired.Load() {
 		return os.ErrDeadlineExceeded
 	}
+	if c.closed.Load() {
+		return net.ErrClosed // nothing to find out, and no time to wait for it
+	}
 	if why := c.lease.link.died(); why != nil {
 		return fmt.Errorf("jump host %s: connection lost (%w)", c.d.via.name, why)
 	}
@@ -169,7 +233,11 @@ func (c *hopConn) cause(err error) error {
 // Close closes the channel in a goroutine: on a hop that is stuck it would
 // block, and whoever gives up this connection must not.
 func (c *hopConn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
 	go c.ch.Close()
+	c.lease.link.addHop(-1)
 	c.lease.release()
 	return nil
 }

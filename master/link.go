@@ -51,6 +51,7 @@ type link struct {
 	verbose     map[*lease]struct{}     // guarded by mu; of the requests that want to know
 	suspect     bool                    // guarded by mu; somebody asks watch to probe now
 	sessions    map[*session]struct{}   // guarded by mu; open
+	hops        int                     // guarded by mu; connections that go through it
 	interactive bool                    // guarded by mu; the class that mark set
 }
 
@@ -158,7 +159,8 @@ func (l *link) drained() {
 	}
 }
 
-// carries reports whether somebody has a session on the link. One that was
+// carries reports whether somebody has a session on the link, or reaches another
+// host through it, whose sessions would end with it. A session that was
 // closed and waits for the server to say the same is nobody's: on a silent link
 // it would wait for ever. Called with mu held; a session's lock comes after it.
 func (l *link) carries() bool {
@@ -167,13 +169,33 @@ func (l *link) carries() bool {
 			return true
 		}
 	}
-	return false
+	return l.hops > 0
+}
+
+// addHop counts a connection through the link, and with -1 its end.
+func (l *link) addHop(n int) {
+	l.mu.Lock()
+	l.hops += n
+	l.mu.Unlock()
+	l.drained()
 }
 
 // open opens a channel, or fails when ctx ends, the link dies or is doubted.
 // The SSH library's call cannot be given up, so it runs on in a goroutine,
 // whose channel, if it comes late, is closed.
 func (l *link) open(ctx context.Context, kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	return l.openWithin(ctx, openTimeout, kind, extra)
+}
+
+// unanswered is a channel open that was not answered within that time.
+type unanswered time.Duration
+
+func (d unanswered) Error() string {
+	return fmt.Sprintf("the server did not answer a channel open within %v", time.Duration(d))
+}
+
+// openWithin is open with a limit of its own.
+func (l *link) openWithin(ctx context.Context, limit time.Duration, kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
 	type opened struct {
 		ch   ssh.Channel
 		reqs <-chan *ssh.Request
@@ -195,7 +217,7 @@ func (l *link) open(ctx context.Context, kind string, extra []byte) (ssh.Channel
 			}
 		}
 	}()
-	timer := time.NewTimer(openTimeout)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case o := <-got:
@@ -213,6 +235,6 @@ func (l *link) open(ctx context.Context, kind string, extra []byte) (ssh.Channel
 		return nil, nil, errLinkDoubted
 	case <-timer.C:
 		close(gone)
-		return nil, nil, fmt.Errorf("the server did not answer a channel open within %v", openTimeout)
+		return nil, nil, unanswered(limit)
 	}
 }

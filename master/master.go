@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -32,6 +33,10 @@ type Config struct {
 	// Lookup resolves a name for CanonicalizeHostname; nil is the system's
 	// resolver. network is ip, ip4 or ip6.
 	Lookup func(ctx context.Context, network, name string) (cname string, found bool, err error)
+	// Resolve finds the addresses of a name; network is tcp, tcp4 or tcp6. Nil
+	// is the system's resolver or, with a Dial of one's own, none: then Dial
+	// gets the name.
+	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// Clients returns the number of operations under way, for status.
@@ -46,6 +51,7 @@ type Master struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // one for each host.run
+	slots   slots          // of connections that are not logged in yet
 
 	mu       sync.Mutex
 	hosts    map[string]*host   // guarded by mu
@@ -59,6 +65,9 @@ var _ control.Backend = (*Master)(nil)
 func New(cfg Config) *Master {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
+		if cfg.Resolve == nil {
+			cfg.Resolve = lookupName
+		}
 	}
 	if cfg.Lookup == nil {
 		cfg.Lookup = canonical

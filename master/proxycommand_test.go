@@ -44,7 +44,7 @@ func TestProxyHelper(t *testing.T) {
 
 // proxied is a Master whose host "inside" is reached by a ProxyCommand only.
 // Processes are real, so time is too.
-func proxied(t *testing.T, env ...string) (m *Master, srv *sshtest.Server, ask func(p control.Prompter) (control.Stream, error)) {
+func proxied(t *testing.T, env ...string) (m *Master, srv *sshtest.Server, ask func(ctx context.Context, p control.Prompter) (control.Stream, error)) {
 	t.Helper()
 	srv = sshtest.NewServer(sshtest.Options{})
 	t.Cleanup(srv.Close)
@@ -68,12 +68,12 @@ func proxied(t *testing.T, env ...string) (m *Master, srv *sshtest.Server, ask f
 		}})
 	t.Cleanup(m.Close)
 	v := &control.Invocation{Args: []string{"inside", "echo", "hello"}, Dir: home, Env: append([]string{"PROXY_TEST_ADDR=" + addr, "SHELL=/bin/sh"}, env...)}
-	return m, srv, func(p control.Prompter) (control.Stream, error) {
+	return m, srv, func(ctx context.Context, p control.Prompter) (control.Stream, error) {
 		plan, err := m.Resolve(context.Background(), v, p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.Session(context.Background(), plan.Session, p)
+		return m.Session(ctx, plan.Session, p)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestProxyCommand(t *testing.T) {
 	m, srv, ask := proxied(t, "PROXY_TEST_PID="+pidFile, "PROXY_TEST_SAY=going \x1b[31m there")
 	p := says()
 	for range 3 {
-		s, err := ask(p)
+		s, err := ask(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 func TestProxyCommandDies(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	_, srv, ask := proxied(t, "PROXY_TEST_PID="+pidFile)
-	s, err := ask(nil)
+	s, err := ask(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestProxyCommandDies(t *testing.T) {
 	fmt.Sscanf(string(b), "%d", &pid)
 	syscall.Kill(pid, syscall.SIGKILL)
 	eventually(t, "a second login", func() bool {
-		if s, err := ask(nil); err == nil {
+		if s, err := ask(t.Context(), nil); err == nil {
 			finish(s)
 		}
 		return srv.Logins() == 2
@@ -165,6 +165,6 @@ func TestProxyCommandFails(t *testing.T) {
 	dead := l.Addr().String()
 	l.Close()
 	_, _, ask := proxied(t, "PROXY_TEST_ADDR="+dead) // the last one counts
-	_, err = ask(nil)
+	_, err = ask(t.Context(), nil)
 	wantError(t, err, control.Refused, "inside: ", "ProxyCommand ended: exit status 3")
 }

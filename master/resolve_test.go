@@ -236,9 +236,9 @@ func TestResolveWithoutAPerson(t *testing.T) {
 
 func TestNotCarriedOut(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
-		r.write(".ssh/config", "Host fd\n ProxyCommand nc %h\n ProxyUseFdpass yes\nHost khc\n KnownHostsCommand /bin/x\nHost fine\n ProxyJump none\n ProxyCommand none\n")
+		r.write(".ssh/config", "Host stdin\n ProxyCommand -\nHost khc\n KnownHostsCommand /bin/x\nHost fine\n ProxyJump none\n ProxyCommand none\n")
 		for host, text := range map[string]string{
-			"fd": "fd: ProxyUseFdpass is not", "khc": "khc: knownhostscommand is not",
+			"stdin": "stdin: ProxyCommand - means", "khc": "khc: knownhostscommand is not",
 		} {
 			_, err := r.plan(nil, host, "true")
 			wantError(t, err, control.NotDialled, text)

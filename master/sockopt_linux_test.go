@@ -9,7 +9,6 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
-	"muxd/internal/sshconf"
 )
 
 // tcpPair is a connection over loopback: socket options need a real socket.
@@ -26,24 +25,6 @@ func tcpPair(t *testing.T) *net.TCPConn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
-}
-
-// configured is a destination with -o settings.
-func configured(t *testing.T, options ...string) *destination {
-	t.Helper()
-	in := sshconf.Input{Host: "h", Home: "/nonexistent", LocalUser: "u"}
-	for _, o := range options {
-		s, err := sshconf.ParseOption(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Options = append(in.Options, s)
-	}
-	conf, err := sshconf.Resolve(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &destination{name: "h", host: "h", conf: conf, alive: aliveConfig(conf)}
 }
 
 func option(t *testing.T, c *net.TCPConn, level, name int) int {
@@ -152,4 +133,22 @@ func TestMark(t *testing.T) {
 			t.Errorf("step %d: TOS %#x, want %#x", i, got, s.want)
 		}
 	}
+}
+
+// A descriptor that a ProxyCommand passed is a connection like one of our own.
+func TestTuneOfAPassedDescriptor(t *testing.T) {
+	m, _, _, ask := passing(t, "one", "ServerAliveInterval 5", "ServerAliveCountMax 1")
+	s, err := ask(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer finish(s)
+	c := s.(*session).l.tcp
+	if c == nil {
+		t.Fatal("no TCP connection")
+	}
+	if got := option(t, c, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); got != 25_000 {
+		t.Errorf("TCP_USER_TIMEOUT is %d", got)
+	}
+	m.Close()
 }

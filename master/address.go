@@ -1,0 +1,77 @@
+package master
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// lookupName asks the system's resolver, which keeps nothing between two calls.
+func lookupName(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, strings.Replace(network, "tcp", "ip", 1), host)
+}
+
+// resolveName returns the addresses of a name that the network (tcp, tcp4 or
+// tcp6) can use, each once, at least one. An address is its own: it is not
+// looked up, and may have a zone (fe80::1%eth0).
+func resolveName(ctx context.Context, resolve func(ctx context.Context, network, host string) ([]netip.Addr, error),
+	network, host string) ([]netip.Addr, error) {
+	var all []netip.Addr
+	if a, ok := numeric(host); ok {
+		all = []netip.Addr{a}
+	} else {
+		var err error
+		if all, err = resolve(ctx, network, host); err != nil {
+			return nil, err
+		}
+	}
+	var usable []netip.Addr
+	for _, a := range all {
+		a = a.Unmap() // resolvers say ::ffff:192.0.2.1 and mean 192.0.2.1
+		if ofNetwork(network, a) && !slices.Contains(usable, a) {
+			usable = append(usable, a)
+		}
+	}
+	if len(usable) == 0 {
+		return nil, &net.DNSError{Name: host, Err: "no address of the family in AddressFamily"}
+	}
+	return usable, nil
+}
+
+func ofNetwork(network string, a netip.Addr) bool {
+	return network == "tcp" || a.Is4() == (network == "tcp4")
+}
+
+// numeric reads an address in the forms that getaddrinfo takes: ssh 127.1 goes
+// to 127.0.0.1, and a resolver would ask the DNS for it.
+func numeric(s string) (netip.Addr, bool) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Unmap(), true
+	}
+	return shortIPv4(s)
+}
+
+// shortIPv4 reads what inet_aton(3) does: one to four numbers, each decimal, octal
+// with 0 or hexadecimal with 0x, of which the last fills all bytes that are left.
+func shortIPv4(s string) (netip.Addr, bool) {
+	parts := strings.Split(s, ".")
+	if len(parts) > 4 {
+		return netip.Addr{}, false
+	}
+	var ip uint64
+	for i, p := range parts {
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 8 * (4 - i)
+		}
+		n, err := strconv.ParseUint(p, 0, bits)
+		if low := strings.ToLower(p); err != nil || strings.Contains(p, "_") || strings.HasPrefix(low, "0b") || strings.HasPrefix(low, "0o") {
+			return netip.Addr{}, false // no number, or one in Go's forms, which C has not
+		}
+		ip = ip<<bits | n
+	}
+	return netip.AddrFrom4([4]byte{byte(ip >> 24), byte(ip >> 16), byte(ip >> 8), byte(ip)}), true
+}
