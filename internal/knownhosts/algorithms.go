@@ -15,8 +15,8 @@ const certSuffix = "-cert-v01@openssh.com"
 // Changed (order_hostkeyalgs, sshconnect2.c).
 func (s *Store) Algorithms(q Query, all []string) []string {
 	found := s.lookup(q.Name())
-	if len(found) == 0 && q.hasPort() {
-		found = s.lookup(spell(q.Host, 0))
+	if len(found) == 0 {
+		found = s.bare(q)
 	}
 	ca, types := false, map[string]bool{}
 	for _, e := range found {

@@ -115,7 +115,7 @@ func (r *wireReader) extension() {
 // revokes reports whether the list condemns key: itself, the key inside a
 // certificate, the certificate, or the authority that signed it.
 func (k *krl) revokes(key ssh.PublicKey) bool {
-	if k.listed(plainKey(key).Marshal()) {
+	if k.listed(Plain(key).Marshal()) {
 		return true
 	}
 	cert, ok := key.(*ssh.Certificate)
