@@ -44,7 +44,9 @@ type link struct {
 	// forward, as in ssh.
 	distrusted bool
 
-	rtt  atomic.Int64  // nanoseconds, of the last answered probe
+	rtt     atomic.Int64 // nanoseconds, of the last answered probe
+	proving atomic.Bool  // the server was asked to prove host keys, and has not answered
+
 	kick chan struct{} // capacity 1: wakes watch
 	done chan struct{} // closed when the connection ended
 

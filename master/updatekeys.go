@@ -128,8 +128,8 @@ func (u *keyUpdate) short(k ssh.PublicKey) bool {
 
 // prove asks the server to sign with new keys, and returns those that it has.
 // The wait has no limit of its own. While it lasts the SSH library keeps every
-// other global request back, probes too, so a server that never answers ends as
-// a silent one does; and is then not asked again.
+// other global request back, probes too: watch takes this one for a probe, so a
+// server that never answers ends as a silent one does, and is not asked again.
 func (l *link) prove(u *keyUpdate, keys []ssh.PublicKey) ([]ssh.PublicKey, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -138,7 +138,9 @@ func (l *link) prove(u *keyUpdate, keys []ssh.PublicKey) ([]ssh.PublicKey, error
 	for _, k := range keys {
 		payload = append(payload, ssh.Marshal(struct{ Key []byte }{k.Marshal()})...)
 	}
+	l.proving.Store(true)
 	ok, answer, err := l.conn.SendRequest(proveRequest, true, payload)
+	l.proving.Store(false)
 	if err != nil {
 		u.unproven.Store(true)
 		return nil, fmt.Errorf("the connection ended before the server had proven its keys: %w", err)
@@ -168,6 +170,9 @@ func verifyProof(key ssh.PublicKey, session, signature []byte) error {
 	var sig ssh.Signature
 	if err := ssh.Unmarshal(signature, &sig); err != nil {
 		return err
+	}
+	if len(sig.Rest) > 0 {
+		return errors.New("there is something behind the signature")
 	}
 	if key.Type() == ssh.KeyAlgoRSA && sig.Format != ssh.KeyAlgoRSASHA256 && sig.Format != ssh.KeyAlgoRSASHA512 {
 		return errWeakProof
