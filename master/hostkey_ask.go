@@ -27,8 +27,12 @@ func (c *hostKeyCheck) ask(key ssh.PublicKey, other string) error {
 		address = q.AddressName()
 	}
 	print := c.fingerprint(key)
-	text := fmt.Sprintf("The authenticity of host '%s (%s)' can't be established.\n%s key fingerprint is: %s\n%s\n",
-		c.query.Name(), address, keyKind(key), print, c.otherNames(key))
+	text := fmt.Sprintf("The authenticity of host '%s (%s)' can't be established.\n%s key fingerprint is: %s\n",
+		c.query.Name(), address, keyKind(key), print)
+	if isSet(c.d.conf, "visualhostkey") {
+		text += c.art(key) + "\n"
+	}
+	text += c.otherNames(key) + "\n"
 	if other != "" {
 		text += "WARNING: this key is new: " + other + ".\n"
 	}

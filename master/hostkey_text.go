@@ -22,10 +22,15 @@ func rsaBits(key ssh.PublicKey) int {
 // fingerprint is that of the key without its certificate, by FingerprintHash.
 func (c *hostKeyCheck) fingerprint(key ssh.PublicKey) string {
 	key = knownhosts.Plain(key)
-	if v, _ := c.d.conf.Get("fingerprinthash"); len(v) > 0 && strings.EqualFold(v[0], "md5") {
+	if c.md5() {
 		return "MD5:" + ssh.FingerprintLegacyMD5(key)
 	}
 	return ssh.FingerprintSHA256(key)
+}
+
+func (c *hostKeyCheck) md5() bool {
+	v, _ := c.d.conf.Get("fingerprinthash")
+	return len(v) > 0 && strings.EqualFold(v[0], "md5")
 }
 
 func (c *hostKeyCheck) describe(key ssh.PublicKey) string {

@@ -215,3 +215,55 @@ func TestOtherNames(t *testing.T) {
 		t.Errorf("a new key: %+v", got)
 	}
 }
+
+// FuzzEdit holds that whatever a file looks like, lines about others stay, the
+// host has exactly the keys that it should have, and a second time changes
+// nothing.
+func FuzzEdit(f *testing.F) {
+	a, b, c := newEd(f).PublicKey(), newEC(f).PublicKey(), newEd(f).PublicKey()
+	for _, text := range []string{
+		"", "\n", "h", "h " + formatKey(a), "# c\r\nh,192.0.2.1 " + formatKey(c) + "\r\nx " + formatKey(c),
+		"@revoked h " + formatKey(a) + "\nh* " + formatKey(c) + "\n!h,* " + formatKey(b) + "\n\x00\n",
+		xknownhosts.HashHostname("h") + " " + formatKey(c) + "\n" + xknownhosts.HashHostname("x") + " " + formatKey(c),
+	} {
+		f.Add(text, true, false)
+		f.Add(text, false, true)
+	}
+	f.Fuzz(func(t *testing.T, text string, address, hash bool) {
+		q := Query{Host: "h"}
+		if address {
+			q.Address = "192.0.2.1"
+		}
+		keys := []ssh.PublicKey{a, b}
+		once := edit([]byte(text), q, keys, hash)
+		if twice := edit(once, q, keys, hash); string(twice) != string(once) {
+			t.Errorf("once\n%q\ntwice\n%q", once, twice)
+		}
+		s := &Store{}
+		s.read("f", string(once), User)
+		for _, k := range keys {
+			if checkPlain(s.lookup("h"), k).Status != Known || address && checkPlain(s.lookup("192.0.2.1"), k).Status != Known {
+				t.Errorf("a key is missing in\n%q", once)
+			}
+		}
+		for _, e := range s.entries {
+			host, ip := e.about(q)
+			if (host || ip) && e.marker == plain && !sameKey(e.key, a) && !sameKey(e.key, b) {
+				t.Errorf("a key too much in\n%q", once)
+			}
+		}
+		rest := string(once)
+		for line := range strings.Lines(text) {
+			l, err := parseLine(line)
+			host, ip := (entry{line: l}).about(q)
+			if err == nil && l.marker == plain && (host || ip) {
+				continue
+			}
+			_, after, ok := strings.Cut(rest, line)
+			if !ok {
+				t.Errorf("%q is gone from\n%q", line, once)
+			}
+			rest = after
+		}
+	})
+}
