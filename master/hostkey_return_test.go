@@ -44,6 +44,16 @@ func TestTheKeyOfTheLastLogin(t *testing.T) {
 		}
 		r.again()
 		r.open(lax...) // now that is the key
+
+		// Whoever ended the connection by hand starts anew.
+		r.srv.RotateHostKey()
+		if _, err := r.m.Manage(t.Context(), &control.ManageRequest{Dest: r.destination("host"), Command: "exit"}); err == nil {
+			t.Error("another destination's connection ended")
+		}
+		if _, err := r.m.Manage(t.Context(), &control.ManageRequest{Dest: r.destination(lax...), Command: "exit"}); err != nil {
+			t.Fatal(err)
+		}
+		r.open(lax...)
 	})
 }
 

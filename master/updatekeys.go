@@ -74,7 +74,12 @@ func (l *link) learn(u *keyUpdate, payload []byte) error {
 	if err != nil || len(offered) == 0 {
 		return err
 	}
-	s, _ := knownhosts.Load(u.files, nil)
+	s, notes := knownhosts.Load(u.files, nil)
+	for _, n := range notes {
+		if n.Line == 0 { // what stands in such a file is not known
+			return errors.New(n.String())
+		}
+	}
 	plan := s.Plan(u.check.query, offered)
 	wanted := slices.DeleteFunc(slices.Clone(plan.New), u.short)
 	switch {

@@ -138,6 +138,7 @@ func TestUpdateHostKeys(t *testing.T) {
 		{"alias", []string{"-o", "HostKeyAlias=other", "-p", "2222"}, "other " + ka, nil, nil, "other " + ka + "other " + kb + "other " + kc, 1},
 		{"accepted just now, unseen", []string{"-o", "StrictHostKeyChecking=accept-new"}, "", nil, nil, usual, 0},
 		{"changed", []string{"-o", "StrictHostKeyChecking=no"}, "host " + kb, nil, nil, "", 0},
+		{"a file that cannot be read", []string{"-o", "UserKnownHostsFile=%d/.ssh/known_hosts %d", "-o", "UpdateHostKeys=yes"}, usual, nil, nil, "", 0},
 		{"twice the same", nil, usual, nil, []ssh.PublicKey{a, b, b}, "", 0},
 		{"nothing", nil, usual, nil, []ssh.PublicKey{}, "", 0},
 		{"refused", nil, usual, func(v *prover) { v.refuse = true }, nil, "", 1},

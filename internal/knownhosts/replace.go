@@ -23,7 +23,8 @@ var errBusy = errors.New("somebody else keeps writing to it")
 
 // Replace makes keys the only ones that the user's files have for the host: new
 // ones are added to the first file, others go from all of them. Lines with a
-// marker and lines about other hosts stay as they are, byte for byte.
+// marker, lines about other hosts and lines with patterns stay as they are,
+// byte for byte.
 //
 // The first file is dealt with first, so that a key is in two files for a
 // moment and never in none, and an error leaves the rest alone.
@@ -148,7 +149,7 @@ func edit(data []byte, q Query, keys []ssh.PublicKey, hash bool) []byte {
 	for text := range strings.Lines(string(data)) {
 		l, err := parseLine(text)
 		e := entry{line: l}
-		if err == nil && l.marker == plain {
+		if err == nil && l.marker == plain && !l.hosts.byHand() {
 			if host, ip := e.about(q); host || ip {
 				if !slices.ContainsFunc(keys, func(k ssh.PublicKey) bool { return sameKey(k, l.key) }) {
 					continue
