@@ -8,11 +8,6 @@ import (
 	"muxd/internal/sshconf"
 )
 
-// decisive are the keywords that decide where a connection goes, whom it trusts
-// or what becomes of the client. Doing without one silently would be wrong, so
-// a destination that sets one is refused.
-var decisive = []string{"knownhostscommand", "revokedhostkeys"}
-
 // extra are the keywords that put something beside the session. The session
 // works without, and the person is told what is missing.
 var extra = []string{"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel"}
@@ -20,16 +15,6 @@ var extra = []string{"localforward", "remoteforward", "dynamicforward", "forward
 func isSet(conf *sshconf.Config, keyword string) bool {
 	v, set := conf.Get(keyword)
 	return set && len(v) > 0 && !strings.EqualFold(v[0], "none") && v[0] != "no"
-}
-
-// carriedOut refuses what would go wrong without what is not carried out yet.
-func carriedOut(conf *sshconf.Config) error {
-	for _, k := range decisive {
-		if isSet(conf, k) {
-			return fmt.Errorf("%s is not carried out by this version", k)
-		}
-	}
-	return nil
 }
 
 // tellMissing names what will be missing, to a person at a terminal only: a

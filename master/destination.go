@@ -93,7 +93,8 @@ var keyed = []string{
 	"proxyjump", "proxycommand", "bindaddress", "bindinterface", "addressfamily",
 	"identitiesonly",
 	"preferredauthentications", "pubkeyauthentication", "passwordauthentication", "kbdinteractiveauthentication",
-	"hostkeyalias", "globalknownhostsfile", "revokedhostkeys",
+	"hostkeyalias", "globalknownhostsfile", "revokedhostkeys", "knownhostscommand", "checkhostip", "requiredrsasize",
+	"nohostauthenticationforlocalhost",
 	"hostkeyalgorithms", "kexalgorithms", "ciphers", "macs", "pubkeyacceptedalgorithms", "casignaturealgorithms",
 }
 

@@ -44,8 +44,8 @@ func (d *destination) connectLimit(unset time.Duration) time.Duration {
 }
 
 // dial makes a connection and logs in: one attempt, with the prompts of
-// whoever waits for it.
-func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter) (*link, error) {
+// whoever waits for it. Before is the host key of the last login.
+func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter, before []byte) (*link, error) {
 	nc, leave, err := m.reach(ctx, d, p)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 	if err := tune(nc, d); err != nil {
 		m.cfg.Log.Warn("socket options", "host", d.name, "err", err)
 	}
-	l, err := m.handshake(ctx, h, d, p, nc)
+	l, err := m.handshake(ctx, h, d, p, nc, before)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -109,13 +109,13 @@ func (m *Master) connect(ctx context.Context, d *destination) (net.Conn, error) 
 
 // handshake runs the SSH handshake and login on nc. ctx ends it by closing nc;
 // the deadline does so too, and stands still while a person is asked.
-func (m *Master) handshake(ctx context.Context, h *host, d *destination, p control.Prompter, nc net.Conn) (*link, error) {
+func (m *Master) handshake(ctx context.Context, h *host, d *destination, p control.Prompter, nc net.Conn, before []byte) (*link, error) {
 	w := newWire(nc)
 	dl := newDeadline(w, d)
 	defer dl.stop()
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	defer stop()
-	a := newAttempt(ctx, m, d, dl.suspend(p))
+	a := newAttempt(ctx, m, d, dl.suspend(p), circumstances{peer: nc.RemoteAddr(), before: before, home: m.cfg.Home})
 	defer a.close()
 	lost := a.login.Lost // nobody is asked for the password of a dead connection
 	w.onLost.Store(&lost)
@@ -123,7 +123,10 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	cfg, err := a.config()
 	if err != nil {
 		w.Close()
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: err.Error()}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, a.unprepared(err)
 	}
 	cc, chans, reqs, err := ssh.NewClientConn(w, d.addr(), cfg)
 	if err != nil {
@@ -140,6 +143,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	l := &link{id: m.linkID(), conn: cc, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
 		base: d.alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
 		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}}
+	l.distrusted, l.update = a.check.distrusted(), a.check.keyUpdate(h)
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.qos[0], l.qos[1] = d.conf.IPQoS()
 	l.log = h.log.With("link", l.id)

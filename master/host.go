@@ -39,6 +39,7 @@ type host struct {
 	places      places      // how many sessions fit on a connection
 	growing     bool        // growNow is about to be posted
 	needsPerson bool        // a further connection cannot be had without a person
+	hostKey     []byte      // of the last login, in wire form; nil before the first
 	timer       *time.Timer // expiry of an idle connection, then of the host; nil when unarmed
 	timerID     int         // counts armings, so that a timer that fires late is known
 
@@ -49,7 +50,8 @@ type host struct {
 	logins  int       // guarded by mu
 	shown   hostShown // guarded by mu; copies for status
 
-	limited atomic.Bool // a session was refused: successes are worth telling run
+	limited  atomic.Bool // a session was refused: successes are worth telling run
+	unproven atomic.Bool // the server left a proof of its keys unanswered: it is asked for none again
 
 	users int // guarded by m.mu; requests between Master.host and their answer
 }
@@ -219,8 +221,9 @@ func (h *host) dial(w *waiter, further bool) {
 	} else {
 		h.setState(Connecting)
 	}
+	before := h.hostKey
 	go func() {
-		l, err := h.m.dial(ctx, h, w.dest, p)
+		l, err := h.m.dial(ctx, h, w.dest, p, before)
 		cancel()
 		h.post(func() { h.dialed(d, l, err) })
 		if h.ctx.Err() != nil && l != nil {
@@ -258,6 +261,7 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 		h.current = nil
 	}
 	h.links[l] = struct{}{}
+	h.hostKey = l.hostKey
 	if h.current == nil {
 		h.current = l
 	}

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 
 	"golang.org/x/crypto/ssh"
+	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 
 	"muxd/control"
 	"muxd/internal/sshtest"
@@ -72,7 +73,8 @@ func TestUnknownHostKey(t *testing.T) {
 		{"ask, YES with blanks", "ask", []string{" YES "}, 1, true, ""},
 		{"ask, fingerprint", "ask", []string{print}, 1, true, ""},
 		{"ask, no", "ask", []string{"no"}, 1, false, "host key verification failed"},
-		{"ask, wrong answers", "ask", []string{"", "y", "SHA256:wrong", "yes"}, 4, true, ""},
+		{"ask, nothing", "ask", []string{""}, 1, false, "host key verification failed"},
+		{"ask, wrong answers", "ask", []string{"y", "SHA256:wrong", "yes"}, 3, true, ""},
 		{"ask, wrong answers, then no", "ask", []string{"maybe", "no"}, 2, false, "host key verification failed"},
 		{"ask, nobody", "ask", nil, 0, false, "nobody could be asked"},
 		{"unset is ask", "", []string{"yes"}, 1, true, ""},
@@ -125,8 +127,8 @@ func TestTheQuestionIsSsh(t *testing.T) {
 			t.Fatal(err)
 		}
 		qs := p.prompts()
-		want := "The authenticity of host '[host]:2222' can't be established.\nED25519 key fingerprint is " +
-			ssh.FingerprintSHA256(r.srv.HostKey()) + ".\nAre you sure you want to continue connecting (yes/no/[fingerprint])? "
+		want := "The authenticity of host '[host]:2222 ([192.0.2.2]:2222)' can't be established.\nED25519 key fingerprint is: " +
+			ssh.FingerprintSHA256(r.srv.HostKey()) + "\nThis key is not known by any other names.\nAre you sure you want to continue connecting (yes/no/[fingerprint])? "
 		if qs[0].Text != want || qs[0].Kind != control.PromptConfirm || qs[0].Host != "you@host" || qs[0].Remote {
 			t.Errorf("%+v", qs[0])
 		}
@@ -193,14 +195,55 @@ func TestRevokedHostKey(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		key := string(ssh.MarshalAuthorizedKey(r.srv.HostKey()))
 		r.write(".ssh/known_hosts", "host "+key+"@revoked * "+key)
-		for _, strict := range []string{"yes", "ask", "accept-new", "no"} {
+		for _, strict := range []string{"yes", "ask", "accept-new"} {
 			_, err := r.ask(t.Context(), says("yes"), "-o", "StrictHostKeyChecking="+strict, "host", "true")
 			wantError(t, err, control.Refused, "host key verification failed", "marked as revoked at "+r.knownHosts()+":2")
 			r.wantLogins(0)
-			r.m.mu.Lock()
-			clear(r.m.hosts) // the next one is another host: forget this one
-			r.m.mu.Unlock()
+			r.wantState("blocked")
 		}
+		p := says("yes") // as ssh, which goes on as with a changed key
+		s, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "host", "true")
+		if err != nil || !s.(*session).l.distrusted {
+			t.Errorf("without checking: %v", err)
+		}
+		if got := p.told(); !strings.Contains(got, "WARNING: ED25519 ") || !strings.Contains(got, "revoked") || p.times() != 0 {
+			t.Errorf("told %q, asked %d times", got, p.times())
+		}
+	})
+}
+
+// Whoever may be at the other end gets no password: neither is asked for, and
+// a round of keyboard-interactive without questions is not played.
+func TestDistrustedServerGetsNoPassword(t *testing.T) {
+	for name, opts := range map[string]sshtest.Options{
+		"password":             {Password: "secret"},
+		"keyboard-interactive": {Interactive: []sshtest.Round{{Questions: []sshtest.Question{{Text: "Code: ", Answer: "secret"}}}}},
+		"no questions":         {Interactive: []sshtest.Round{{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, opts, func(t *testing.T, r *rig) {
+				r.know(sshtest.NewKey().PublicKey())
+				p := says("secret")
+				_, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "host", "true")
+				wantError(t, err, control.Refused, "host: ")
+				if p.times() != 0 || r.srv.Logins() != 0 {
+					t.Errorf("asked %d times, %d logins", p.times(), r.srv.Logins())
+				}
+			})
+		})
+	}
+	key := sshtest.NewKey()
+	inBubble(t, sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}, func(t *testing.T, r *rig) {
+		r.know(sshtest.NewKey().PublicKey())
+		file := key.WriteFile(t, r.home, "id", "")
+		s := r.open("-o", "StrictHostKeyChecking=no", "-i", file, "host", "true")
+		if !s.l.distrusted {
+			t.Error("the link is not marked")
+		}
+		wantNone := []string{"-o", "StrictHostKeyChecking=no", "-o", "ExitOnForwardFailure=yes", "-i", file, "-p", "2222", "host", "true"}
+		r.write(".ssh/known_hosts", "[host]:2222 "+string(ssh.MarshalAuthorizedKey(sshtest.NewKey().PublicKey())))
+		_, err := r.ask(t.Context(), nil, wantNone...)
+		wantError(t, err, control.Refused, "ExitOnForwardFailure")
 	})
 }
 
@@ -220,6 +263,74 @@ func TestHostKeyAlgorithmsFollowTheKnown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The question names where else the key is known, and the md5 fingerprint is
+// for those who compare with an old list.
+func TestTheQuestionNamesOtherNames(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		key := string(ssh.MarshalAuthorizedKey(r.srv.HostKey()))
+		text := "other,192.0.2.7 " + key + "@revoked no " + string(ssh.MarshalAuthorizedKey(sshtest.NewKey().PublicKey()))
+		for range 9 {
+			text += xknownhosts.HashHostname("x") + " " + key
+		}
+		r.write(".ssh/known_hosts", text)
+		md5 := "MD5:" + ssh.FingerprintLegacyMD5(r.srv.HostKey())
+		p := says(md5)
+		if _, err := r.ask(t.Context(), p, "-o", "FingerprintHash=md5", "host", "true"); err != nil {
+			t.Fatal(err)
+		}
+		want := "The authenticity of host 'host (192.0.2.2)' can't be established.\nED25519 key fingerprint is: " + md5 +
+			"\nThis host key is known by the following other names/addresses:\n    ~/.ssh/known_hosts:1: other,192.0.2.7\n"
+		for line := 3; line < 10; line++ {
+			want += fmt.Sprintf("    ~/.ssh/known_hosts:%d: [hashed name]\n", line)
+		}
+		want += "    (2 additional names omitted)\nAre you sure you want to continue connecting (yes/no/[fingerprint])? "
+		if got := p.prompts()[0].Text; got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// Without a file to write it down no key is new, as in ssh; and -q is silent.
+func TestNowhereToRemember(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.know()
+		p := says("yes")
+		_, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=none", "host", "true")
+		wantError(t, err, control.Refused, "no file to remember one in")
+		if _, err := r.ask(t.Context(), p, "-q", "-o", "StrictHostKeyChecking=accept-new", "host", "true"); err != nil || p.told() != "" {
+			t.Errorf("%v, told %q", err, p.told())
+		}
+	})
+}
+
+// A certificate that nobody here vouches for is judged as its plain key, and
+// written down as that; unless HostKeyAlgorithms wants certificates alone.
+func TestCertificateOfAnUnknownAuthority(t *testing.T) {
+	host, ca := sshtest.NewKey(), sshtest.NewKey()
+	cert := &ssh.Certificate{Key: host.PublicKey(), CertType: ssh.HostCert, ValidBefore: ssh.CertTimeInfinity}
+	if err := cert.SignCert(rand.Reader, ca); err != nil {
+		t.Fatal(err)
+	}
+	s, err := ssh.NewCertSigner(cert, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBubble(t, sshtest.Options{HostKeys: []ssh.Signer{s}}, func(t *testing.T, r *rig) {
+		r.know()
+		certs := []string{"-o", "StrictHostKeyChecking=accept-new", "-o", "HostKeyAlgorithms=ssh-ed25519-cert-v01@openssh.com", "host", "true"}
+		_, err := r.ask(t.Context(), nil, certs...)
+		wantError(t, err, control.Refused, "HostKeyAlgorithms permits no ED25519 key", "no authority")
+		r.open("-o", "StrictHostKeyChecking=accept-new", "host", "true")
+		if got := r.remembered(); got != "host "+string(ssh.MarshalAuthorizedKey(host.PublicKey())) {
+			t.Errorf("remembered %q", got)
+		}
+		r.write(".ssh/known_hosts", "@cert-authority * "+string(ssh.MarshalAuthorizedKey(ca.PublicKey())))
+		if _, err := r.ask(t.Context(), nil, certs...); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestHostKeyAlias(t *testing.T) {

@@ -60,7 +60,7 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 		return nil, fmt.Errorf("jump host %s: %w", last.Host, err)
 	}
 	d.batch = d.batch || conf.BatchMode()
-	return d, carriedOut(d.conf)
+	return d, nil
 }
 
 // joinJumps writes hops as ProxyJump has them: it will be read, and its tokens

@@ -30,7 +30,7 @@ type link struct {
 	log     *slog.Logger
 	since   time.Time
 	auth    string       // how the login went
-	hostKey []byte       // what the server presented, in wire form
+	hostKey []byte       // what the server presented, without a certificate, in wire form
 	base    alive.Config // of the destination; requests may tighten it
 	tcp     *net.TCPConn // nil for a connection of another kind
 	qos     [2]int       // IPQoS: interactive, bulk; -1 leaves the system's
@@ -38,8 +38,16 @@ type link struct {
 	placed  int          // owned by host.run; those of them that have a session's place
 	paused  bool         // owned by host.run; the server is about to free a place
 	onState func(*link)  // tells the host that the state changed; never blocks
+	update  *keyUpdate   // owned by requests; nil: nothing is learned of further host keys
 
-	rtt  atomic.Int64  // nanoseconds, of the last answered probe
+	// distrusted says that the host key is not the host's, and that the link
+	// exists only because checking is off: it gets no agent, no X11 and no
+	// forward, as in ssh.
+	distrusted bool
+
+	rtt     atomic.Int64 // nanoseconds, of the last answered probe
+	proving atomic.Bool  // the server was asked to prove host keys, and has not answered
+
 	kick chan struct{} // capacity 1: wakes watch
 	done chan struct{} // closed when the connection ended
 
@@ -72,12 +80,13 @@ func (l *link) channels(chans <-chan ssh.NewChannel) {
 	}
 }
 
-// requests answers the server's global requests. None is known, and unknown
-// ones are answered no (RFC 4254 section 4).
+// requests answers the server's global requests. Unknown ones are answered no
+// (RFC 4254 section 4).
 func (l *link) requests(reqs <-chan *ssh.Request) {
 	for r := range reqs {
+		ok := r.Type == hostKeysRequest && l.hostKeys(r.Payload)
 		if r.WantReply {
-			r.Reply(false, nil)
+			r.Reply(ok, nil)
 		}
 	}
 }

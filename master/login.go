@@ -3,6 +3,8 @@ package master
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/ssh"
 
@@ -19,10 +21,11 @@ type attempt struct {
 	login *sshauth.Login
 }
 
-func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter) *attempt {
+func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter, around circumstances) *attempt {
 	a := &attempt{d: d, p: p}
-	check, notes := newHostKeyCheck(ctx, d, p)
+	check, notes := newHostKeyCheck(ctx, d, p, around)
 	a.check = check
+	check.run = a.runCommand
 	for _, n := range notes {
 		m.cfg.Log.Warn("known_hosts", "note", n.String())
 	}
@@ -49,6 +52,19 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	return a
 }
 
+// runCommand has the client run KnownHostsCommand.
+func (a *attempt) runCommand(ctx context.Context, argv []string) ([]byte, error) {
+	debugf(a.p, a.d, 1, "running KnownHostsCommand %q", argv)
+	r, err := a.p.Run(ctx, control.Command{Kind: control.CommandOutput, Args: argv})
+	switch {
+	case errors.Is(err, control.ErrNobody):
+		return nil, errNoRunner
+	case err == nil && r.Status != 0:
+		err = fmt.Errorf("it exited with status %d", r.Status)
+	}
+	return r.Output, err
+}
+
 // ask passes the login's questions on to the person.
 func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
 	if a.check.distrusted() && q.Kind != sshauth.Passphrase {
@@ -69,13 +85,14 @@ func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
 func (a *attempt) config() (*ssh.ClientConfig, error) {
 	conf := a.d.conf
 	hostKeys, err := conf.HostKeyAlgorithms(hostKeyAlgorithms, nil)
+	if err == nil {
+		hostKeys, err = a.check.order(hostKeys)
+	}
 	cfg := &ssh.ClientConfig{
-		User:            a.d.user,
-		HostKeyCallback: a.check.callback,
-		// Without the order by what is known, a host known by one type of key
-		// may present another and look changed.
-		HostKeyAlgorithms: a.check.store.Algorithms(a.check.query, hostKeys),
-		AuthCallback:      a.login.Callback(),
+		User:              a.d.user,
+		HostKeyCallback:   a.check.callback,
+		HostKeyAlgorithms: hostKeys,
+		AuthCallback:      a.method,
 		ClientVersion:     "SSH-2.0-muxd",
 		BannerCallback: func(text string) error {
 			if text != "" && !quiet(conf) {
@@ -90,6 +107,26 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 	cfg.Ciphers, errs[1] = conf.Ciphers(ciphers, nil)
 	cfg.MACs, errs[2] = conf.MACs(macs, nil)
 	return cfg, errors.Join(err, errs[0], errs[1], errs[2])
+}
+
+// method chooses how to log in. Nothing that a server could use elsewhere is
+// given to one that nobody vouches for: a signature is bound to the connection,
+// what a person types is not.
+func (a *attempt) method(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	if a.check.distrusted() {
+		own := *c
+		own.AllowedMethods = slices.DeleteFunc(slices.Clone(c.AllowedMethods), func(m string) bool {
+			return m == "password" || m == "keyboard-interactive"
+		})
+		c = &own
+	}
+	return a.login.Callback()(c)
+}
+
+// unprepared is a login that did not begin: the configuration makes no sense,
+// or KnownHostsCommand failed.
+func (a *attempt) unprepared(err error) error {
+	return &needsPerson{&control.Error{Phase: control.NotDialled, Host: a.d.name, Text: err.Error()}}
 }
 
 // explain turns a failed handshake into the one line a person reads, and marks

@@ -20,7 +20,10 @@ func (m *Master) Manage(_ context.Context, r *control.ManageRequest) (*control.M
 	case "check":
 		return &control.Managed{Text: fmt.Sprintf("Master running (pid=%d)", os.Getpid())}, nil
 	case "exit":
-		h.call(func() { h.shut(errAsked) })
+		h.call(func() {
+			h.shut(errAsked)
+			h.hostKey = nil // what comes now is a first login
+		})
 		return &control.Managed{Text: "Exit request sent."}, nil
 	case "stop":
 		h.call(h.retire)

@@ -49,9 +49,6 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 	if c.refused != nil {
 		return nil, c.refused
 	}
-	if err := carriedOut(d.conf); err != nil {
-		return nil, err
-	}
 	plan := &control.Plan{Host: d.name, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull()}
 	if plan.HandOver = elsewhere(ctx, c, d, v); plan.HandOver != nil {
 		return plan, nil

@@ -42,7 +42,9 @@ func (l *link) watch() {
 		switch p.Tick(now) {
 		case alive.Probe:
 			p.Sent(now)
-			if !probing { // an unanswered probe counts again; it is not stacked
+			// An unanswered probe counts again; it is not stacked. A request
+			// for proofs is as good as one, and would keep it back.
+			if !probing && !l.proving.Load() {
 				probing = true
 				go l.probe(answered)
 			}

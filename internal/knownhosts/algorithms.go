@@ -15,8 +15,8 @@ const certSuffix = "-cert-v01@openssh.com"
 // Changed (order_hostkeyalgs, sshconnect2.c).
 func (s *Store) Algorithms(q Query, all []string) []string {
 	found := s.lookup(q.Name())
-	if len(found) == 0 && q.hasPort() {
-		found = s.lookup(spell(q.Host, 0))
+	if len(found) == 0 {
+		found = s.bare(q)
 	}
 	ca, types := false, map[string]bool{}
 	for _, e := range found {
@@ -32,7 +32,7 @@ func (s *Store) Algorithms(q Query, all []string) []string {
 		switch {
 		case ca && strings.HasSuffix(a, certSuffix):
 			certs = append(certs, a)
-		case types[keyType(a)]:
+		case types[KeyType(a)]:
 			known = append(known, a)
 		default:
 			rest = append(rest, a)
@@ -41,9 +41,9 @@ func (s *Store) Algorithms(q Query, all []string) []string {
 	return append(append(certs, known...), rest...)
 }
 
-// keyType is the type of key that an algorithm signs with: they differ for
+// KeyType is the type of key that an algorithm signs with: they differ for
 // RSA alone (RFC 8332).
-func keyType(algorithm string) string {
+func KeyType(algorithm string) string {
 	switch algorithm {
 	case ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512:
 		return ssh.KeyAlgoRSA

@@ -11,48 +11,43 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
-	"golang.org/x/sys/unix"
 )
 
-// Append writes key down for the host, and for q.Address where that is set:
-// what ssh does by accept-new or a "yes". With hash the names are hashed
-// (HashKnownHosts), each in a line of its own. Names that the file already has
-// with this key are left out, so a second Append writes nothing. The file (mode
-// 0600) and its directory (0700) are made where missing; nothing in the file
-// is ever changed.
+// Append writes key down under the names: what ssh does by accept-new or a
+// "yes". With hash the names are hashed (HashKnownHosts), each in a line of its
+// own. Names that the file already has with this key are left out, so a second
+// Append writes nothing. The file (mode 0600) and its directory (0700) are made
+// where missing; nothing in the file is ever changed.
 //
 // The write is one O_APPEND write, so an ssh that appends at the same moment
 // harms nothing; the lock keeps two of us from adding the same line.
-func Append(file string, q Query, key ssh.PublicKey, hash bool) error {
+func Append(file string, names []string, key ssh.PublicKey, hash bool) error {
 	if _, ok := key.(*ssh.Certificate); ok {
 		return errors.New("a certificate is not written to known_hosts: its authority may be")
 	}
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := openLocked(file, os.O_RDWR|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := lock(f); err != nil {
-		return fmt.Errorf("lock %s: %w", file, err)
-	}
 	// Closing gives the lock back.
-	if err := appendTo(f, q, key, hash); err != nil {
+	defer f.Close()
+	if err := appendTo(f, names, key, hash); err != nil {
 		return fmt.Errorf("add a host key to %s: %w", file, err)
 	}
 	return nil
 }
 
-func appendTo(f *os.File, q Query, key ssh.PublicKey, hash bool) error {
+func appendTo(f *os.File, names []string, key ssh.PublicKey, hash bool) error {
 	data, err := io.ReadAll(f)
 	if err != nil {
 		return err
 	}
 	s := &Store{}
-	s.read(f.Name(), string(data))
-	text := format(s.missing(q, key), key, hash)
+	s.read(f.Name(), string(data), User)
+	text := format(s.missing(names, key), key, hash)
 	if text == "" {
 		return nil
 	}
@@ -63,12 +58,8 @@ func appendTo(f *os.File, q Query, key ssh.PublicKey, hash bool) error {
 	return err
 }
 
-// missing lists the names of q under which s does not hold key.
-func (s *Store) missing(q Query, key ssh.PublicKey) []string {
-	names := []string{q.Name()}
-	if q.Address != "" && q.addressName() != names[0] {
-		names = append(names, q.addressName())
-	}
+// missing lists the names under which s does not hold key.
+func (s *Store) missing(names []string, key ssh.PublicKey) []string {
 	var missing []string
 	for _, n := range names {
 		if checkPlain(s.lookup(n), key).Status != Known {
@@ -93,20 +84,4 @@ func format(names []string, key ssh.PublicKey, hash bool) string {
 		b.WriteString(n + " " + formatKey(key) + "\n")
 	}
 	return b.String()
-}
-
-// lock waits for the file's lock, which is held for one reading and one write.
-// A file system without locks (some NFS) is written without: the worst is a
-// line that stands there twice.
-func lock(f *os.File) error {
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EOPNOTSUPP):
-			return nil
-		}
-		return err
-	}
 }

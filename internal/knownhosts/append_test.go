@@ -14,7 +14,7 @@ func TestAppendMakesWhatIsMissing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), ".ssh")
 	file := filepath.Join(dir, "known_hosts")
 	key := newEd(t).PublicKey()
-	if err := Append(file, Query{Host: "Host", Port: 2222, Address: "192.0.2.1"}, key, false); err != nil {
+	if err := Append(file, []string{"[host]:2222", "[192.0.2.1]:2222"}, key, false); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := readFile(t, file), "[host]:2222,[192.0.2.1]:2222 "+formatKey(key)+"\n"; got != want {
@@ -25,7 +25,7 @@ func TestAppendMakesWhatIsMissing(t *testing.T) {
 			t.Errorf("%s: %v, %v", path, fi.Mode(), err)
 		}
 	}
-	if err := Append(filepath.Join(dir, "no", "such", "f"), Query{Host: "h"}, key, false); err == nil {
+	if err := Append(filepath.Join(dir, "no", "such", "f"), []string{"h"}, key, false); err == nil {
 		t.Error("made more than one directory")
 	}
 }
@@ -37,7 +37,7 @@ func TestAppendKeepsAndNeverRepeats(t *testing.T) {
 	for range 2 {
 		for _, hash := range []bool{false, true} {
 			for _, k := range []ssh.PublicKey{a, b} {
-				if err := Append(file, Query{Host: "h", Address: "192.0.2.1"}, k, hash); err != nil {
+				if err := Append(file, []string{"h", "192.0.2.1"}, k, hash); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -54,7 +54,7 @@ func TestAppendHashed(t *testing.T) {
 	file := writeFile(t, "")
 	q := Query{Host: "h", Port: 2222, Address: "192.0.2.1"}
 	for range 2 {
-		if err := Append(file, q, key, true); err != nil {
+		if err := Append(file, []string{q.Name(), q.AddressName()}, key, true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,8 +63,8 @@ func TestAppendHashed(t *testing.T) {
 		t.Errorf("wrote\n%s", text)
 	}
 	s, notes := Load([]string{file}, nil)
-	if r := s.Check(q, key); r.Status != Known || r.Address != Known || len(notes) > 0 {
-		t.Errorf("%+v, %v", r, notes)
+	if r, a := s.Check(q, key), s.CheckAddress(q, key); r.Status != Known || a.Status != Known || len(notes) > 0 {
+		t.Errorf("%+v, %+v, %v", r, a, notes)
 	}
 }
 
@@ -73,7 +73,7 @@ func TestAppendHashed(t *testing.T) {
 func TestAppendIsNotFooledByMarkers(t *testing.T) {
 	key := newEd(t).PublicKey()
 	file := writeFile(t, "@cert-authority h "+formatKey(key)+"\nx "+formatKey(key)+"\n")
-	if err := Append(file, Query{Host: "h"}, key, false); err != nil {
+	if err := Append(file, []string{"h"}, key, false); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ := Load([]string{file}, nil); s.Check(Query{Host: "h"}, key).Status != Known {
@@ -83,7 +83,7 @@ func TestAppendIsNotFooledByMarkers(t *testing.T) {
 
 func TestAppendRefusesCertificates(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
-	if err := Append(file, Query{Host: "h"}, hostCert(t, newEd(t), newEd(t), nil), false); err == nil {
+	if err := Append(file, []string{"h"}, hostCert(t, newEd(t), newEd(t), nil), false); err == nil {
 		t.Error("wrote a certificate")
 	}
 }
@@ -95,7 +95,7 @@ func TestAppendAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
-			if err := Append(file, Query{Host: "h"}, key, true); err != nil {
+			if err := Append(file, []string{"h"}, key, true); err != nil {
 				t.Error(err)
 			}
 		})

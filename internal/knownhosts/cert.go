@@ -45,7 +45,7 @@ func checkCert(q Query, cert *ssh.Certificate) error {
 	if !q.Now.IsZero() {
 		c.Clock = func() time.Time { return q.Now }
 	}
-	err := c.CheckCert(principalFor(strings.ToLower(q.Host), cert), cert)
+	err := c.CheckCert(principalFor(q.certName(), cert), cert)
 	if err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 	}

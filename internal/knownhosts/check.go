@@ -41,15 +41,14 @@ type Entry struct {
 	Key  ssh.PublicKey
 }
 
-// Fingerprint is the key's SHA256 one, as ssh prints it.
-func (e Entry) Fingerprint() string { return ssh.FingerprintSHA256(e.Key) }
-
 // Result is the answer of Check.
 type Result struct {
 	Status Status
-	// File and Line are of the entry that decided; "" and 0 when Unknown.
+	// File and Line are of the entry that decided, and From is where that
+	// comes from; "" and 0 when Unknown.
 	File string
 	Line int
+	From Origin
 	// Want is, when Changed, the known key of the same type, or nil where only
 	// keys of other types are known.
 	Want *Entry
@@ -60,9 +59,6 @@ type Result struct {
 	Bare bool
 	// CA says that the host is Known by a certificate.
 	CA bool
-	// Address is what the files say of the key under Query.Address; Unknown
-	// where none was given.
-	Address Status
 	// Reason says why a certificate was passed over and its plain key judged,
 	// "" otherwise.
 	Reason string
@@ -72,51 +68,49 @@ type Result struct {
 // name and port; if that is unknown, by bare name, where only a match counts.
 // A certificate that does not convince is judged as the plain key inside it.
 func (s *Store) Check(q Query, key ssh.PublicKey) Result {
-	r := s.check(q, q.Name(), key)
-	if r.Status == Unknown && q.hasPort() {
-		if b := s.check(q, spell(q.Host, 0), key); b.Status == Known || b.Status == Revoked {
+	r := check(q, s.lookup(q.Name()), key)
+	if r.Status == Unknown {
+		if b := check(q, s.bare(q), key); b.Status == Known || b.Status == Revoked {
 			b.Bare = true
 			r = b
 		}
 	}
-	if q.Address != "" {
-		s.checkAddress(q, key, &r)
-	}
 	return r
 }
 
-// checkAddress adds what is known under the address. A certificate names
-// hosts and not addresses, so there the name's answer stands for both.
-func (s *Store) checkAddress(q Query, key ssh.PublicKey, r *Result) {
-	if r.CA {
-		r.Address = r.Status
-		return
+// CheckAddress looks the plain key up under the address (CheckHostIP). A
+// certificate names hosts and not addresses, so whoever is Known by one is not
+// asked about.
+func (s *Store) CheckAddress(q Query, key ssh.PublicKey) Result {
+	if q.Address == "" {
+		return Result{}
 	}
-	a := s.check(q, q.addressName(), plainKey(key))
-	r.Address = a.Status
-	if a.Status == Revoked && r.Status != Revoked {
-		r.Status, r.File, r.Line = Revoked, a.File, a.Line
-	}
+	return check(q, s.lookup(q.AddressName()), Plain(key))
 }
 
-func (s *Store) check(q Query, name string, key ssh.PublicKey) Result {
-	found := s.lookup(name)
+func check(q Query, found []entry, key ssh.PublicKey) Result {
 	for _, e := range found {
 		if e.marker == revoked && revokes(e.key, key) {
-			return Result{Status: Revoked, File: e.file, Line: e.num}
+			return e.result(Revoked)
 		}
 	}
 	reason := ""
 	if cert, ok := key.(*ssh.Certificate); ok {
 		e, err := trusted(q, found, cert)
 		if err == nil {
-			return Result{Status: Known, File: e.file, Line: e.num, CA: true}
+			r := e.result(Known)
+			r.CA = true
+			return r
 		}
 		reason = err.Error()
 	}
-	r := checkPlain(found, plainKey(key))
+	r := checkPlain(found, Plain(key))
 	r.Reason = reason
 	return r
+}
+
+func (e entry) result(s Status) Result {
+	return Result{Status: s, File: e.file, Line: e.num, From: e.from}
 }
 
 func checkPlain(found []entry, key ssh.PublicKey) Result {
@@ -126,7 +120,7 @@ func checkPlain(found []entry, key ssh.PublicKey) Result {
 			continue
 		}
 		if sameKey(e.key, key) {
-			return Result{Status: Known, File: e.file, Line: e.num}
+			return e.result(Known)
 		}
 		r.Status = Changed
 		known := Entry{e.file, e.num, e.key}
@@ -149,14 +143,15 @@ func checkPlain(found []entry, key ssh.PublicKey) Result {
 // revokes reports whether a @revoked line for bad condemns key: itself, the
 // key inside a certificate, or the authority that signed it.
 func revokes(bad, key ssh.PublicKey) bool {
-	bad = plainKey(bad)
+	bad = Plain(bad)
 	if cert, ok := key.(*ssh.Certificate); ok && sameKey(bad, cert.SignatureKey) {
 		return true
 	}
-	return sameKey(bad, plainKey(key))
+	return sameKey(bad, Plain(key))
 }
 
-func plainKey(k ssh.PublicKey) ssh.PublicKey {
+// Plain is the key without a certificate around it.
+func Plain(k ssh.PublicKey) ssh.PublicKey {
 	if cert, ok := k.(*ssh.Certificate); ok {
 		return cert.Key
 	}

@@ -66,7 +66,7 @@ func newRSA(t testing.TB) ssh.Signer {
 func storeOf(t testing.TB, lines ...string) *Store {
 	t.Helper()
 	s := &Store{}
-	if notes := s.read("f", strings.Join(lines, "\n")); len(notes) > 0 {
+	if notes := s.read("f", strings.Join(lines, "\n"), User); len(notes) > 0 {
 		t.Fatalf("notes: %v", notes)
 	}
 	return s

@@ -14,6 +14,7 @@ import (
 type hostSpec struct {
 	salt, sum []byte   // of a hashed name; else nil
 	patterns  []string // lower case; "!" negates
+	written   string   // as the line has them
 }
 
 // hashMagic begins a hashed name; 1 is HMAC-SHA1, the only kind there is
@@ -22,7 +23,7 @@ const hashMagic = "|1|"
 
 func parseHosts(s string) (hostSpec, error) {
 	if !strings.HasPrefix(s, "|") {
-		return hostSpec{patterns: strings.Split(strings.ToLower(s), ",")}, nil
+		return hostSpec{patterns: strings.Split(strings.ToLower(s), ","), written: s}, nil
 	}
 	rest, ok := strings.CutPrefix(s, hashMagic)
 	if !ok {
@@ -40,7 +41,7 @@ func parseHosts(s string) (hostSpec, error) {
 	if len(salt) != sha1.Size || len(sum) != sha1.Size {
 		return hostSpec{}, errors.New("the hashed name has a wrong length")
 	}
-	return hostSpec{salt: salt, sum: sum}, nil
+	return hostSpec{salt: salt, sum: sum, written: s}, nil
 }
 
 func (h hostSpec) String() string {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,12 +14,13 @@ import (
 
 // Query says which host is asked about.
 type Query struct {
-	// Host is the name as resolved (HostName), or the HostKeyAlias. Case does
-	// not matter.
+	// Host is the name as resolved (HostName). Case does not matter.
 	Host string
-	// Port is the one connected to. With a HostKeyAlias it must be 0, since
-	// ssh looks an alias up without a port.
+	// Port is the one connected to.
 	Port int
+	// Alias is the HostKeyAlias, which stands for host and port together, ""
+	// for none.
+	Alias string
 	// Address is the peer's IP for CheckHostIP, "" where that is off or makes
 	// no sense (ProxyCommand, jump).
 	Address string
@@ -32,10 +34,25 @@ type Query struct {
 // defaultPort stands in no entry: host:22 is written "host".
 const defaultPort = 22
 
-// Name is how the files spell the host: "host", or "[host]:port".
-func (q Query) Name() string { return spell(q.Host, q.Port) }
+// Name is how the files spell the host: "host", or "[host]:port", or the
+// alias.
+func (q Query) Name() string {
+	if q.Alias != "" {
+		return strings.ToLower(q.Alias)
+	}
+	return spell(q.Host, q.Port)
+}
 
-func (q Query) hasPort() bool { return q.Port != 0 && q.Port != defaultPort }
+// certName is what a certificate calls the host.
+func (q Query) certName() string {
+	if q.Alias != "" {
+		return strings.ToLower(q.Alias)
+	}
+	return strings.ToLower(q.Host)
+}
+
+// hasPort reports that the host may also be written without its port.
+func (q Query) hasPort() bool { return q.Alias == "" && q.Port != 0 && q.Port != defaultPort }
 
 func spell(host string, port int) string {
 	host = strings.ToLower(host)
@@ -45,9 +62,13 @@ func spell(host string, port int) string {
 	return "[" + host + "]:" + strconv.Itoa(port)
 }
 
-// addressName spells the IP in its one canonical form (::ffff:1.2.3.4 is
-// 1.2.3.4), so that what was written down is found again.
-func (q Query) addressName() string {
+// AddressName is how the files spell the address, "" without one. The IP has
+// its one canonical form (::ffff:1.2.3.4 is 1.2.3.4), so that what was written
+// down is found again. An alias stands for the name alone.
+func (q Query) AddressName() string {
+	if q.Address == "" {
+		return ""
+	}
 	if ip := net.ParseIP(q.Address); ip != nil {
 		return spell(ip.String(), q.Port)
 	}
@@ -68,11 +89,22 @@ func (n Note) String() string {
 	return fmt.Sprintf("%s:%d: %s", n.File, n.Line, n.Text)
 }
 
+// Origin is where an entry comes from.
+type Origin int
+
+// The origins. Only what stands in the user's own files is ever changed.
+const (
+	User    Origin = iota // UserKnownHostsFile
+	Global                // GlobalKnownHostsFile
+	Command               // KnownHostsCommand
+)
+
 // entry is a line and where it stands.
 type entry struct {
 	line
 	file string
 	num  int
+	from Origin
 }
 
 // Store is what the files held when they were read. It never changes, so any
@@ -85,15 +117,24 @@ type Store struct{ entries []entry }
 func Load(user, global []string) (*Store, []Note) {
 	s := &Store{}
 	var notes []Note
-	for _, files := range [][]string{user, global} {
-		for _, f := range files {
-			notes = append(notes, s.load(f)...)
-		}
+	for _, f := range user {
+		notes = append(notes, s.load(f, User)...)
+	}
+	for _, f := range global {
+		notes = append(notes, s.load(f, Global)...)
 	}
 	return s, notes
 }
 
-func (s *Store) load(file string) []Note {
+// With returns a Store that also holds what a KnownHostsCommand printed. The
+// name is what its lines are reported by, in place of a file's.
+func (s *Store) With(name, output string) (*Store, []Note) {
+	more := &Store{entries: slices.Clip(s.entries)}
+	notes := more.read(name, output, Command)
+	return more, notes
+}
+
+func (s *Store) load(file string, from Origin) []Note {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -101,10 +142,10 @@ func (s *Store) load(file string) []Note {
 	if err != nil {
 		return []Note{{File: file, Text: err.Error()}}
 	}
-	return s.read(file, string(data))
+	return s.read(file, string(data), from)
 }
 
-func (s *Store) read(file, data string) []Note {
+func (s *Store) read(file, data string, from Origin) []Note {
 	var notes []Note
 	num := 0
 	for text := range strings.Lines(data) {
@@ -115,7 +156,7 @@ func (s *Store) read(file, data string) []Note {
 		case err != nil:
 			notes = append(notes, Note{file, num, err.Error()})
 		default:
-			s.entries = append(s.entries, entry{l, file, num})
+			s.entries = append(s.entries, entry{l, file, num, from})
 		}
 	}
 	return notes
@@ -130,4 +171,13 @@ func (s *Store) lookup(name string) []entry {
 		}
 	}
 	return found
+}
+
+// bare are the entries about a host on another port that carry none. What a
+// KnownHostsCommand prints is about the name that it was asked for.
+func (s *Store) bare(q Query) []entry {
+	if !q.hasPort() {
+		return nil
+	}
+	return slices.DeleteFunc(s.lookup(spell(q.Host, 0)), func(e entry) bool { return e.from == Command })
 }

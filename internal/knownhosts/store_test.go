@@ -84,7 +84,7 @@ func TestSSHKeygenFindsWhatWeAppend(t *testing.T) {
 	for _, hash := range []bool{false, true} {
 		file := writeFile(t, "x")
 		q := Query{Host: "Some.Host", Port: 2222, Address: "2001:db8::1"}
-		if err := Append(file, q, newRSA(t).PublicKey(), hash); err != nil {
+		if err := Append(file, []string{q.Name(), q.AddressName()}, newRSA(t).PublicKey(), hash); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"[some.host]:2222", "[2001:db8::1]:2222"} {
@@ -104,7 +104,7 @@ func BenchmarkCheck2000Hashed(b *testing.B) {
 		text.WriteString(xknownhosts.HashHostname(fmt.Sprintf("host%d", i)) + " " + formatKey(key) + "\n")
 	}
 	s := &Store{}
-	s.read("f", text.String())
+	s.read("f", text.String(), User)
 	q := Query{Host: "nowhere", Port: 2222, Address: "192.0.2.1"}
 	for b.Loop() {
 		if s.Check(q, key).Status != Unknown {
@@ -120,6 +120,6 @@ func BenchmarkLoad2000Hashed(b *testing.B) {
 		text.WriteString(xknownhosts.HashHostname(fmt.Sprintf("host%d", i)) + " " + formatKey(key) + "\n")
 	}
 	for b.Loop() {
-		(&Store{}).read("f", text.String())
+		(&Store{}).read("f", text.String(), User)
 	}
 }

@@ -52,6 +52,10 @@ type Options struct {
 	// connection without an answer: a hung peer with a live kernel. Live.
 	IgnoreKeepalives bool
 
+	// Global answers global requests; where it is nil or says that it did
+	// not, the server does. Live.
+	Global func(p *Peer, r *ssh.Request) (answered bool)
+
 	// Commands are further commands of the built-in shell, and subsystems.
 	// Live.
 	Commands map[string]Command

@@ -112,6 +112,9 @@ func (p *Peer) serveRequests(requests <-chan *ssh.Request) {
 		if r.Type == "keepalive@openssh.com" && p.server.options().IgnoreKeepalives {
 			continue
 		}
+		if f := p.server.options().Global; f != nil && f(p, r) {
+			continue
+		}
 		ok, payload := p.forwardRequest(r)
 		r.Reply(ok, payload)
 	}

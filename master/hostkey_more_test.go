@@ -1,0 +1,260 @@
+package master
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+func contained(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// destination resolves a command line to where it leads.
+func (r *rig) destination(args ...string) *destination {
+	r.t.Helper()
+	return r.request(args...).Dest.(*destination)
+}
+
+// check is a host key check about to meet a key.
+func (r *rig) check(p control.Prompter, args ...string) *hostKeyCheck {
+	r.t.Helper()
+	peer := &net.TCPAddr{IP: net.ParseIP("192.0.2.2"), Port: 22}
+	c, _ := newHostKeyCheck(r.t.Context(), r.destination(args...), p, circumstances{peer: peer, home: r.home})
+	return c
+}
+
+// meet presents a key as the SSH library does.
+func (c *hostKeyCheck) meet(key ssh.PublicKey) error {
+	if _, err := c.order(hostKeyAlgorithms); err != nil {
+		return err
+	}
+	return c.callback("", nil, key)
+}
+
+func authorized(k ssh.PublicKey) string { return string(ssh.MarshalAuthorizedKey(k)) }
+
+func TestRevokedHostKeys(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		key, other := r.srv.HostKey(), sshtest.NewKey().PublicKey()
+		for _, tt := range []struct{ name, text, want string }{
+			{"listed", "# stolen\n" + authorized(key), "ED25519 " + ssh.FingerprintSHA256(key) + " is revoked by "},
+			{"not listed", authorized(other), ""},
+			{"garbage", "garbage\n", "RevokedHostKeys cannot be checked: "},
+			{"damaged list", "SSHKRL\n\x00", "RevokedHostKeys cannot be checked: "},
+		} {
+			file := r.write("revoked", tt.text)
+			for _, strict := range []string{"yes", "no"} {
+				c := r.check(nobody{}, "-o", "RevokedHostKeys="+file, "-o", "StrictHostKeyChecking="+strict, "host")
+				err := c.meet(key)
+				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !contained(err.Error(), tt.want, file)) {
+					t.Errorf("%s, %s: %v", tt.name, strict, err)
+				}
+				if err != nil && stateAfter(err) != Blocked {
+					t.Errorf("%s: leaves the host %v", tt.name, stateAfter(err))
+				}
+			}
+		}
+		missing := filepath.Join(r.home, "missing")
+		c := r.check(nobody{}, "-o", "RevokedHostKeys="+r.write("revoked", authorized(other))+" "+missing, "host")
+		if err := c.meet(key); err == nil || !contained(err.Error(), missing) {
+			t.Errorf("a missing second file: %v", err)
+		}
+	})
+}
+
+func TestKnownHostsCommand(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		key, other := r.srv.HostKey(), sshtest.NewKey().PublicKey()
+		r.know()
+		command := []string{"-o", "KnownHostsCommand=/bin/keys %I %H %t %f %K %p", "-o", "StrictHostKeyChecking=accept-new"}
+		host := append(command, "-p", "2222", "host")
+
+		c := r.check(says("yes"), host...)
+		if err := c.meet(key); !errors.Is(err, errNoRunner) {
+			t.Errorf("without a client: %v", err)
+		}
+
+		var ran [][]string
+		run := func(output string, err error) func(context.Context, []string) ([]byte, error) {
+			return func(_ context.Context, argv []string) ([]byte, error) {
+				ran = append(ran, argv)
+				return []byte(output), err
+			}
+		}
+		c.run = run("[host]:2222 "+authorized(key), nil)
+		if err := c.meet(key); err != nil {
+			t.Error(err)
+		}
+		want := [][]string{
+			{"/bin/keys", "ORDER", "[host]:2222", "NONE", "NONE", "NONE", "2222"},
+			{"/bin/keys", "HOSTNAME", "[host]:2222", "ssh-ed25519", ssh.FingerprintSHA256(key),
+				base64.StdEncoding.EncodeToString(key.Marshal()), "2222"},
+		}
+		if !reflect.DeepEqual(ran, want) {
+			t.Errorf("ran %q\nwant %q", ran, want)
+		}
+		if c.update || r.remembered() != "" {
+			t.Errorf("update %v, remembered %q", c.update, r.remembered())
+		}
+
+		for name, tt := range map[string]struct {
+			output string
+			err    error
+			part   string
+		}{
+			"changed": {"[host]:2222 " + authorized(other), nil, "KnownHostsCommand-HOSTNAME:1 lists ED25519 " + ssh.FingerprintSHA256(other)},
+			"revoked": {"@revoked * " + authorized(key), nil, "revoked at KnownHostsCommand-HOSTNAME:1"},
+			"failed":  {"", errors.New("exit status 3"), "KnownHostsCommand failed: exit status 3"},
+		} {
+			c := r.check(says("yes"), host...)
+			c.run = run(tt.output, tt.err)
+			if err := c.meet(key); err == nil || !contained(err.Error(), tt.part) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+
+		ran = nil
+		c = r.check(says("yes"), append(command, "-o", "CheckHostIP=yes", "host")...)
+		c.run = run("", nil)
+		if err := c.meet(key); err != nil {
+			t.Error(err)
+		}
+		if len(ran) != 3 || ran[2][1] != "ADDRESS" || ran[2][2] != "192.0.2.2" {
+			t.Errorf("ran %q", ran)
+		}
+		if got := r.remembered(); got != "host,192.0.2.2 "+authorized(key) {
+			t.Errorf("remembered %q", got)
+		}
+	})
+}
+
+// The algorithms are ordered by what the command prints, too.
+func TestKnownHostsCommandOrders(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.know()
+		c := r.check(nobody{}, "-o", "KnownHostsCommand=/bin/keys", "host")
+		c.run = func(context.Context, []string) ([]byte, error) {
+			return []byte("host " + authorized(ecdsaKey(t).PublicKey())), nil
+		}
+		got, err := c.order(hostKeyAlgorithms)
+		if err != nil || got[0] != ssh.KeyAlgoECDSA256 {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}
+
+func TestCheckHostIP(t *testing.T) {
+	const address = "192.0.2.2"
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		key, other := r.srv.HostKey(), sshtest.NewKey().PublicKey()
+		k, o := authorized(key), authorized(other)
+		for _, tt := range []struct {
+			name, known, strict string
+			answers             []string
+			want, told, asked   string // of the error, the notices, the question
+			after               string // what known_hosts gains
+		}{
+			{"both known", "host," + address + " " + k, "ask", nil, "", "", "", ""},
+			{"address new", "host " + k, "ask", nil, "", "Permanently added the ED25519 host key for IP address '192.0.2.2'", "", address + " " + k},
+			{"both new", "", "accept-new", nil, "", "Permanently added 'host,192.0.2.2' (ED25519)", "", "host," + address + " " + k},
+			{"address differs, yes", "host " + k + address + " " + o, "ask", []string{"yes"}, "", "",
+				"differs from the key for the IP address '192.0.2.2'\nOffending key for IP in FILE:2\nMatching host key in FILE:1\nAre you sure", ""},
+			{"address differs, no", "host " + k + address + " " + o, "ask", []string{"what", "no"}, "host key verification failed", "", "(yes/no)? ", ""},
+			{"address differs, nobody", "host " + k + address + " " + o, "ask", nil, "differs from the one that FILE:2 lists", "", "", ""},
+			{"address differs, strict", "host " + k + address + " " + o, "yes", nil, "differs from the one that FILE:2 lists", "", "", ""},
+			{"address differs, off", "host " + k + address + " " + o, "no", nil, "", "differs from the key for the IP address", "", ""},
+			{"name changed, address known", "host " + o + address + " " + k, "yes", nil, "known for the address 192.0.2.2 at FILE:2", "", "", ""},
+			{"revoked by address", "host " + k + "@revoked " + address + " " + k, "yes", nil, "revoked at FILE:2", "", "", ""},
+		} {
+			file := r.write(".ssh/known_hosts", tt.known)
+			var p control.Prompter = nobody{}
+			who := says(append(tt.answers, "no")...)
+			if tt.answers != nil || tt.told != "" {
+				p = who
+			}
+			err := r.check(p, "-o", "CheckHostIP=yes", "-o", "StrictHostKeyChecking="+tt.strict, "host").meet(key)
+			fill := func(s string) string { return strings.ReplaceAll(s, "FILE", file) }
+			if (tt.want == "") != (err == nil) || err != nil && !contained(err.Error(), fill(tt.want)) {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			if (tt.told == "") != (who.told() == "") || !contained(who.told(), tt.told) {
+				t.Errorf("%s: told %q", tt.name, who.told())
+			}
+			if who.times() != len(tt.answers) || tt.asked != "" && !contained(who.prompts()[0].Text, fill(tt.asked)) {
+				t.Errorf("%s: asked %+v", tt.name, who.prompts())
+			}
+			if got := r.remembered(); got != tt.known+tt.after {
+				t.Errorf("%s: known_hosts is %q", tt.name, got)
+			}
+		}
+	})
+}
+
+// The address on the wire is not the server's behind a proxy or a jump host.
+func TestCheckHostIPIsOfTheServerAlone(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		for _, args := range [][]string{
+			{"-o", "CheckHostIP=yes", "-o", "ProxyCommand=nc %h %p", "host"}, {"-o", "CheckHostIP=yes", "-J", "hop", "host"},
+			{"-o", "CheckHostIP=yes", "192.0.2.2"}, {"-o", "CheckHostIP=no", "host"}, {"host"},
+		} {
+			if c := r.check(nobody{}, args...); c.query.Address != "" {
+				t.Errorf("%q: looks up %s", args, c.query.Address)
+			}
+		}
+		if c := r.check(nobody{}, "-o", "CheckHostIP=yes", "host"); c.query.Address != "192.0.2.2" {
+			t.Errorf("looks up %q", c.query.Address)
+		}
+	})
+}
+
+func TestNoHostAuthenticationForLocalhost(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.know(sshtest.NewKey().PublicKey())
+		for _, tt := range []struct {
+			ip   string
+			args []string
+			ok   bool
+		}{
+			{"127.0.0.1", []string{"host"}, true},
+			{"::1", []string{"host"}, true},
+			{"192.0.2.2", []string{"host"}, false},
+			{"127.0.0.1", []string{"-o", "HostKeyAlias=host", "host"}, false},
+			{"127.0.0.1", []string{"-o", "ProxyCommand=x", "host"}, false},
+		} {
+			d := r.destination(append([]string{"-o", "NoHostAuthenticationForLocalhost=yes", "-o", "StrictHostKeyChecking=yes"}, tt.args...)...)
+			c, _ := newHostKeyCheck(t.Context(), d, nobody{}, circumstances{peer: &net.TCPAddr{IP: net.ParseIP(tt.ip)}})
+			if err := c.meet(r.srv.HostKey()); (err == nil) != tt.ok || c.update {
+				t.Errorf("%s %q: %v, update %v", tt.ip, tt.args, err, c.update)
+			}
+		}
+	})
+}
+
+func TestRequiredRSASize(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		k := rsaKey(t).PublicKey()
+		r.know(k)
+		if err := r.check(nobody{}, "-o", "RequiredRSASize=3072", "host").meet(k); err == nil || !contained(err.Error(), "2048 bits", "RequiredRSASize 3072") {
+			t.Errorf("%v", err)
+		}
+		if err := r.check(nobody{}, "-o", "RequiredRSASize=2048", "host").meet(k); err != nil {
+			t.Error(err)
+		}
+	})
+}
