@@ -59,19 +59,34 @@ func (a *agentConn) within(limit time.Duration, f func() error) error {
 	return a.conn.SetDeadline(time.Time{})
 }
 
-// list returns the agent's keys, without those of kinds that x/crypto does not
+// heldKey is a key that an agent holds.
+type heldKey struct {
+	pub     ssh.PublicKey
+	comment string
+}
+
+// held returns the agent's keys, without those of kinds that x/crypto does not
 // know.
-func (a *agentConn) list() ([]ssh.PublicKey, error) {
+func (a *agentConn) held() ([]heldKey, error) {
 	var held []*agent.Key
 	err := a.within(agentListTime, func() (err error) {
 		held, err = a.client.List()
 		return err
 	})
-	var keys []ssh.PublicKey
+	var keys []heldKey
 	for _, k := range held {
 		if pub, err := ssh.ParsePublicKey(k.Blob); err == nil {
-			keys = append(keys, pub)
+			keys = append(keys, heldKey{pub, k.Comment})
 		}
+	}
+	return keys, err
+}
+
+func (a *agentConn) list() ([]ssh.PublicKey, error) {
+	held, err := a.held()
+	var keys []ssh.PublicKey
+	for _, k := range held {
+		keys = append(keys, k.pub)
 	}
 	return keys, err
 }
@@ -125,25 +140,45 @@ func (l *Login) openAgent() []ssh.PublicKey {
 // certificate. After a failure to answer in time no other key of this agent
 // is tried, as each would take as long.
 func (l *Login) signByAgent(key ssh.PublicKey, data []byte, algorithm string) (*ssh.Signature, error) {
+	sig, late, err := l.signWith(l.agent, key, data, algorithm, func(sign func() error) error { return sign() })
+	if late && l.ctx.Err() == nil {
+		l.agent.close()
+		l.agent = nil
+	}
+	return sig, err
+}
+
+// signWith has an agent sign, in a function that run calls, and reports whether
+// it failed for being late.
+func (l *Login) signWith(a *agentConn, key ssh.PublicKey, data []byte, algorithm string, run func(func() error) error) (sig *ssh.Signature, late bool, err error) {
 	limit := agentSignTime
 	if l.cfg.Background {
 		limit = agentQuietTime
 	}
 	if isSK(key) {
 		l.notice("Confirm user presence for key " + describe(key))
+		defer l.waiting()()
 	}
 	began := time.Now()
-	sig, err := l.agent.sign(key, data, algorithm, limit)
+	err = run(func() (err error) {
+		sig, err = a.sign(key, data, algorithm, limit)
+		return err
+	})
 	took := time.Since(began)
 	if l.cfg.Signed != nil {
 		l.cfg.Signed(key, took)
 	}
 	if err != nil && l.ctx.Err() == nil {
 		l.skip("the agent does not sign with key %s: %s", describe(key), strings.TrimPrefix(err.Error(), "agent: "))
-		if took >= limit {
-			l.agent.close()
-			l.agent = nil
-		}
 	}
-	return sig, err
+	return sig, err != nil && took >= limit, err
+}
+
+// waiting says that a person is waited for, until the function that it returns
+// is called.
+func (l *Login) waiting() (done func()) {
+	if l.cfg.Waiting == nil {
+		return func() {}
+	}
+	return l.cfg.Waiting()
 }

@@ -16,7 +16,11 @@ const maxRounds = 32
 func (l *Login) canAsk() bool { return l.cfg.Ask != nil && !l.cfg.Background }
 
 // ask puts a question. An error that is not ErrNobody has ended the login.
-func (l *Login) ask(q Question) (string, error) {
+func (l *Login) ask(q Question) (string, error) { return l.askWithin(l.ctx, q) }
+
+// askWithin is ask for a question that may be withdrawn: the end of ctx alone
+// does not end the login.
+func (l *Login) askWithin(ctx context.Context, q Question) (string, error) {
 	if err := l.failure(); err != nil {
 		return "", err
 	}
@@ -24,15 +28,24 @@ func (l *Login) ask(q Question) (string, error) {
 		return "", ErrNobody
 	}
 	q.Host = l.who()
-	answer, err := l.cfg.Ask(l.ctx, q)
+	ctx, stop := both(ctx, l.ctx)
+	defer stop()
+	answer, err := l.cfg.Ask(ctx, q)
 	// What ended the login outweighs what Ask makes of it.
 	if cause := context.Cause(l.ctx); cause != nil {
 		return "", cause
 	}
-	if err != nil && !errors.Is(err, ErrNobody) {
+	if err != nil && !errors.Is(err, ErrNobody) && ctx.Err() == nil {
 		l.fatal = err
 	}
 	return answer, err
+}
+
+// both returns a context that ends with the first of a and b.
+func both(a, b context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(a)
+	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // nobodyFor remembers that want could not be had.

@@ -12,8 +12,8 @@ import (
 // Kind says what is asked.
 type Kind int
 
-// The kinds of question. Confirm is for the caller's own use (a host key);
-// this package never asks it.
+// The kinds of question. Confirm is a yes-or-no; here an empty answer is a yes,
+// as in ssh.
 const (
 	Passphrase Kind = iota + 1
 	Password
@@ -77,6 +77,25 @@ type Config struct {
 	// PubkeyAlgorithms is PubkeyAcceptedAlgorithms, best first; nil is all but
 	// SHA-1 and DSA.
 	PubkeyAlgorithms []string
+	// RequiredRSASize is the least size of an RSA key in bits.
+	RequiredRSASize int
+	// Remember is for how long keys that were decrypted in this login may serve
+	// others: in Keyring, and in Private. 0 is for none, Forever without end.
+	// A login with 0 does not use what others left either.
+	Remember time.Duration
+	// Keyring remembers decrypted keys; it may be nil.
+	Keyring *Keyring
+	// Private is the agent for keys that x/crypto cannot read; without one they
+	// are left out.
+	Private *PrivateAgent
+	// PKCS11Provider is the library for smart cards, SecurityKeyProvider the one
+	// for security keys; "" for none and for ssh-add's own.
+	PKCS11Provider, SecurityKeyProvider string
+	// AddKeys is AddKeysToAgent.
+	AddKeys AddKeys
+	// Waiting is told that a key waits to be touched, and by the function that
+	// it returns when that is over. It may be nil.
+	Waiting func() (done func())
 	// Background is a login that no person wants right now: it asks nothing
 	// and uses no key that has to be touched.
 	Background bool
@@ -88,6 +107,15 @@ type Config struct {
 	Signed func(key ssh.PublicKey, took time.Duration)
 	// Log may be nil.
 	Log *slog.Logger
+}
+
+// AddKeys says whether a key that was read from its file, and used, is given to
+// the agent (AddKeysToAgent).
+type AddKeys struct {
+	Add      bool
+	Ask      bool          // the person, before
+	Confirm  bool          // the agent is to ask before each use
+	Lifetime time.Duration // 0: no end
 }
 
 // The methods by their names on the wire (RFC 4252, RFC 4256).

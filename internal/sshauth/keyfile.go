@@ -28,6 +28,13 @@ type keyFile struct {
 	fault error
 
 	signer ssh.Signer // once decrypted, until the end of the login
+	raw    any        // the same key as an agent takes it
+	added  bool       // the agent was given it, or is not to be
+
+	// Of a file that the private agent reads:
+	failed error    // why it could not
+	held   *holding // what it has
+	lent   bool     // the person's own agent read it instead (AddKeysToAgent)
 }
 
 // errMissing is the fault of a file that is not there.
@@ -50,7 +57,7 @@ func readKeyFile(path string) *keyFile {
 		f.pub, _ = readPublic(path + ".pub")
 	}
 	if f.pub != nil && isSK(f.pub) && f.fault == nil {
-		f.fault = errors.New("it lives in a security key, which only an agent reaches: run ssh-add " + path)
+		f.fault = &foreignError{"it lives in a security key, which only an agent reaches", path}
 	}
 	if pub, err := readPublic(path + "-cert.pub"); err == nil {
 		f.cert, _ = pub.(*ssh.Certificate)
@@ -126,13 +133,13 @@ func inspect(f *keyFile, data []byte) {
 	case block.Type == "OPENSSH PRIVATE KEY":
 		f.pub, f.encrypted, f.fault = inspectOpenSSH(f.path, block.Bytes)
 	case block.Type == "ENCRYPTED PRIVATE KEY":
-		f.fault = errors.New("encrypted PKCS#8 cannot be read here: run ssh-add " + f.path)
+		f.encrypted, f.fault = true, &foreignError{"encrypted PKCS#8 cannot be read here", f.path}
 	case strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"): // RFC 1421
 		f.encrypted = true
 	default:
 		s, err := ssh.ParsePrivateKey(data)
 		if err != nil {
-			f.fault = fmt.Errorf("%s (ssh-add may know better)", strings.TrimPrefix(err.Error(), "ssh: "))
+			f.fault = &foreignError{strings.TrimPrefix(err.Error(), "ssh: "), f.path}
 			return
 		}
 		f.pub = s.PublicKey()
@@ -183,10 +190,10 @@ func inspectOpenSSH(path string, raw []byte) (pub ssh.PublicKey, encrypted bool,
 		Rounds uint32
 	}
 	if err := ssh.Unmarshal([]byte(head.Options), &kdf); err != nil || head.KDF != "bcrypt" || kdf.Rounds > maxKDFRounds {
-		return pub, true, errors.New("its key derivation cannot be done here: run ssh-add " + path)
+		return pub, true, &foreignError{"its key derivation cannot be done here", path}
 	}
 	if head.Cipher != "aes256-ctr" && head.Cipher != "aes256-cbc" {
-		return pub, true, fmt.Errorf("its cipher %q cannot be read here: run ssh-add %s", head.Cipher, path)
+		return pub, true, &foreignError{fmt.Sprintf("its cipher %q cannot be read here", head.Cipher), path}
 	}
 	return pub, true, nil
 }

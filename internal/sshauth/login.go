@@ -84,6 +84,7 @@ func (l *Login) Lost(err error) { l.cancel(&lostError{err}) }
 func (l *Login) Close() {
 	l.cancel(errClosed)
 	l.keys.forget()
+	l.releaseHeld()
 	if l.agent != nil {
 		l.agent.close()
 		l.agent = nil

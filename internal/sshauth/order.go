@@ -13,7 +13,10 @@ type candidate struct {
 	// certificate; nil: the agent has neither.
 	agentKey ssh.PublicKey
 	file     *keyFile // nil: not a file's
-	dead     bool     // it was taken and could not sign
+	// token is the PKCS#11 provider that has the key; without pub the candidate
+	// stands for all of its keys, which cost a PIN to be known.
+	token string
+	dead  bool // it was taken and could not sign
 }
 
 // source is what candidates are chosen from.
@@ -21,15 +24,16 @@ type source struct {
 	files []*keyFile
 	certs []*ssh.Certificate // CertificateFile; replace the files' own
 	agent []ssh.PublicKey
-	only  bool // IdentitiesOnly
+	token string // PKCS11Provider
+	only  bool   // IdentitiesOnly
 }
 
 // order lists the candidates as pubkey_prepare (sshconnect2.c) does:
 // certificates of the configuration, configured keys that the agent has, its
-// other keys, configured keys that are files only. Among the configured ones
+// other keys, those of a smart card, configured keys that are files only. Among the configured ones
 // their own order holds, where ssh takes the agent's. No key comes twice.
 func (s source) order() []*candidate {
-	var certs, both, agent, files []*candidate
+	var certs, both, agent, token, files []*candidate
 	for _, c := range s.certs {
 		certs = append(certs, s.candidate(c, s.fileOf(c.Key)))
 	}
@@ -48,7 +52,10 @@ func (s source) order() []*candidate {
 			agent = append(agent, s.candidate(pub, nil))
 		}
 	}
-	return unique(slices.Concat(certs, both, agent, files))
+	if s.token != "" {
+		token = append(token, &candidate{token: s.token})
+	}
+	return unique(slices.Concat(certs, both, agent, token, files))
 }
 
 // offers lists what a file may be offered as.

@@ -15,9 +15,11 @@ const maxOffers = 48
 type keys struct {
 	prepared bool
 	files    []*keyFile
-	queue    []*candidate // not offered yet
-	refused  []*candidate // in this round
-	offered  *candidate   // under way
+	certs    []*ssh.Certificate // CertificateFile
+	token    *holding           // of the PKCS11Provider, once loaded
+	queue    []*candidate       // not offered yet
+	refused  []*candidate       // in this round
+	offered  *candidate         // under way
 	offers   int
 	seen     map[string]bool // public keys offered in this round or used up
 }
@@ -44,7 +46,7 @@ func (k *keys) settle(passed bool) {
 // forget drops the decrypted keys.
 func (k *keys) forget() {
 	for _, f := range k.files {
-		f.signer = nil
+		f.signer, f.raw = nil, nil
 	}
 }
 
@@ -56,6 +58,10 @@ func (l *Login) publickey() ssh.AuthMethod {
 	for len(k.queue) > 0 && l.failure() == nil {
 		c := k.queue[0]
 		k.queue = k.queue[1:]
+		if c.token != "" && c.pub == nil {
+			k.queue = append(l.openToken(c.token), k.queue...)
+			continue
+		}
 		s := l.signerFor(c)
 		if s == nil || k.seen[blob(s.pub)] {
 			continue
@@ -76,8 +82,11 @@ func (l *Login) publickey() ssh.AuthMethod {
 }
 
 func (c *candidate) where() string {
-	if c.agentKey != nil {
+	switch {
+	case c.agentKey != nil:
 		return "agent"
+	case c.token != "":
+		return c.token
 	}
 	return c.file.path
 }
@@ -92,7 +101,11 @@ func (l *Login) prepare() {
 	for _, path := range l.cfg.IdentityFiles {
 		l.keys.files = append(l.keys.files, readKeyFile(path))
 	}
-	s := source{files: l.keys.files, certs: l.certificates(), agent: l.openAgent(), only: l.cfg.IdentitiesOnly}
+	l.keys.certs = l.certificates()
+	s := source{files: l.keys.files, certs: l.keys.certs, agent: l.openAgent(), only: l.cfg.IdentitiesOnly}
+	if l.cfg.Private != nil {
+		s.token = l.cfg.PKCS11Provider
+	}
 	l.keys.queue = s.order()
 }
 
@@ -126,6 +139,10 @@ func (l *Login) signerFor(c *candidate) *signer {
 	if c.agentKey == nil && !l.usable(c) {
 		return nil
 	}
+	if bits := rsaBits(c.pub); bits > 0 && bits < l.cfg.RequiredRSASize {
+		l.skip("key %s: it has %d bits, and RequiredRSASize is %d", describe(c.pub), bits, l.cfg.RequiredRSASize)
+		return nil
+	}
 	algorithms := signatureAlgorithms(c.pub, l.cfg.PubkeyAlgorithms)
 	if len(algorithms) == 0 {
 		l.skip("key %s: %s is not among the PubkeyAcceptedAlgorithms", describe(c.pub), c.pub.Type())
@@ -140,14 +157,23 @@ func (l *Login) signerFor(c *candidate) *signer {
 
 // sign signs for a candidate that the server took.
 func (l *Login) sign(c *candidate, data []byte, algorithm string) (*ssh.Signature, error) {
-	switch {
-	case c.agentKey == nil:
+	if c.agentKey == nil && c.token == "" && !l.foreign(c.file) {
 		return l.signByFile(c.file, data, algorithm)
-	case l.avoided(c.agentKey):
-		l.nobodyFor("key " + describe(c.agentKey) + " needs a touch")
-		return nil, ErrNobody
 	}
-	return l.signByAgent(c.agentKey, data, algorithm)
+	key := c.agentKey
+	if key == nil {
+		key = plainKey(c.pub)
+	}
+	switch {
+	case l.avoided(key):
+		l.nobodyFor("key " + describe(key) + " needs a touch")
+		return nil, ErrNobody
+	case c.agentKey != nil:
+		return l.signByAgent(key, data, algorithm)
+	case c.token != "":
+		return l.signPrivate(key, data, algorithm)
+	}
+	return l.signForeign(c.file, data, algorithm)
 }
 
 // avoided: in the background no key is used that waits for a touch. It is
@@ -160,9 +186,21 @@ func (l *Login) avoided(k ssh.PublicKey) bool {
 func (l *Login) usable(c *candidate) bool {
 	f := c.file
 	switch {
+	case c.token != "":
+		return true
+	case f == nil && l.cfg.PKCS11Provider != "": // the card may have it, and comes later
+		return false
 	case f == nil:
 		l.skip("certificate for %s: neither a file nor the agent has its private key", describe(plainKey(c.pub)))
 		return false
+	case f.failed != nil: // which was said
+		return false
+	case l.foreign(f):
+		if c.pub == nil && l.load(f) != nil {
+			return false
+		}
+		c.pub = f.pubOr(c.pub)
+		return true
 	case f.fault != nil:
 		l.faulty(f)
 		return false
@@ -176,6 +214,14 @@ func (l *Login) usable(c *candidate) bool {
 		c.pub = f.pub
 	}
 	return true
+}
+
+// pubOr is what a candidate that has no public key yet is offered as.
+func (f *keyFile) pubOr(pub ssh.PublicKey) ssh.PublicKey {
+	if pub == nil {
+		return f.pub
+	}
+	return pub
 }
 
 // faulty tells why a file is left out, but for one that was only guessed.

@@ -1,6 +1,7 @@
 package sshauth
 
 import (
+	"crypto/rsa"
 	"errors"
 	"io"
 	"slices"
@@ -71,6 +72,16 @@ func isCert(k ssh.PublicKey) bool {
 
 // isSK reports whether a key lives in a security key, which wants a touch.
 func isSK(k ssh.PublicKey) bool { return strings.HasPrefix(k.Type(), "sk-") }
+
+// rsaBits is the size of an RSA key, 0 of any other.
+func rsaBits(k ssh.PublicKey) int {
+	if c, ok := plainKey(k).(ssh.CryptoPublicKey); ok {
+		if pub, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok {
+			return pub.N.BitLen()
+		}
+	}
+	return 0
+}
 
 func plainKey(k ssh.PublicKey) ssh.PublicKey {
 	if c, ok := k.(*ssh.Certificate); ok {

@@ -21,7 +21,7 @@ func (l *Login) unlock(f *keyFile) (ssh.Signer, error) {
 	if f.fault != nil {
 		return nil, errSkipped
 	}
-	s, err := l.decrypt(f)
+	s, raw, err := l.decrypt(f)
 	if err == nil && f.pub != nil && !sameKey(plainKey(f.pub), s.PublicKey()) {
 		err = errors.New("its private half does not match its public one")
 	}
@@ -35,42 +35,70 @@ func (l *Login) unlock(f *keyFile) (ssh.Signer, error) {
 		}
 		return nil, err
 	}
-	f.signer = s
+	f.signer, f.raw = s, raw
 	return s, nil
 }
 
 // decrypt reads the file again rather than keeping its content from when it
 // was inspected: a login waits for minutes at a prompt, and most keys are
 // never needed.
-func (l *Login) decrypt(f *keyFile) (ssh.Signer, error) {
+func (l *Login) decrypt(f *keyFile) (ssh.Signer, any, error) {
+	// Before the reading: a file that is replaced in between is then remembered
+	// as what it was, and not known again.
+	id, err := identify(f.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.encrypted && l.cfg.Remember > 0 {
+		if k, ok := l.cfg.Keyring.get(id); ok {
+			return k.signer, k.raw, nil
+		}
+	}
 	data, err := readFile(f.path, true)
 	defer clear(data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !f.encrypted {
-		s, err := ssh.ParsePrivateKey(data)
-		return s, clean(err)
+		raw, err := ssh.ParseRawPrivateKey(data)
+		return signerOf(raw, err)
 	}
+	s, raw, err := l.openSesame(f, data)
+	if err == nil {
+		l.cfg.Keyring.put(id, decrypted{s, raw}, l.cfg.Remember)
+	}
+	return s, raw, err
+}
+
+// openSesame asks for the passphrase until one fits.
+func (l *Login) openSesame(f *keyFile, data []byte) (ssh.Signer, any, error) {
 	for range l.cfg.NumberOfPasswordPrompts {
 		answer, err := l.ask(Question{Kind: Passphrase, KeyFile: f.path, Text: fmt.Sprintf("Enter passphrase for key '%s': ", f.path)})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if answer == "" { // as with ssh: on to the next key
-			return nil, errors.New("no passphrase was given")
+			return nil, nil, errors.New("no passphrase was given")
 		}
 		pass := []byte(answer)
-		s, err := ssh.ParsePrivateKeyWithPassphrase(data, pass)
+		s, raw, err := signerOf(ssh.ParseRawPrivateKeyWithPassphrase(data, pass))
 		clear(pass)
 		if err == nil {
-			return s, nil
+			return s, raw, nil
 		}
 		// Not x509.IncorrectPasswordError alone: the old PEM format has no check,
 		// so there a wrong passphrase may decrypt to any kind of nonsense.
 		l.log.Debug("bad passphrase", "key", f.path)
 	}
-	return nil, errors.New("no passphrase given was right")
+	return nil, nil, errors.New("no passphrase given was right")
+}
+
+func signerOf(raw any, err error) (ssh.Signer, any, error) {
+	if err != nil {
+		return nil, nil, clean(err)
+	}
+	s, err := ssh.NewSignerFromKey(raw)
+	return s, raw, clean(err)
 }
 
 func clean(err error) error {
@@ -90,5 +118,9 @@ func (l *Login) signByFile(f *keyFile, data []byte, algorithm string) (*ssh.Sign
 	if !ok {
 		return nil, fmt.Errorf("key %s cannot sign by %s", f.path, algorithm)
 	}
-	return as.SignWithAlgorithm(nil, data, algorithm)
+	sig, err := as.SignWithAlgorithm(nil, data, algorithm)
+	if err == nil {
+		l.giveToAgent(f)
+	}
+	return sig, err
 }
