@@ -17,6 +17,7 @@ type deadline struct {
 	mu      sync.Mutex
 	timer   *time.Timer   // guarded by mu
 	left    time.Duration // guarded by mu; of the budget, while suspended
+	pauses  int           // guarded by mu; that are under way: a touch and the PIN for it are two
 	since   time.Time     // guarded by mu; when the clock last started
 	stopped bool          // guarded by mu
 }
@@ -27,25 +28,33 @@ func newDeadline(w *wire, d *destination) *deadline {
 		left = handshakeTimeout
 	}
 	dl := &deadline{w: w, left: left}
-	dl.start()
+	dl.run()
 	return dl
 }
 
+// run starts the clock. It is called with mu held, or before anybody knows dl.
 // The connection's own read deadline would do for the reading, but not for a
 // write that waits; closing frees both.
-func (dl *deadline) start() {
-	dl.mu.Lock()
-	defer dl.mu.Unlock()
+func (dl *deadline) run() {
 	if !dl.stopped {
 		dl.since = time.Now()
 		dl.timer = time.AfterFunc(dl.left, func() { dl.w.expire() })
 	}
 }
 
+// start ends a pause.
+func (dl *deadline) start() {
+	dl.mu.Lock()
+	defer dl.mu.Unlock()
+	if dl.pauses--; dl.pauses == 0 {
+		dl.run()
+	}
+}
+
 func (dl *deadline) pause() {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
-	if dl.timer != nil {
+	if dl.pauses++; dl.pauses == 1 && dl.timer != nil {
 		dl.timer.Stop()
 		dl.left -= time.Since(dl.since)
 	}
@@ -58,6 +67,12 @@ func (dl *deadline) stop() {
 	if dl.timer != nil {
 		dl.timer.Stop()
 	}
+}
+
+// hold stops the clock until the function that it returns is called.
+func (dl *deadline) hold() (done func()) {
+	dl.pause()
+	return dl.start
 }
 
 // suspend returns p with the clock stopped around its prompts.

@@ -91,7 +91,7 @@ func (d *destination) persistText() string {
 // every terminal has another one.
 var keyed = []string{
 	"proxyjump", "proxycommand", "bindaddress", "bindinterface", "addressfamily",
-	"identitiesonly",
+	"identitiesonly", "pkcs11provider",
 	"preferredauthentications", "pubkeyauthentication", "passwordauthentication", "kbdinteractiveauthentication",
 	"hostkeyalias", "globalknownhostsfile", "revokedhostkeys", "knownhostscommand", "checkhostip", "requiredrsasize",
 	"nohostauthenticationforlocalhost",

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
 	"muxd/internal/sshauth"
+	"muxd/internal/sshconf"
 )
 
 // attempt is one login: the SSH library's configuration for it, and what was
@@ -35,7 +37,13 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.agent, Ask: a.ask, Notice: p.Notice,
 		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
+		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
+		AddKeys: sshauth.AddKeys(conf.AddKeysToAgent()), Remember: keepKeys(conf), Keyring: &m.keyring, Private: m.cfg.PrivateAgent,
 		Log: m.cfg.Log,
+	}
+	if s, ok := p.(*suspending); ok {
+		cfg.Waiting = s.dl.hold
+		_, cfg.Background = s.Prompter.(nobody)
 	}
 	files, defaults := conf.IdentityFiles()
 	cfg.IdentitiesDefault = defaults
@@ -65,13 +73,30 @@ func (a *attempt) runCommand(ctx context.Context, argv []string) ([]byte, error)
 	return r.Output, err
 }
 
+// keepKeys is for how long a decrypted key serves later logins. Passwords and
+// one-time codes are never kept, whatever RememberSecrets says.
+func keepKeys(conf *sshconf.Config) time.Duration {
+	keep, d := conf.RememberSecrets()
+	v, _ := conf.Get("remembersecrets")
+	switch {
+	case keep == sshconf.No, len(v) > 0 && v[0] == "0":
+		return 0
+	case d > 0:
+		return d
+	}
+	return sshauth.Forever
+}
+
 // ask passes the login's questions on to the person.
 func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
-	if a.check.distrusted() && q.Kind != sshauth.Passphrase {
+	if a.check.distrusted() && q.Kind != sshauth.Passphrase && q.Kind != sshauth.Confirm {
 		return "", errors.New("passwords are disabled because the host key changed")
 	}
 	kind := control.PromptSecret
-	if q.Echo {
+	switch {
+	case q.Kind == sshauth.Confirm:
+		kind = control.PromptConfirm
+	case q.Echo:
 		kind = control.PromptText
 	}
 	ans, err := a.p.Prompt(ctx, control.Prompt{Kind: kind, Host: q.Host, Text: q.Text, Remote: q.Kind == sshauth.KeyboardInteractive})

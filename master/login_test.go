@@ -59,6 +59,56 @@ func TestLoginByPassphrase(t *testing.T) {
 	})
 }
 
+// A decrypted key serves the next login of whoever names its file, for as long
+// as RememberSecrets says: by default for ever.
+func TestRememberedKey(t *testing.T) {
+	key := sshtest.NewKey()
+	for _, c := range []struct {
+		args  []string
+		after time.Duration
+		asked int
+	}{
+		{nil, time.Minute, 0},
+		{[]string{"-o", "RememberSecrets=yes"}, 100 * time.Hour, 0},
+		{[]string{"-o", "RememberSecrets=1h"}, 30 * time.Minute, 0},
+		{[]string{"-o", "RememberSecrets=1h"}, 61 * time.Minute, 1},
+		{[]string{"-o", "RememberSecrets=no"}, time.Minute, 1},
+		{[]string{"-o", "RememberSecrets=0"}, time.Minute, 1},
+	} {
+		inBubble(t, sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}, func(t *testing.T, r *rig) {
+			key.WriteFile(t, filepath.Join(r.home, ".ssh"), "id_ed25519", "pass")
+			p := says("pass", "pass")
+			for range 2 {
+				if _, err := r.ask(t.Context(), p, append(c.args, "host", "true")...); err != nil {
+					t.Fatal(err)
+				}
+				r.wantManaged("exit", "Exit request sent.")
+				time.Sleep(c.after)
+			}
+			if n := p.times(); n != 1+c.asked {
+				t.Errorf("%q after %v: asked %d times", c.args, c.after, n)
+			}
+			r.wantLogins(2)
+		})
+	}
+}
+
+// A password is asked for anew, whatever RememberSecrets says.
+func TestPasswordsAreNotRemembered(t *testing.T) {
+	inBubble(t, sshtest.Options{Password: "secret"}, func(t *testing.T, r *rig) {
+		p := says("secret", "secret")
+		for range 2 {
+			if _, err := r.ask(t.Context(), p, "-o", "RememberSecrets=yes", "host", "true"); err != nil {
+				t.Fatal(err)
+			}
+			r.wantManaged("exit", "Exit request sent.")
+		}
+		if n := p.times(); n != 2 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
 func TestLoginByPassword(t *testing.T) {
 	inBubble(t, sshtest.Options{Password: "secret"}, func(t *testing.T, r *rig) {
 		p := says("wrong", "secret")

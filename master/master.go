@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/sshauth"
 )
 
 // doubtAfter is the silence that makes a new request doubt a link. A link in
@@ -39,6 +40,9 @@ type Config struct {
 	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
+	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil
+	// is none. Close ends it.
+	PrivateAgent *sshauth.PrivateAgent
 	// Clients returns the number of operations under way, for status.
 	Clients func() int
 }
@@ -52,6 +56,7 @@ type Master struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // one for each host.run
 	slots   slots          // of connections that are not logged in yet
+	keyring sshauth.Keyring
 
 	mu       sync.Mutex
 	hosts    map[string]*host   // guarded by mu
@@ -83,6 +88,10 @@ func (m *Master) Close() {
 	m.cancel()
 	m.mu.Unlock()
 	m.wg.Wait()
+	m.keyring.Forget()
+	if m.cfg.PrivateAgent != nil {
+		m.cfg.PrivateAgent.Close()
+	}
 }
 
 // host returns the destination's host, and counts the caller as a user of it

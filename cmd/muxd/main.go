@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"muxd/internal/build"
+	"muxd/internal/sshauth"
 )
 
 const usage = `usage: muxd                     run in the foreground (muxc starts it by itself)
@@ -24,6 +25,9 @@ state directory ($XDG_STATE_HOME, ~/.local/state).
 
 func main() {
 	harden()
+	if socket := os.Getenv(sshauth.AskpassVar); socket != "" { // the SSH_ASKPASS of a program that muxd runs
+		os.Exit(sshauth.Askpass(socket, os.Args[1:]))
+	}
 	os.Exit(run(os.Args[1:]))
 }
 

@@ -19,6 +19,7 @@ import (
 	"muxd/control"
 	"muxd/control/streams"
 	"muxd/internal/build"
+	"muxd/internal/sshauth"
 	"muxd/internal/term"
 	"muxd/master"
 	"muxd/socket"
@@ -90,10 +91,21 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	os.Chdir("/")
 	d.master = master.New(master.Config{Log: log, Build: build.Version, Socket: d.listener.Place().Path(),
 		Home: u.HomeDir, User: u.Username, OnStop: d.stopped,
-		Clients: func() int { return d.server.Clients() }})
+		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: func() int { return d.server.Clients() }})
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
 		Many: streams.Serve, CloseFD: func(fd int) { unix.Close(fd) }}
 	return d, nil
+}
+
+// privateAgent lives beside the socket, where nobody else may be and where the
+// lock says that there is no other muxd.
+func privateAgent(log *slog.Logger, p socket.Place) *sshauth.PrivateAgent {
+	exe, err := os.Executable()
+	if err != nil {
+		log.Warn("no private agent", "err", err)
+		return nil
+	}
+	return sshauth.NewPrivateAgent(sshauth.PrivateConfig{Dir: p.Path() + ".keys", Askpass: exe, Log: log})
 }
 
 // listen takes the socket that an activating service manager passed, or makes

@@ -46,8 +46,8 @@ func (c *Config) WaitForReady() (Three, time.Duration) { return c.flagOrTime("wa
 // MaxConnections bounds the connections to one destination.
 func (c *Config) MaxConnections() (n int, set bool) { return c.number("maxconnections", 0) }
 
-// RememberSecrets keeps passwords and passphrases in memory; the time, if not
-// 0, is for how long.
+// RememberSecrets keeps decrypted keys in memory, never passwords; the time, if
+// not 0, is for how long. It is on where nothing was said.
 func (c *Config) RememberSecrets() (Three, time.Duration) { return c.flagOrTime("remembersecrets") }
 
 // Reattach asks for sessions that survive the connection.
