@@ -2,6 +2,7 @@ package sshauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -168,7 +169,11 @@ func (l *Login) signWith(a *agentConn, key ssh.PublicKey, data []byte, algorithm
 	if l.cfg.Signed != nil {
 		l.cfg.Signed(key, took)
 	}
-	if err != nil && l.ctx.Err() == nil {
+	switch {
+	case err == nil, l.ctx.Err() != nil:
+	case errors.Is(err, ErrNobody):
+		l.nobodyFor("key " + describe(key) + " needs a PIN")
+	default:
 		l.skip("the agent does not sign with key %s: %s", describe(key), strings.TrimPrefix(err.Error(), "agent: "))
 	}
 	return sig, err != nil && took >= limit, err

@@ -67,6 +67,7 @@ func (l *Login) loadFile(f *keyFile) error {
 	if l.mayAdd(f) {
 		return l.lend(f)
 	}
+	defer p.load(f.path)()
 	before, err := a.held()
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (l *Login) signForeign(f *keyFile, data []byte, algorithm string) (*ssh.Sig
 // security key may have a PIN.
 func (l *Login) signPrivate(key ssh.PublicKey, data []byte, algorithm string) (*ssh.Signature, error) {
 	p := l.cfg.Private
-	leave, err := p.enter(l.ctx)
+	leave, err := l.enter(p.turn)
 	if err != nil {
 		return nil, err
 	}

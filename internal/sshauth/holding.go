@@ -51,17 +51,14 @@ type holding struct {
 // newHolding notes what was loaded just now, with the arguments of lifetime.
 func newHolding(id fileID, keys []ssh.PublicKey, remember time.Duration) *holding {
 	h := &holding{id: id, keys: keys, keep: remember > 0}
-	switch {
-	case remember <= 0:
-		h.until = time.Now().Add(agentLoginTime)
-	case remember != Forever:
-		h.until = time.Now().Add(remember)
+	if remember != Forever {
+		h.until = time.Now().Add(agentLife(remember))
 	}
 	return h
 }
 
-// useless is when a key that is about to be dropped is loaded anew: the login
-// is still to come to its signature.
+// useless is what is left of the life of a key that is loaded anew instead of
+// being used: the login is still to come to its signature.
 const useless = 10 * time.Second
 
 // holds returns what the agent has of a file, for a login that takes what others
@@ -91,7 +88,7 @@ func (p *PrivateAgent) remember(id fileID, want time.Duration) time.Duration {
 	case old.until.IsZero():
 		return Forever
 	}
-	return max(0, time.Until(old.until))
+	return max(0, time.Until(old.until)-useless)
 }
 
 // hold notes what a login had loaded.
@@ -114,31 +111,63 @@ const forgetTime = 2 * time.Second
 // to keep it has the agent forget it.
 func (p *PrivateAgent) release(h *holding) {
 	p.mu.Lock()
-	now := p.held[h.id.path]
-	last := false
-	if now != nil && now.id == h.id {
+	if now := p.held[h.id.path]; now != nil && now.id == h.id {
 		now.users--
-		if last = now.users <= 0 && !now.keep; last {
-			delete(p.held, h.id.path)
-		}
 	}
-	proc := p.proc
 	p.mu.Unlock()
-	if !last || proc == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
-	if h.token {
-		p.sshAdd(ctx, proc, nil, "-q", "-e", h.id.path)
+	if !h.token {
+		p.forget(ctx, h)
 		return
 	}
-	a, err := dialAgent(ctx, proc.socket)
+	// Not while another login loads it: the agent refuses to have it twice.
+	select {
+	case p.card <- struct{}{}:
+		p.forget(ctx, h)
+		<-p.card
+	case <-ctx.Done():
+	}
+}
+
+// forget has the agent drop what no login uses and none keeps.
+func (p *PrivateAgent) forget(ctx context.Context, h *holding) {
+	p.mu.Lock()
+	now, proc := p.held[h.id.path], p.proc
+	unused := now != nil && now.id == h.id && now.users <= 0 && !now.keep && proc != nil && p.loading[h.id.path] == 0
+	if unused {
+		delete(p.held, h.id.path)
+	}
+	if unused && !h.token { // with mu held, so that nobody loads it meanwhile
+		drop(ctx, proc.socket, h.keys)
+	}
+	p.mu.Unlock()
+	if unused && h.token {
+		p.sshAdd(ctx, proc, nil, "-q", "-e", h.id.path)
+	}
+}
+
+func drop(ctx context.Context, socket string, keys []ssh.PublicKey) {
+	a, err := dialAgent(ctx, socket)
 	if err != nil {
 		return
 	}
 	defer a.close()
-	for _, k := range h.keys {
-		a.client.Remove(k)
+	for _, k := range keys {
+		a.within(forgetTime, func() error { return a.client.Remove(k) })
 	}
+}
+
+// load says that a file is being loaded, until the function that it returns is
+// called: another login that ends must not take the key away.
+func (p *PrivateAgent) load(path string) (done func()) {
+	count := func(n int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.loading[path] += n; p.loading[path] == 0 {
+			delete(p.loading, path)
+		}
+	}
+	count(1)
+	return func() { count(-1) }
 }

@@ -13,8 +13,8 @@ import (
 
 // PrivateConfig says where a PrivateAgent lives.
 type PrivateConfig struct {
-	// Dir is made when the agent is first needed, for nobody else to enter, and
-	// goes when it ends. Whatever is there is removed: it must be ours alone.
+	// Dir is how the name of its directory begins. That is made when the agent
+	// is first needed, for nobody else to enter, and goes when it ends.
 	Dir string
 	// Askpass is the path of a program that calls Askpass where AskpassVar is
 	// set.
@@ -35,12 +35,16 @@ type PrivateAgent struct {
 	// turn holds a token while the agent signs: what it asks meanwhile does not
 	// say for whom, and it serves one request at a time anyway.
 	turn chan struct{}
+	// card holds a token while a provider is loaded: whoever comes second finds
+	// it loaded, as it cannot be a second time.
+	card chan struct{}
 
-	mu     sync.Mutex
-	proc   *agentProcess       // guarded by mu; nil: none runs
-	held   map[string]*holding // guarded by mu; by path of the file or provider
-	relays int                 // guarded by mu; names their sockets
-	closed bool                // guarded by mu
+	mu      sync.Mutex
+	proc    *agentProcess       // guarded by mu; nil: none runs
+	held    map[string]*holding // guarded by mu; by path of the file or provider
+	loading map[string]int      // guarded by mu; files that logins are having loaded
+	relays  int                 // guarded by mu; names their sockets
+	closed  bool                // guarded by mu
 }
 
 // errEnded is what a closed PrivateAgent answers.
@@ -51,7 +55,8 @@ func NewPrivateAgent(cfg PrivateConfig) *PrivateAgent {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &PrivateAgent{cfg: cfg, turn: make(chan struct{}, 1), held: map[string]*holding{}}
+	return &PrivateAgent{cfg: cfg, turn: make(chan struct{}, 1), card: make(chan struct{}, 1),
+		held: map[string]*holding{}, loading: map[string]int{}}
 }
 
 // Close ends the agent, and the keys are gone with it.
@@ -134,13 +139,15 @@ func (p *PrivateAgent) relay() (*relay, error) {
 	return newRelay(filepath.Join(proc.dir, "q"+strconv.Itoa(p.relays)))
 }
 
-// enter takes the turn to have the agent sign.
-func (p *PrivateAgent) enter(ctx context.Context) (leave func(), err error) {
+// enter takes the token of turn or card. Whoever has it may be waiting for a
+// person.
+func (l *Login) enter(c chan struct{}) (leave func(), err error) {
+	defer l.waiting()()
 	select {
-	case p.turn <- struct{}{}:
-		return func() { <-p.turn }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	case c <- struct{}{}:
+		return func() { <-c }, nil
+	case <-l.ctx.Done():
+		return nil, context.Cause(l.ctx)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
 // newPrivate is a PrivateAgent whose askpass is this test binary.
@@ -127,16 +128,16 @@ func TestPrivateAgentRemembers(t *testing.T) {
 			t.Errorf("not to be kept: asked %d times, %d keys left", n, p.inAgent(t))
 		}
 	}
-	if n := login(12 * time.Second); n != 1 || p.inAgent(t) != 1 {
+	if n := login(2 * time.Second); n != 1 || p.inAgent(t) != 1 {
 		t.Errorf("to be kept: asked %d times, %d keys", n, p.inAgent(t))
 	}
-	if n := login(12 * time.Second); n != 0 {
+	if n := login(2 * time.Second); n != 0 {
 		t.Errorf("kept: asked %d times", n)
 	}
 	if n := login(0); n != 1 || p.inAgent(t) != 1 {
 		t.Errorf("not to use what is kept: asked %d times, %d keys", n, p.inAgent(t))
 	}
-	time.Sleep(2100 * time.Millisecond) // too little of its time is left for a login
+	time.Sleep(2100 * time.Millisecond) // its time is over, and what is left is for logins under way
 	if n := login(Forever); n != 1 {
 		t.Errorf("run down: asked %d times", n)
 	}
@@ -260,6 +261,41 @@ func TestPrivateAgentEnds(t *testing.T) {
 	}
 }
 
+// What agents left whose guards were killed too is removed; what one holds, or
+// what may be one that starts just now, is not.
+func TestSweep(t *testing.T) {
+	p := newPrivate(t)
+	proc, err := p.process()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	dead, fresh, file := p.cfg.Dir+"-1", p.cfg.Dir+"-2", p.cfg.Dir+"-3"
+	os.Mkdir(dead, 0o700)
+	os.Mkdir(fresh, 0o700)
+	write(t, file, nil)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead + "/s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	ln.Close()
+	for _, path := range []string{dead, file, proc.dir} {
+		os.Chtimes(path, old, old)
+	}
+	sweep(p.cfg.Dir)
+	for path, want := range map[string]bool{dead: false, fresh: true, file: true, proc.dir: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	long := NewPrivateAgent(PrivateConfig{Dir: filepath.Join(t.TempDir(), strings.Repeat("x", 100)), Askpass: p.cfg.Askpass})
+	defer long.Close()
+	if proc, err = long.process(); err != nil || !strings.HasPrefix(proc.dir, "/tmp/muxd-keys-") {
+		t.Errorf("a long name: %v", err)
+	}
+}
+
 // Killed without a chance to do anything, this process leaves neither agent nor
 // directory behind.
 func TestKilledWithItsAgent(t *testing.T) {
@@ -287,8 +323,8 @@ func TestKilledWithItsAgent(t *testing.T) {
 	c.Wait()
 	eventually(t, "the agent ended", func() bool { return gone(pid) })
 	eventually(t, "the directory went", func() bool {
-		_, err := os.Stat(dir + "/keys")
-		return errors.Is(err, os.ErrNotExist)
+		left, _ := filepath.Glob(dir + "/*")
+		return len(left) == 0
 	})
 }
 
@@ -361,5 +397,91 @@ func TestForeignPromptEnds(t *testing.T) {
 	cfg.IdentityFiles, cfg.Private, cfg.Ask = []string{path}, p, who.ask
 	if _, err := (&server{accept: []*key{k}}).login(t, cfg); err != nil {
 		t.Error(err)
+	}
+}
+
+// Logins that keep nothing and want the same file at once do not take it away
+// from each other.
+func TestForeignFileForMany(t *testing.T) {
+	p := newPrivate(t)
+	path, k := keygen(t, "-t", "ed25519", "-Z", gcm, "-N", "pass")
+	done := make(chan error)
+	const many = 8
+	for range many {
+		cfg := usual()
+		cfg.IdentityFiles, cfg.Private, cfg.Ask = []string{path}, p, func(context.Context, Question) (string, error) { return "pass", nil }
+		c := (&server{accept: []*key{k}}).serve(t)
+		go func() { _, err := handshake(t, t.Context(), c, cfg); done <- err }()
+	}
+	for range many {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := p.inAgent(t); n != 0 || len(p.held) != 0 || len(p.loading) != 0 {
+		t.Errorf("%d keys left, %v, %v", n, p.held, p.loading)
+	}
+}
+
+// fakeProcess puts an agent of this process in the place of ssh-agent.
+func (p *PrivateAgent) fakeProcess(t testing.TB, socket string) *agentProcess {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, hold, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc := &agentProcess{dir: dir, socket: socket, hold: hold, done: make(chan struct{})}
+	if proc.relay, err = newRelay(dir + "/a"); err != nil {
+		t.Fatal(err)
+	}
+	go func() { defer close(proc.done); in.Read(make([]byte, 1)); in.Close() }()
+	p.proc = proc
+	return proc
+}
+
+// pinAgent asks for a PIN before it signs, as ssh-agent does for a security key
+// that wants one.
+type pinAgent struct {
+	agent.ExtendedAgent
+	socket string
+	pin    string
+}
+
+func (a *pinAgent) SignWithFlags(k ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
+	out, err := askpassProgram(a.socket, "", "Enter PIN for ED25519-SK key /k: ").Output()
+	if err != nil || strings.TrimSpace(string(out)) != a.pin {
+		return nil, errors.New("wrong PIN")
+	}
+	return a.ExtendedAgent.SignWithFlags(k, data, flags)
+}
+
+// What the agent asks while it signs goes to the person of the login that has
+// it sign, and to no other that waits for its turn.
+func TestAgentAsksForPIN(t *testing.T) {
+	k := newKey(t, "k")
+	ring := &pinAgent{ExtendedAgent: ringOf(t, k).(agent.ExtendedAgent), pin: "1234"}
+	p := NewPrivateAgent(PrivateConfig{})
+	defer p.Close()
+	ring.socket = p.fakeProcess(t, serveAgent(t, ring)).relay.ln.Addr().String()
+	for _, tt := range []struct {
+		answers []string
+		ok      bool
+	}{{[]string{"1234"}, true}, {[]string{"4321"}, false}, {nil, false}, {[]string{"1234"}, true}} {
+		who := &person{answers: tt.answers}
+		cfg := usual()
+		cfg.Private, cfg.Ask = p, who.ask
+		l := New(t.Context(), cfg)
+		_, err := l.signPrivate(k.pub, []byte("data"), ssh.KeyAlgoED25519)
+		if (err == nil) != tt.ok || len(who.asked) != 1 || who.asked[0].Text != "Enter PIN for ED25519-SK key /k: " || who.asked[0].Echo {
+			t.Errorf("%q: %v, asked %+v", tt.answers, err, who.asked)
+		}
+		if nobody := tt.answers == nil; l.nobody != nobody {
+			t.Errorf("%q: nobody %v", tt.answers, l.nobody)
+		}
+		l.Close()
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -37,9 +39,9 @@ read -r x
 kill "$SSH_AGENT_PID"
 rm -rf "$0"`
 
-// maxDir leaves room for the sockets in it: a name may have 103 bytes on
-// macOS, 107 on Linux.
-const maxDir = 88
+// maxDir leaves room for what is added to it: a socket's path may have 103 bytes
+// on macOS, 107 on Linux.
+const maxDir = 80
 
 // startAgent starts ssh-agent and returns when it listens.
 func startAgent(dir, askpass string) (*agentProcess, error) {
@@ -72,15 +74,33 @@ func startAgent(dir, askpass string) (*agentProcess, error) {
 	return p, nil
 }
 
-// makeDir makes a directory that only this user enters.
+// makeDir makes a directory that only this user enters, with a name that begins
+// with dir: where one was left, or belongs to a process that has not quite
+// ended, it is not taken over.
 func makeDir(dir string) (string, error) {
 	if dir == "" || len(dir) > maxDir {
-		return os.MkdirTemp("/tmp", "muxd-keys-")
+		dir = "/tmp/muxd-keys-" + strconv.Itoa(os.Getuid())
 	}
-	if err := os.RemoveAll(dir); err != nil { // of a process that was killed with all its guards
-		return "", err
+	sweep(dir)
+	return os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+"-*")
+}
+
+// sweep removes what was left of agents that were killed with their guards, as
+// when the machine lost its power.
+func sweep(dir string) {
+	old, _ := filepath.Glob(dir + "-*")
+	for _, d := range old {
+		info, err := os.Lstat(d)
+		if err != nil || !info.IsDir() || !ours(info) || time.Since(info.ModTime()) < time.Minute {
+			continue
+		}
+		c, err := net.Dial("unix", filepath.Join(d, "s"))
+		if err == nil {
+			c.Close()
+		} else if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+			os.RemoveAll(d)
+		}
 	}
-	return dir, os.Mkdir(dir, 0o700)
 }
 
 // start runs the command and waits for the guard's first line: by then the

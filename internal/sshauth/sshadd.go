@@ -55,13 +55,19 @@ func (p *PrivateAgent) sshAddTo(ctx context.Context, socket string, r *relay, ar
 // lifetime are ssh-add's arguments for how long the agent is to keep a key.
 // One that is for one login has an end too, in case nobody takes it away.
 func lifetime(remember time.Duration) []string {
-	switch {
-	case remember == Forever:
+	if remember == Forever {
 		return nil
-	case remember <= 0:
-		remember = agentLoginTime
 	}
-	return []string{"-t", strconv.FormatInt(max(1, int64(remember/time.Second)), 10)}
+	return []string{"-t", strconv.FormatInt(int64(agentLife(remember)/time.Second), 10)}
+}
+
+// agentLife is how long the agent keeps what is remembered for a time: as much
+// more as a login needs from taking the key to its signature.
+func agentLife(remember time.Duration) time.Duration {
+	if remember <= 0 {
+		return agentLoginTime
+	}
+	return remember.Round(time.Second) + useless
 }
 
 // agentLoginTime is more than a login takes with all that is asked in it.

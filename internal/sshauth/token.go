@@ -3,6 +3,7 @@ package sshauth
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/crypto/ssh"
@@ -43,10 +44,21 @@ func (l *Login) openToken(provider string) []*candidate {
 // loadToken asks for the PIN once: a card locks itself after a few wrong ones.
 func (l *Login) loadToken(provider string) (*holding, error) {
 	p := l.cfg.Private
-	id := fileID{path: provider}
+	if !filepath.IsAbs(provider) { // the agent would not look for it in the usual places
+		return nil, errors.New("name the library by its full path")
+	}
+	id, err := identify(provider)
+	if err != nil {
+		return nil, err
+	}
 	if !l.canAsk() && !p.running() {
 		return nil, ErrNobody
 	}
+	leave, err := l.enter(p.card)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	a, proc, err := p.dial(l.ctx)
 	if err != nil {
 		return nil, err
@@ -70,7 +82,12 @@ func (l *Login) loadToken(provider string) (*holding, error) {
 	q := questioner{l: l, q: Question{Kind: Passphrase, Text: fmt.Sprintf("Enter PIN for '%s': ", provider)},
 		left: min(1, l.cfg.NumberOfPasswordPrompts), none: "the PIN was not right"}
 	args := append(append([]string{"-q"}, lifetime(l.cfg.Remember)...), "-s", provider)
-	if err := q.answering(r, func() error { return p.sshAdd(l.ctx, proc, r, args...) }); err != nil {
+	err = q.answering(r, func() error { return p.sshAdd(l.ctx, proc, r, args...) })
+	var refused *addError
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("the PIN was wrong, or the library is of no use: %w", err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	after, err := a.list()

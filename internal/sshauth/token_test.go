@@ -1,6 +1,7 @@
 package sshauth
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -72,7 +74,9 @@ func TestToken(t *testing.T) {
 		used    string // or the error, behind a "!"
 		offers  []string
 	}{
-		{"wrong PIN", k, []string{"4321", "1234"}, nil, 1, "!PKCS#11 " + lib + ": ssh-add: ", nil},
+		{"wrong PIN", k, []string{"4321", "1234"}, nil, 1, "!PKCS#11 " + lib + ": the PIN was wrong, or the library is of no use: ssh-add: ", nil},
+		{"no library", k, nil, func(c *Config) { c.PKCS11Provider = "/none.so" }, 0, "!PKCS#11 /none.so: no such file", nil},
+		{"no path", k, nil, func(c *Config) { c.PKCS11Provider = "p11.so" }, 0, "!PKCS#11 p11.so: name the library by its full path", nil},
 		{"nobody", k, nil, nil, 1, "!PKCS#11 " + lib + " needs a PIN and nobody could be asked", nil},
 		{"background", k, []string{"1234"}, func(c *Config) { c.Background = true }, 0, "!needs a PIN and nobody", nil},
 		{"no PIN", k, []string{""}, nil, 1, "!PKCS#11 " + lib + ": ", nil},
@@ -112,5 +116,48 @@ func TestToken(t *testing.T) {
 				t.Errorf("%d keys left", p.inAgent(t))
 			}
 		})
+	}
+}
+
+// Two logins that want the same card at once: one PIN, and both get in.
+func TestTokenForTwo(t *testing.T) {
+	lib, k := softToken(t)
+	p := newPrivate(t)
+	for _, remember := range []time.Duration{Forever, 0} {
+		asked := make(chan chan string, 2)
+		done := make(chan error, 2)
+		for range 2 {
+			cfg := usual()
+			cfg.PKCS11Provider, cfg.Private, cfg.Remember = lib, p, remember
+			cfg.Ask = func(context.Context, Question) (string, error) {
+				answer := make(chan string)
+				asked <- answer
+				return <-answer, nil
+			}
+			c := (&server{accept: []*key{k}}).serve(t)
+			go func() { _, err := handshake(t, t.Context(), c, cfg); done <- err }()
+		}
+		(<-asked) <- "1234"
+		for range 2 {
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Errorf("%v: %v", remember, err)
+				}
+			case answer := <-asked:
+				if remember == Forever {
+					t.Error("asked twice")
+				}
+				answer <- "1234" // the first one was through already
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if remember == Forever {
+			p.mu.Lock()
+			p.end() // for the next round
+			p.mu.Unlock()
+		}
 	}
 }
