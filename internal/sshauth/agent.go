@@ -12,10 +12,11 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
+// agentListTime bounds connecting and listing. Agents answer in a millisecond;
+// one that wakes a smart card needs some seconds. Tests shorten it.
+var agentListTime = 15 * time.Second
+
 const (
-	// agentListTime bounds connecting and listing. Agents answer in a
-	// millisecond; one that wakes a smart card needs some seconds.
-	agentListTime = 15 * time.Second
 	// agentSignTime bounds a signature that a person may have to touch a key,
 	// unlock a card or click a button for.
 	agentSignTime = 2 * time.Minute

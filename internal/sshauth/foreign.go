@@ -68,7 +68,7 @@ func (l *Login) loadFile(f *keyFile) error {
 		return l.lend(f)
 	}
 	defer p.load(f.path)()
-	before, err := a.held()
+	before, err := l.heldBy(a, proc)
 	if err != nil {
 		return err
 	}
@@ -86,6 +86,17 @@ func (l *Login) loadFile(f *keyFile) error {
 	}
 	f.held = p.hold(newHolding(id, []ssh.PublicKey{pub}, remember))
 	return f.is(pub)
+}
+
+// heldBy lists the private agent's keys. An agent that does not even do that
+// is of no use to anybody.
+func (l *Login) heldBy(a *agentConn, proc *agentProcess) ([]heldKey, error) {
+	keys, err := a.held()
+	if err != nil && l.ctx.Err() == nil {
+		l.cfg.Private.discard(proc, err)
+		err = fmt.Errorf("the private agent does not answer: %w", err)
+	}
+	return keys, err
 }
 
 // sshAdd runs ssh-add on the file: without its certificate, which is offered

@@ -44,7 +44,7 @@ type holding struct {
 	keys  []ssh.PublicKey
 	token bool
 	keep  bool      // for other logins too
-	until time.Time // zero: no end
+	until time.Time // zero: no end; by the wall clock, as the agent counts a machine's sleep
 	users int       // guarded by the agent's mu: logins that may sign with it
 }
 
@@ -52,7 +52,7 @@ type holding struct {
 func newHolding(id fileID, keys []ssh.PublicKey, remember time.Duration) *holding {
 	h := &holding{id: id, keys: keys, keep: remember > 0}
 	if remember != Forever {
-		h.until = time.Now().Add(agentLife(remember))
+		h.until = time.Now().Round(0).Add(agentLife(remember))
 	}
 	return h
 }

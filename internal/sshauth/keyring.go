@@ -27,7 +27,10 @@ type kept struct {
 	id    fileID
 	key   decrypted
 	timer *time.Timer // nil: no end
+	until time.Time   // by the wall clock: timers may stand still while the machine sleeps
 }
+
+func (k *kept) over() bool { return k.timer != nil && !time.Now().Round(0).Before(k.until) }
 
 // get returns the key of a file.
 func (r *Keyring) get(id fileID) (decrypted, bool) {
@@ -40,7 +43,7 @@ func (r *Keyring) get(id fileID) (decrypted, bool) {
 	if k == nil {
 		return decrypted{}, false
 	}
-	if k.id != id { // the file is another now, so the key is of no use
+	if k.id != id || k.over() { // a file that is another now has no use for the key
 		r.drop(k)
 		return decrypted{}, false
 	}
@@ -59,6 +62,7 @@ func (r *Keyring) put(id fileID, key decrypted, remember time.Duration) {
 	}
 	k := &kept{id: id, key: key}
 	if remember != Forever {
+		k.until = time.Now().Round(0).Add(remember)
 		k.timer = time.AfterFunc(remember, func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()

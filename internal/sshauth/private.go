@@ -118,12 +118,18 @@ func (p *PrivateAgent) dial(ctx context.Context) (*agentConn, *agentProcess, err
 		if err == nil || again || ctx.Err() != nil {
 			return a, proc, err
 		}
-		p.cfg.Log.Warn("private agent does not answer", "err", err)
-		p.mu.Lock()
-		if p.proc == proc {
-			p.end()
-		}
-		p.mu.Unlock()
+		p.discard(proc, err)
+	}
+}
+
+// discard ends an agent that does not answer; the next one to need it starts
+// another.
+func (p *PrivateAgent) discard(proc *agentProcess, why error) {
+	p.cfg.Log.Warn("private agent does not answer", "err", why)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.proc == proc {
+		p.end()
 	}
 }
 

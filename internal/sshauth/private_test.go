@@ -356,6 +356,35 @@ func TestPrivateAgentKilled(t *testing.T) {
 	}
 }
 
+// An agent that hangs is given up by the login that meets it, and the next one
+// has another. The hung one ends too.
+func TestPrivateAgentHangs(t *testing.T) {
+	defer func(d time.Duration) { agentListTime = d }(agentListTime)
+	agentListTime = 200 * time.Millisecond
+	p := newPrivate(t)
+	path, k := keygen(t, "-t", "ed25519", "-Z", gcm, "-N", "pass")
+	proc, err := p.process()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := agentPID(t, proc.socket)
+	syscall.Kill(pid, syscall.SIGSTOP)
+	login := func() error {
+		cfg := usual()
+		cfg.IdentityFiles, cfg.Private, cfg.Ask = []string{path}, p, (&person{answers: []string{"pass"}}).ask
+		_, err := (&server{accept: []*key{k}}).login(t, cfg)
+		return err
+	}
+	if err := login(); err == nil || !strings.Contains(err.Error(), "key "+path+": the private agent does not answer") {
+		t.Errorf("error = %v", err)
+	}
+	agentListTime = patience
+	if err := login(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the hung agent ended", func() bool { return gone(pid) })
+}
+
 // The end of the login takes the question back and ends ssh-add, which would
 // wait for ever; so does what the person says, and the agent goes on.
 func TestForeignPromptEnds(t *testing.T) {

@@ -37,6 +37,7 @@ const guard = `trap "" HUP INT QUIT TERM
 echo "$SSH_AGENT_PID"
 read -r x
 kill "$SSH_AGENT_PID"
+kill -CONT "$SSH_AGENT_PID"
 rm -rf "$0"`
 
 // maxDir leaves room for what is added to it: a socket's path may have 103 bytes

@@ -70,7 +70,7 @@ func (l *Login) loadToken(provider string) (*holding, error) {
 	if !l.canAsk() {
 		return nil, ErrNobody
 	}
-	before, err := a.list()
+	before, err := l.heldBy(a, proc)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (l *Login) loadToken(provider string) (*holding, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := a.list()
+	after, err := a.held()
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +100,14 @@ func (l *Login) loadToken(provider string) (*holding, error) {
 }
 
 // newKeys are those of after that are not in before.
-func newKeys(before, after []ssh.PublicKey) []ssh.PublicKey {
-	return slices.DeleteFunc(after, func(k ssh.PublicKey) bool {
-		return slices.ContainsFunc(before, func(b ssh.PublicKey) bool { return sameKey(b, k) })
-	})
+func newKeys(before, after []heldKey) []ssh.PublicKey {
+	var keys []ssh.PublicKey
+	for _, k := range after {
+		if !slices.ContainsFunc(before, func(b heldKey) bool { return sameKey(b.pub, k.pub) }) {
+			keys = append(keys, k.pub)
+		}
+	}
+	return keys
 }
 
 // releaseHeld gives back what the private agent has for this login.
