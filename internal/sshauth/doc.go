@@ -8,9 +8,21 @@
 // login must not be repeated by a timer, and one without a person may succeed
 // as soon as somebody is there.
 //
-// It refuses to remember: passwords and passphrases are never kept, decrypted
-// keys not beyond Close, and nothing secret is logged. Memory that the
+// What x/crypto cannot read, OpenSSH's own programs can: a PrivateAgent is an
+// ssh-agent of ours for security keys, smart cards and files of other formats
+// and ciphers. What ssh-add asks for comes back as a Question of the login.
+//
+//	Login ──runs──► ssh-add ──runs──► this program as SSH_ASKPASS (Askpass)
+//	  ▲                │                        ║ Unix socket
+//	  │                └─adds─► PrivateAgent    ║
+//	  └───────────── questions ◄──── relay ◄════╝
+//
+// Decrypted keys outlive a login only where the caller says so and for as long
+// as it says, in a Keyring or in the PrivateAgent, and serve only logins that
+// name the same file while it is the same. Passwords, passphrases, PINs and
+// one-time codes are never kept, and nothing secret is logged. Memory that the
 // collector owns cannot be wiped for certain, so a key that must not be in
-// this process belongs in an agent. It prints nothing, reads no configuration,
-// makes no connection but the agent's, and decides nothing about trying again.
+// this process belongs in an agent. The package prints nothing but Askpass's
+// answer, reads no configuration, connects to agents only, and decides nothing
+// about trying again.
 package sshauth
