@@ -2,6 +2,7 @@ package sshauth
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -68,7 +69,7 @@ func (l *Login) lend(f *keyFile) error {
 	}
 	pub := added(before, after, f.pub, f.path)
 	if pub == nil {
-		return fmt.Errorf("ssh-add read another key than is in %s.pub", f.path)
+		return errors.New("its private half does not match its public one")
 	}
 	f.lent = true
 	return f.is(pub)

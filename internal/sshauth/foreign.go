@@ -82,7 +82,8 @@ func (l *Login) loadFile(f *keyFile) error {
 	}
 	pub := added(before, after, f.pub, f.path)
 	if pub == nil {
-		return errors.New("ssh-add read another key than is beside it")
+		drop(l.ctx, proc.socket, newKeys(before, after))
+		return errors.New("its private half does not match its public one")
 	}
 	f.held = p.hold(newHolding(id, []ssh.PublicKey{pub}, remember))
 	return f.is(pub)
@@ -108,7 +109,7 @@ func (l *Login) sshAdd(f *keyFile, socket string, options []string) error {
 	}
 	defer r.close()
 	q := questioner{l: l, q: Question{Kind: Passphrase, KeyFile: f.path, Text: fmt.Sprintf("Enter passphrase for key '%s': ", f.path)},
-		left: l.cfg.NumberOfPasswordPrompts, none: "no passphrase given was right"}
+		what: "passphrase", left: l.cfg.NumberOfPasswordPrompts}
 	args := append(append([]string{"-q", "-k"}, options...), "--", f.path)
 	return q.answering(r, func() error { return l.cfg.Private.sshAddTo(l.ctx, socket, r, args...) })
 }
@@ -182,7 +183,7 @@ func (l *Login) signPrivate(key ssh.PublicKey, data []byte, algorithm string) (*
 		return nil, err
 	}
 	defer a.close()
-	q := questioner{l: l, q: Question{Kind: Passphrase}, left: l.cfg.NumberOfPasswordPrompts, none: "no PIN given was right"}
+	q := questioner{l: l, q: Question{Kind: Passphrase}, what: "PIN", left: l.cfg.NumberOfPasswordPrompts}
 	sig, _, err := l.signWith(a, key, data, algorithm, func(sign func() error) error { return q.answering(proc.relay, sign) })
 	return sig, err
 }

@@ -45,7 +45,7 @@ func keygen(t testing.TB, args ...string) (string, *key) {
 	path := filepath.Join(t.TempDir(), "k")
 	args = append([]string{"-q", "-a", "1", "-C", "", "-f", path}, args...)
 	if out, err := exec.Command(need(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
-		t.Skipf("this ssh-keygen has not: %v: %s", args, out)
+		t.Fatalf("ssh-keygen %v: %v: %s", args, err, out)
 	}
 	pub, err := readPublic(path + ".pub")
 	if err != nil {
@@ -152,11 +152,11 @@ func TestPrivateAgentRemembers(t *testing.T) {
 
 func TestForeignFileRefused(t *testing.T) {
 	p := newPrivate(t)
-	path, k := keygen(t, "-t", "ed25519", "-Z", gcm, "-N", "pass")
-	damaged, _ := keygen(t, "-t", "ecdsa", "-m", "PKCS8", "-N", "pass")
+	path, k := keygen(t, "-t", "ed25519", "-Z", gcm, "-N", "pass word")
+	damaged, _ := keygen(t, "-t", "ecdsa", "-m", "PKCS8", "-N", "pass word")
 	b, _ := os.ReadFile(damaged)
 	write(t, damaged, append(b[:len(b)/2], []byte("\n-----END ENCRYPTED PRIVATE KEY-----\n")...))
-	other, _ := keygen(t, "-t", "ecdsa", "-m", "PKCS8", "-N", "pass")
+	other, _ := keygen(t, "-t", "ecdsa", "-m", "PKCS8", "-N", "pass word")
 	writePublic(t, other+".pub", k.pub)
 	for _, tt := range []struct {
 		name, path string
@@ -166,14 +166,15 @@ func TestForeignFileRefused(t *testing.T) {
 		want       string
 		kind       error
 	}{
-		{"wrong", path, []string{"1", "2", "3", "pass"}, nil, 3, "key " + path + ": no passphrase given was right", ErrDenied},
-		{"none", path, []string{""}, nil, 1, "key " + path + ": nothing was answered", ErrDenied},
+		{"wrong", path, []string{"1", "2", "3", "pass word"}, nil, 3, "key " + path + ": no passphrase given was right", ErrDenied},
+		{"none", path, []string{""}, nil, 1, "key " + path + ": no passphrase was given", ErrDenied},
 		{"nobody", path, nil, nil, 1, "key " + path + " needs a passphrase and nobody could be asked", ErrNobody},
 		{"batch", path, nil, func(c *Config) { c.Ask = nil }, 0, "key " + path + " needs a passphrase and nobody could be asked", ErrNobody},
-		{"background", path, []string{"pass"}, func(c *Config) { c.Background = true }, 0, "key " + path + " needs a passphrase and nobody", ErrNobody},
-		{"no prompts", path, []string{"pass"}, func(c *Config) { c.NumberOfPasswordPrompts = 0 }, 0, "no passphrase given was right", ErrDenied},
-		{"damaged", damaged, []string{"pass", "pass", "pass"}, nil, 0, "key " + damaged + ": ", ErrDenied},
-		{"another key", other, []string{"pass"}, nil, 1, "key " + other + ": ssh-add read another key", ErrDenied},
+		{"background", path, []string{"pass word"}, func(c *Config) { c.Background = true }, 0, "key " + path + " needs a passphrase and nobody", ErrNobody},
+		{"no prompts", path, []string{"pass word"}, func(c *Config) { c.NumberOfPasswordPrompts = 0 }, 0, "no passphrase given was right", ErrDenied},
+		{"damaged", damaged, []string{"pass word", "pass word", "pass word"}, nil, 0, "key " + damaged + ": ", ErrDenied},
+		{"another key", other, []string{"pass word"}, nil, 1, "key " + other + ": its private half does not match its public one", ErrDenied},
+		{"too long", path, []string{strings.Repeat("x", 2000)}, nil, 1, "key " + path + ": the passphrase is longer than ssh-add takes", ErrDenied},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			who := &person{answers: tt.answers}
@@ -188,6 +189,9 @@ func TestForeignFileRefused(t *testing.T) {
 			}
 			if len(who.asked) != tt.asked && tt.name != "damaged" {
 				t.Errorf("asked %q", who.texts())
+			}
+			if n := p.inAgent(t); n != 0 {
+				t.Errorf("%d keys left", n)
 			}
 		})
 	}

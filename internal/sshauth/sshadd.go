@@ -78,8 +78,8 @@ const agentLoginTime = 15 * time.Minute
 type questioner struct {
 	l    *Login
 	q    Question // Text is empty: the program's own
+	what string   // "passphrase" or "PIN"
 	left int
-	none string // what ended it if all answers were wrong
 	err  error
 }
 
@@ -104,7 +104,7 @@ func (q *questioner) answering(r *relay, work func() error) error {
 // answer returns nil for none.
 func (q *questioner) answer(a *asked) []byte {
 	if q.left--; q.left < 0 {
-		q.err = errors.New(q.none)
+		q.err = errors.New("no " + q.what + " given was right")
 		return nil
 	}
 	question := q.q
@@ -118,10 +118,12 @@ func (q *questioner) answer(a *asked) []byte {
 	switch {
 	case err != nil:
 		q.err = err
-	case a.hint == hintConfirm && !agrees(text), len(text) > maxAnswer:
+	case a.hint == hintConfirm && !agrees(text):
 		q.err = errors.New("it was not confirmed")
 	case a.hint != hintConfirm && text == "":
-		q.err = errors.New("nothing was answered")
+		q.err = errors.New("no " + q.what + " was given")
+	case len(text) > maxAnswer:
+		q.err = errors.New("the " + q.what + " is longer than ssh-add takes")
 	default:
 		return []byte(text)
 	}

@@ -80,7 +80,7 @@ func (l *Login) loadToken(provider string) (*holding, error) {
 	}
 	defer r.close()
 	q := questioner{l: l, q: Question{Kind: Passphrase, Text: fmt.Sprintf("Enter PIN for '%s': ", provider)},
-		left: min(1, l.cfg.NumberOfPasswordPrompts), none: "the PIN was not right"}
+		what: "PIN", left: min(1, l.cfg.NumberOfPasswordPrompts)}
 	args := append(append([]string{"-q"}, lifetime(l.cfg.Remember)...), "-s", provider)
 	err = q.answering(r, func() error { return p.sshAdd(l.ctx, proc, r, args...) })
 	var refused *addError
