@@ -30,11 +30,13 @@ const startTime = 15 * time.Second
 // guard is what ssh-agent runs: it ends the agent and removes its directory
 // when its input ends, as it does whenever and however this process ends. A
 // signal bound to the death of a parent does not do: Linux drops that of a
-// setgid program, which ssh-agent is on Debian. Should the guard be killed
-// itself, the agent ends within ten seconds (ssh-agent.c,
-// parent_alive_interval).
-const guard = `trap "" HUP INT QUIT TERM
+// setgid program, which ssh-agent is on Debian. Nobody reads its errors then,
+// and a complaint that the agent has gone already must not end it too early.
+// Should the guard be killed itself, the agent ends within ten seconds
+// (ssh-agent.c, parent_alive_interval).
+const guard = `trap "" HUP INT QUIT TERM PIPE
 echo "$SSH_AGENT_PID"
+exec 2>/dev/null
 read -r x
 kill "$SSH_AGENT_PID"
 kill -CONT "$SSH_AGENT_PID"
