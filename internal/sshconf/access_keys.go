@@ -12,27 +12,13 @@ type AddKeys struct {
 	Lifetime          time.Duration // 0: no end
 }
 
-// AddKeysToAgent is no by default. What ssh would refuse adds nothing.
+// AddKeysToAgent is no by default.
 func (c *Config) AddKeysToAgent() AddKeys {
 	v := c.values["addkeystoagent"]
-	if len(v) == 0 {
+	if len(v) < 2 || v[0] == "no" {
 		return AddKeys{}
 	}
-	time_ := ""
-	if len(v) > 1 {
-		time_ = v[1]
-	}
-	switch strings.ToLower(v[0]) {
-	case "yes", "true":
-		return AddKeys{Add: time_ == ""}
-	case "ask":
-		return AddKeys{Add: time_ == "", Ask: true}
-	case "confirm":
-		n, ok := scanTime(time_)
-		return AddKeys{Add: ok || time_ == "", Confirm: true, Lifetime: time.Duration(n) * time.Second}
-	}
-	n, ok := scanTime(v[0])
-	return AddKeys{Add: ok && time_ == "", Lifetime: time.Duration(n) * time.Second}
+	return AddKeys{Add: true, Ask: v[0] == "ask", Confirm: v[0] == "confirm", Lifetime: seconds(v[1])}
 }
 
 // PKCS11Provider is the library of a smart card, "" for none.
