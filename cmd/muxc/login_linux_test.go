@@ -256,7 +256,7 @@ func TestForeignKeyWithoutAPerson(t *testing.T) {
 	k.askpass(`printf '%s\n' "$1" >>` + k.dir + `/asked; echo '` + passphrase + `'`)
 	k.setenv("SSH_ASKPASS_REQUIRE", "force")
 	k.run(k.muxc("gcm", "echo hi"), nil).is(t, "hi\n", "", 0)
-	if got, want := read(t, k.dir+"/asked"), "Enter passphrase for key '"+path+"': \n"; !strings.HasSuffix(got, want) {
+	if got, want := read(t, k.dir+"/asked"), "Enter passphrase for key '"+path+"': \n"; got != want {
 		t.Errorf("asked %q", got)
 	}
 }

@@ -178,7 +178,7 @@ func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, erro
 	if !u.mayAsk(cancel) {
 		return control.Answer{}, control.ErrInterrupted
 	}
-	b, err := term.Ask(ctx, term.Question{Prompt: askedBy(q.Host) + phrased(q), Echo: q.Kind != control.PromptSecret})
+	b, err := term.Ask(ctx, term.Question{Above: askedBy(q.Host), Prompt: phrased(q), Echo: q.Kind != control.PromptSecret})
 	u.asked(err)
 	if err != nil {
 		return control.Answer{}, control.ErrNobody

@@ -20,6 +20,7 @@ var (
 // Question is one question to the person at the terminal.
 type Question struct {
 	Prompt string // printed as it is, so what is not ours must have been cleaned
+	Above  string // lines above it on a terminal; an SSH_ASKPASS program may know prompts by their words
 	Echo   bool   // show what is typed: for names and for yes, never for secrets
 	Hint   Hint   // how an SSH_ASKPASS program shows it, and whether there is an answer
 }

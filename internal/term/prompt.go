@@ -99,7 +99,7 @@ func (p *prompt) attempt(ctx context.Context) (answer []byte, err error) {
 		err = p.end(saved, err)
 	}()
 	w.continued()
-	if err := p.write("\r"+p.q.Prompt, w); err != nil {
+	if err := p.write("\r"+p.q.Above+p.q.Prompt, w); err != nil {
 		return nil, err
 	}
 	return p.read(w)
