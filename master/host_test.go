@@ -288,6 +288,7 @@ func TestForgettingMeetsARequest(t *testing.T) {
 func TestNewsOutOfOrder(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		keep := r.open("host", "sleep", "1h")
+		synctest.Wait() // the link's watch has nothing left to look at
 		h, l := r.host(), keep.l
 		news := func() { h.call(func() { h.changed(l) }) }
 
@@ -320,6 +321,7 @@ func TestNewsOutOfOrder(t *testing.T) {
 func TestAFailedReplacementLeavesNobodyWaiting(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		keep := r.open("host", "sleep", "1h")
+		synctest.Wait() // the link's watch has nothing left to look at
 		h, l := r.host(), keep.l
 		state := func(s linkState) { l.mu.Lock(); l.state = s; l.mu.Unlock() }
 		r.srv.Update(func(o *sshtest.Options) { o.DialDelay, o.DialError = time.Second, errors.New("down") })

@@ -20,12 +20,15 @@ func (l *link) prove(u *keyUpdate, keys []ssh.PublicKey) ([]ssh.PublicKey, error
 		payload = append(payload, ssh.Marshal(struct{ Key []byte }{k.Marshal()})...)
 	}
 	l.proving.Store(true)
+	// Before the request, because its failure is news to the next dial, which may
+	// begin before this goroutine hears of it.
+	u.unproven.Store(true)
 	ok, answer, err := l.conn.SendRequest(proveRequest, true, payload)
 	l.proving.Store(false)
 	if err != nil {
-		u.unproven.Store(true)
 		return nil, fmt.Errorf("the connection ended before the server had proven its keys: %w", err)
 	}
+	u.unproven.Store(false)
 	signatures, err := stringList(answer)
 	if !ok || err != nil || len(signatures) != len(keys) {
 		return nil, errors.New("the server did not prove its keys")
