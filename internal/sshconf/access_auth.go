@@ -1,9 +1,6 @@
 package sshconf
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // IdentityFiles are the keys to offer, expanded, in order. Defaults says that
 // nothing was configured and that these are the usual ones, of which most will
@@ -165,15 +162,4 @@ func (c *Config) PubkeyAcceptedAlgorithms(def, all []string) ([]string, error) {
 // CASignatureAlgorithms is Ciphers for signatures under host certificates.
 func (c *Config) CASignatureAlgorithms(def, all []string) ([]string, error) {
 	return c.list("casignaturealgorithms", def, all)
-}
-
-func (c *Config) list(name string, def, all []string) ([]string, error) {
-	if all == nil {
-		all = def
-	}
-	out, err := assemble(c.str(name), def, all)
-	if err != nil {
-		return nil, fatalf("%s: %v", name, err)
-	}
-	return slices.Clone(out), nil
 }

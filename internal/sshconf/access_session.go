@@ -60,7 +60,8 @@ func (c *Config) RemoteForwards() []Forward { return c.remoteForwards }
 // ExitOnForwardFailure ends the connection if a forward cannot be had. Set
 // tells an explicit no from silence, since -W means yes.
 func (c *Config) ExitOnForwardFailure() (on, set bool) {
-	return c.flag("exitonforwardfailure", false), c.str("exitonforwardfailure") != ""
+	_, set = c.Get("exitonforwardfailure")
+	return c.flag("exitonforwardfailure", false), set
 }
 
 // GatewayPorts lets other machines connect to local forwards.

@@ -50,23 +50,39 @@ func parseAlgorithms(valid func(string) bool, complaint string) parser {
 		if names == arg {
 			names = strings.TrimPrefix(arg, "^")
 		}
-		if names == "" || !slicesAll(strings.Split(names, ","), valid) {
+		if names == "" || names[0] == ',' || !allValid(names, valid) {
 			return nil, l.badf(complaint, arg)
 		}
 		return []string{arg}, nil
 	}
 }
 
-func slicesAll(names []string, valid func(string) bool) bool {
-	return !slices.ContainsFunc(names, func(s string) bool { return !valid(s) })
+// allValid looks at names up to the first empty one, as ssh does.
+func allValid(names string, valid func(string) bool) bool {
+	for name := range strings.SplitSeq(names, ",") {
+		if name == "" {
+			break
+		}
+		if !valid(name) {
+			return false
+		}
+	}
+	return true
 }
 
 func among(known []string) func(string) bool {
 	return func(s string) bool { return slices.Contains(known, s) }
 }
 
+// shortNames are the other names of key types, which are valid in a list, but
+// match nothing that is offered.
+var shortNames = words("ed25519 ecdsa ecdsa-sk ed25519-sk rsa dsa mldsa44-ed25519")
+
 // keyPattern accepts key types and wildcards that match at least one.
 func keyPattern(s string) bool {
+	if slices.Contains(shortNames, lowerASCII(s)) {
+		return true
+	}
 	return slices.ContainsFunc(keyNames, func(name string) bool { return matchList(name, s, false) != unknown })
 }
 

@@ -1,7 +1,6 @@
 package sshconf
 
 import (
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -39,15 +38,6 @@ func TestAlgorithmAccessors(t *testing.T) {
 	}
 	wantError(t, person(t, "CASignatureAlgorithms ssh-rsa-cert-v01@openssh.com", nil).in, "Bad key types")
 	wantError(t, person(t, "Ciphers +", nil).in, "Bad SSH2 cipher spec '+'.")
-}
-
-// query asks ssh for the names that it supports.
-func query(t *testing.T, ssh, what string) []string {
-	out, err := exec.Command(ssh, "-Q", what).Output()
-	if err != nil {
-		t.Fatalf("ssh -Q %s: %v", what, err)
-	}
-	return words(string(out))
 }
 
 func TestAlgorithmsAsSSH(t *testing.T) {

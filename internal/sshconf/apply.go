@@ -27,7 +27,7 @@ func (e *evaluator) apply(l *line, s scope, active *bool, depth int) error {
 	if err != nil {
 		return err
 	}
-	if *active {
+	if *active || k.anywhere {
 		if err := k.store(e.c, k, keep(v), l); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ var cases = []testCase{
 	{name: "forwards", config: "LocalForward 8080 a:80\nLocalForward [::1]:8081 [fe80::1]:81\nLocalForward /tmp/%h.s b:1\nLocalForward 8080 a:80\n",
 		want: dump{"localforward": "8080 [a]:80|[::1]:8081 [fe80::1]:81|/tmp/web1.s [b]:1"}},
 	// ssh -G prints such a forward a second time, as a dynamic one.
-	{name: "forward to a path", config: "LocalForward *:82 /tmp/%h\n", want: dump{"localforward": "[*]:82 /tmp/web1", "dynamicforward": ""}, ahead: true},
+	{name: "forward to a path", config: "LocalForward *:82 /tmp/%h\n", want: dump{"localforward": "[*]:82 /tmp/web1", "dynamicforward": "[*]:82"}},
 	{name: "remote forwards", config: "RemoteForward 0 a:80\nRemoteForward 1080\nRemoteForward x:22 /a/b\n",
 		want: dump{"remoteforward": "0 [a]:80|1080 [socks]:0|[x]:22 /a/b"}},
 	{name: "dynamic forwards", config: "DynamicForward 1080\nDynamicForward localhost:1081\nDynamicForward :1082\n",

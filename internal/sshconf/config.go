@@ -17,6 +17,8 @@ type Config struct {
 	literal  map[string]bool     // came as one argument of a flag
 	off      map[string]bool     // a time that was asked to be none
 	files    map[string][]File   // identityfile and certificatefile, as written
+	sources  map[fileSource]bool // the ones in files
+	stamp    string
 	warnings []string
 
 	identities, certificates    []File
@@ -39,6 +41,7 @@ type File struct {
 func newConfig() *Config {
 	return &Config{
 		values: map[string][]string{}, literal: map[string]bool{}, off: map[string]bool{}, files: map[string][]File{},
+		sources: map[fileSource]bool{},
 	}
 }
 

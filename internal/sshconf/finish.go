@@ -1,6 +1,7 @@
 package sshconf
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -9,25 +10,84 @@ import (
 // that no accessor can fail.
 func (e *evaluator) finish() error {
 	c := e.c
-	c.in = *e.in
-	if n, _ := c.number("connectionattempts", 1); n <= 0 {
-		return fatalf("Invalid number of ConnectionAttempts")
-	}
-	if e.in.Command != "" && c.textOrNone("remotecommand") != "" {
-		return fatalf("Cannot execute command-line and remote command.")
-	}
+	c.in, c.stamp = *e.in, e.stamps.sum()
 	if v := c.values["hostkeyalias"]; v != nil {
 		c.values["hostkeyalias"] = []string{lowerASCII(v[0])}
 	}
-	if c.flag("clearallforwardings", false) {
-		c.localForwards, c.remoteForwards = nil, nil
+	if err := e.consistent(); err != nil {
+		return err
 	}
+	e.depending()
 	for _, step := range []func() error{e.settleUser, e.expandValues, e.expandFiles, e.expandForwards, e.expandAgents, e.expandProxy} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// consistent refuses what ssh refuses (ssh.c, main, "Tidy and check options").
+func (e *evaluator) consistent() error {
+	c := e.c
+	if n, _ := c.number("connectionattempts", 1); n <= 0 {
+		return fatalf("Invalid number of ConnectionAttempts")
+	}
+	if c.str("proxycommand") == "-" && c.ProxyUseFdpass() {
+		return fatalf("ProxyCommand=- and ProxyUseFDPass are incompatible")
+	}
+	remote := c.textOrNone("remotecommand")
+	if e.in.Command != "" && remote != "" {
+		return fatalf("Cannot execute command-line and remote command.")
+	}
+	if c.ForkAfterAuthentication() && e.in.Command == "" && remote == "" && c.SessionType() != "none" {
+		return fatalf("Cannot fork into background without a command to execute.")
+	}
+	return nil
+}
+
+// depending settles the keywords whose default, or effect, depends on others.
+func (e *evaluator) depending() {
+	c := e.c
+	for _, name := range []string{"exitonforwardfailure", "clearallforwardings"} {
+		if e.in.StdioForward && c.str(name) == "" {
+			c.replace(name, []string{"yes"})
+		}
+	}
+	if c.flag("clearallforwardings", false) {
+		c.localForwards, c.remoteForwards = nil, nil
+		c.replace("tunnel", []string{"no"})
+	}
+	if c.textOrNone("proxyjump") != "" {
+		c.replace("proxyusefdpass", []string{"no"}) // never with a jump host
+	}
+	c.replace("updatehostkeys", []string{e.updateHostKeys()})
+}
+
+// userKnownHosts is the file that UpdateHostKeys may change without being asked.
+const userKnownHosts = "~/.ssh/known_hosts"
+
+// updateHostKeys is yes, no or ask (readconf.c, fill_default_options, and ssh.c,
+// main, which has no use for ask where nobody could be asked).
+func (e *evaluator) updateHostKeys() string {
+	c := e.c
+	kind := c.str("updatehostkeys")
+	if kind == "" {
+		files := c.values["userknownhostsfile"]
+		if c.choice("verifyhostkeydns", "no") == "no" && (len(files) == 0 || len(files) == 1 && files[0] == userKnownHosts) {
+			return "yes"
+		}
+		return "no"
+	}
+	if kind != "ask" {
+		return kind
+	}
+	kept := c.choice("controlpersist", "no") != "no" && c.ControlPath() != ""
+	command := e.in.Command != "" || c.textOrNone("remotecommand") != "" || c.RequestTTY() == "no"
+	silent := slices.Contains([]string{"QUIET", "FATAL", "ERROR"}, c.LogLevel())
+	if kept || command || silent {
+		return "no"
+	}
+	return "ask"
 }
 
 // settleUser expands User, which HostName and the alias may be part of, and
@@ -73,6 +133,11 @@ func (e *evaluator) expandValues() error {
 		if err := e.each(name, func(s string) (string, error) { return e.file(s, t) }); err != nil {
 			return err
 		}
+	}
+	if err := e.each("versionaddendum", func(s string) (string, error) {
+		return expand(s, connTokens, t.lookup, e.env)
+	}); err != nil {
+		return err
 	}
 	err := e.each("remotecommand", func(s string) (string, error) {
 		return expand(s, connTokens, t.lookup, nil)
@@ -134,7 +199,9 @@ func (e *evaluator) paths(name string, files []File) ([]File, error) {
 		if err != nil {
 			return nil, fatalf("%s: %v", name, err)
 		}
-		out = append(out, File{Path: path, FromUser: f.FromUser})
+		if file := (File{Path: path, FromUser: f.FromUser}); !slices.Contains(out, file) {
+			out = append(out, file)
+		}
 	}
 	return out, nil
 }
@@ -200,6 +267,9 @@ func (e *evaluator) expandAgents() error {
 	var err error
 	if e.c.identityAgent, err = e.agent(e.c.str("identityagent")); err != nil {
 		return fatalf("identityagent: %v", err)
+	}
+	if path := e.c.identityAgent.Configured; path != "" {
+		e.c.replace("identityagent", []string{path})
 	}
 	socket := ""
 	if v := e.c.values["forwardagent"]; len(v) > 1 {

@@ -40,11 +40,21 @@ type Input struct {
 	// such Match an error.
 	LocalNetwork func(nets []netip.Prefix) (bool, error)
 
+	// Lookup resolves a host name for CanonicalizeHostname. network is ip, ip4
+	// or ip6, by AddressFamily; a name that ends in a dot is complete, and
+	// another is looked up by the system's search rules. It reports whether
+	// the name has an address, and its canonical name, "" if that is not known;
+	// an error is for what is neither a yes nor a no. nil makes it an error to
+	// need one.
+	Lookup func(network, name string) (cname string, found bool, err error)
+
 	// Command is the remote command of the command line.
 	Command string
 	// SessionType is none for -N, subsystem for -s, and else "". It comes
 	// before Options.
 	SessionType string
+	// StdioForward says that there is a -W, which changes some defaults.
+	StdioForward bool
 }
 
 // Setting is one keyword with its value from the command line.

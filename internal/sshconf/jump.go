@@ -2,7 +2,6 @@ package sshconf
 
 import (
 	"errors"
-	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -34,6 +33,8 @@ func scanJumps(spec string, strict bool) ([]Jump, error) {
 	return jumps, nil
 }
 
+// scanJump reads user@host:port or ssh://user@host:port (misc.c,
+// parse_user_host_port and parse_uri).
 func scanJump(s string) (j Jump, err error) {
 	rest, uri := strings.CutPrefix(s, "ssh://")
 	at := strings.LastIndexByte(rest, '@')
@@ -44,44 +45,57 @@ func scanJump(s string) (j Jump, err error) {
 		j.User, rest = rest[:at], rest[at+1:]
 		if uri {
 			j.User, _, _ = strings.Cut(j.User, ";")
-			if j.User, err = url.PathUnescape(j.User); err != nil {
-				return j, errJump
-			}
 		}
 		if j.User == "" {
 			return j, errJump
 		}
 	}
-	if uri {
-		rest = strings.TrimSuffix(rest, "/")
+	if !uri {
+		return j, j.hostPort(rest)
 	}
-	return j, j.hostPort(rest)
+	if j.User, err = url.QueryUnescape(j.User); err != nil || strings.Contains(j.User, "\x00") {
+		return j, errJump
+	}
+	rest, path, _ := strings.Cut(rest, "/")
+	if err := j.hostPort(rest); err != nil || path != "" {
+		return j, errJump
+	}
+	j.Host, err = validDomain(j.Host, j.Host)
+	return j, err
 }
 
 func (j *Jump) hostPort(s string) error {
-	port, ok := "", true
-	if strings.HasPrefix(s, "[") {
-		end := strings.IndexByte(s, ']')
-		if end < 0 {
-			return errJump
-		}
-		j.Host, port = s[1:end], s[end+1:]
-		if port != "" && port[0] != ':' {
-			return errJump
-		}
-		port = strings.TrimPrefix(port, ":")
-	} else {
-		j.Host, port, _ = strings.Cut(s, ":")
-	}
-	if j.Host == "" && !strings.HasPrefix(s, "[") || strings.Contains(j.Host, "/") {
+	host, port, ok := cutHost(s)
+	if !ok || s == "" || s[0] == ':' || s[0] == '/' {
 		return errJump
 	}
+	j.Host = host
 	if port != "" {
 		if j.Port, ok = scanPort(port); !ok || j.Port == 0 {
 			return errJump
 		}
 	}
 	return nil
+}
+
+// cutHost cuts host or [host] from the port behind it, which a colon or a slash
+// separates (misc.c, hpdelim2).
+func cutHost(s string) (host, port string, ok bool) {
+	if !strings.HasPrefix(s, "[") {
+		if i := strings.IndexAny(s, ":/"); i >= 0 {
+			return s[:i], s[i+1:], true
+		}
+		return s, "", true
+	}
+	end := strings.IndexByte(s, ']')
+	if end < 0 {
+		return "", "", false
+	}
+	host, port = s[1:end], s[end+1:]
+	if port == "" {
+		return host, "", true
+	}
+	return host, port[1:], port[0] == ':' || port[0] == '/'
 }
 
 // validHost refuses a host name that a shell or an option parser could take for
@@ -100,14 +114,4 @@ func validUser(s string) bool {
 
 func hasControl(s string, blank bool) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || blank && r == ' ' })
-}
-
-// canonicalHost is the host in the form in which ssh looks it up: a name in
-// lower case, an address as it is printed. The short forms of IPv4 that
-// inet_aton knows (127.1) are left to the resolver.
-func canonicalHost(s string) string {
-	if addr, err := netip.ParseAddr(s); err == nil {
-		return addr.String()
-	}
-	return lowerASCII(s)
 }

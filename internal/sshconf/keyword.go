@@ -1,5 +1,7 @@
 package sshconf
 
+import "runtime"
+
 // keyword is one entry of the table of all that may stand at the start of a
 // line.
 type keyword struct {
@@ -7,6 +9,9 @@ type keyword struct {
 	parse parser
 	store storer
 	class class
+	// anywhere says that ssh obeys the keyword also in a block that does not
+	// apply (readconf.c looks at *activep for every keyword but these).
+	anywhere bool
 }
 
 type class int
@@ -105,9 +110,14 @@ func (b builder) numbers() {
 func (b builder) strings() {
 	b.add(live, parseString, first, "bindaddress", "bindinterface", "controlpath", "hostkeyalias", "hostname",
 		"ignoreunknown", "kbdinteractivedevices", "pkcs11provider", "preferredauthentications",
-		"securitykeyprovider", "tag", "user", "xauthlocation",
-		"fingerprinthash", "streamlocalbindmask", "syslogfacility", "tunneldevice")
-	b.add(live, parseCommand, first, "knownhostscommand", "localcommand", "remotecommand", "versionaddendum")
+		"securitykeyprovider", "tag", "user", "xauthlocation")
+	b.add(live, parseHash, first, "fingerprinthash")
+	b.add(live, parseTunnelDevice, first, "tunneldevice")
+	b.add(live, parseFacility, first, "syslogfacility")
+	b.add(live, parseMask, last, "streamlocalbindmask")
+	b["syslogfacility"].anywhere, b["streamlocalbindmask"].anywhere = true, true
+	b.add(live, parseAddendum, first, "versionaddendum")
+	b.add(live, parseCommand, first, "knownhostscommand", "localcommand", "remotecommand")
 	b.add(live, parseCommand, firstProxy, "proxycommand")
 	b.add(live, parseJump, firstProxy, "proxyjump")
 	b.add(live, parseAgent, first, "identityagent")
@@ -117,11 +127,15 @@ func (b builder) strings() {
 
 func (b builder) lists() {
 	b.add(live, parseString, gatherFiles, "identityfile", "certificatefile")
-	b.add(live, parseKnownHosts, first, "globalknownhostsfile", "userknownhostsfile")
+	b.add(live, parseFiles, firstHosts, "globalknownhostsfile", "userknownhostsfile")
 	b.add(live, parseList, first, "revokedhostkeys")
-	b.add(live, parseList, first, "canonicaldomains", "canonicalizepermittedcnames", "channeltimeout",
-		"permitremoteopen", "addkeystoagent", "obscurekeystroketiming")
-	b.add(live, parseFiles, first, "logverbose")
+	b.add(live, parseDomains, first, "canonicaldomains")
+	b.add(live, parseCNAMEs, first, "canonicalizepermittedcnames")
+	b.add(live, parseChannelTimeouts, first, "channeltimeout")
+	b.add(live, parseOpens, first, "permitremoteopen")
+	b.add(live, parseAddKeys, first, "addkeystoagent")
+	b.add(live, parseKeystrokes, first, "obscurekeystroketiming")
+	b.add(live, parseFiles, firstAlone, "logverbose")
 	b.add(live, parseSendEnv, gatherEnv, "sendenv")
 	b.add(live, parseSetEnv, first, "setenv")
 	b.add(live, parseForward, gatherForwards, "localforward", "remoteforward", "dynamicforward")
@@ -151,6 +165,10 @@ func (b builder) vendors() {
 	b.add(ignored, nil, nil, "gssapikeyexchange", "gssapikexalgorithms", "gssapiclientidentity",
 		"gssapiserveridentity", "gssapirenewalforcesrekey", "gssapitrustdns")
 	b.alias("requiredrsasize", "rsaminsize")
+	b.alias("serveraliveinterval", "protocolkeepalives", "setuptimeout")
+	if runtime.GOOS == "darwin" {
+		b.add(ignored, nil, nil, "usekeychain") // other systems' ssh refuses it
+	}
 }
 
 // owned are muxd's keywords.

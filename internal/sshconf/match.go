@@ -3,6 +3,7 @@ package sshconf
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -68,24 +69,41 @@ func (m *matcher) all(word string, negated bool) error {
 func (m *matcher) criterion(name, word string, negated bool) (bool, error) {
 	switch lowerASCII(name) {
 	case "canonical":
+		// ssh has one flag for both words: a second pass is always made with the
+		// final host name, canonicalised or not (readconf.c, SSHCONF_FINAL).
 		return m.e.final, nil
 	case "final":
 		// In the second pass there is no third to wish for.
 		m.e.wantFinal = m.e.wantFinal || !negated
 		return m.e.final, nil
 	}
-	arg, joined := "", false
-	if i := strings.IndexByte(name, '='); i > 0 {
-		name, arg, joined = name[:i], name[i+1:], true
-	} else if arg, joined = m.l.next(); !joined {
-		return false, m.bad(m.l.text("missing argument for Match '%s'", word))
+	name, arg, ok := joined(name)
+	if !ok {
+		if arg, ok = m.l.next(); !ok {
+			return false, m.bad(m.l.text("missing argument for Match '%s'", word))
+		}
 	}
-	name = lowerASCII(name)
-	empty := name == "tagged" || name == "command"
-	if arg == "" && !empty || strings.HasPrefix(arg, "#") {
+	lower := lowerASCII(name)
+	if arg == "" && lower != "tagged" && lower != "command" || strings.HasPrefix(arg, "#") {
 		return false, m.bad("Missing Match criteria for " + name)
 	}
-	return m.compare(name, arg)
+	if !slices.Contains(criteria, lower) {
+		return false, m.bad("Unsupported Match attribute " + name)
+	}
+	return m.compare(lower, arg)
+}
+
+// criteria are those with an argument.
+var criteria = words("host originalhost user localuser localnetwork version tagged command sessiontype exec")
+
+// joined takes name=argument apart. ssh 10.5 forgot sessiontype, which its
+// manual has like the others.
+func joined(word string) (name, arg string, ok bool) {
+	name, arg, ok = strings.Cut(word, "=")
+	if ok && slices.Contains(criteria, lowerASCII(name)) {
+		return name, arg, true
+	}
+	return word, "", false
 }
 
 func (m *matcher) compare(name, arg string) (bool, error) {
@@ -110,10 +128,9 @@ func (m *matcher) compare(name, arg string) (bool, error) {
 		return matchList(m.sessionType(), arg, false) == matched, nil
 	case "localnetwork":
 		return m.localNetwork(arg)
-	case "exec":
+	default: // exec
 		return m.exec(arg)
 	}
-	return false, m.bad("Unsupported Match attribute " + name)
 }
 
 // matchOrEmpty lets an empty value match an empty pattern and nothing else.

@@ -82,6 +82,7 @@ func (e *evaluator) lines(path, data string, s scope, active *bool, depth int) e
 func (e *evaluator) slurp(path string, check bool) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
+		e.stamps.missing(path, errors.Unwrap(err))
 		return "", &openError{errors.Unwrap(err)}
 	}
 	defer f.Close()
@@ -89,6 +90,7 @@ func (e *evaluator) slurp(path string, check bool) (string, error) {
 	if err != nil {
 		return "", fatalf("fstat %s: %v", path, err)
 	}
+	e.stamps.add(path, info)
 	if check && !e.trusted(info) {
 		return "", fatalf("Bad owner or permissions on %s", path)
 	}

@@ -12,12 +12,13 @@ type evaluator struct {
 	wantFinal bool   // a Match final was seen
 	host      string // what Host compares with: as typed, then as resolved
 
-	files int      // read so far, of maxReads
-	args  []string // reused from line to line
+	files  int // read so far, of maxReads
+	stamps stamps
+	args   []string // reused from line to line
 }
 
 // Resolve evaluates the configuration. An *Error lists what ssh would refuse
-// too; other errors come from Exec and LocalNetwork.
+// too; other errors come from Exec, LocalNetwork and Lookup.
 func Resolve(in Input) (*Config, error) {
 	if !validHost(in.Host) || in.Host == "" {
 		return nil, fatalf("hostname contains invalid characters")
@@ -45,13 +46,20 @@ func Resolve(in Input) (*Config, error) {
 }
 
 // settleHost takes HostName into use, between the passes: from here on no line
-// can change it.
+// can change it, nor what decided about it.
 func (e *evaluator) settleHost() error {
 	host, err := e.currentHost()
 	if err != nil {
 		return err
 	}
-	e.host = canonicalHost(host)
+	for name, def := range canonicalDefaults {
+		if _, set := e.c.values[name]; !set {
+			e.c.replace(name, []string{def})
+		}
+	}
+	if e.host, err = e.canonicalize(host); err != nil {
+		return err
+	}
 	e.settled = true
 	e.c.replace("hostname", []string{e.host})
 	return nil
@@ -124,7 +132,10 @@ func newBool(b bool) *bool { return &b }
 
 // options applies the command line.
 func (e *evaluator) options() error {
-	if t := e.in.SessionType; t != "" {
+	if e.in.StdioForward {
+		// Unlike other options -W overrules those that stand before it.
+		e.c.values["requesttty"], e.c.values["sessiontype"] = []string{"no"}, []string{"none"}
+	} else if t := e.in.SessionType; t != "" {
 		if err := e.option(Setting{Keyword: "SessionType", Value: t, Literal: true}); err != nil {
 			return err
 		}

@@ -63,6 +63,7 @@ func TestResolveAsSSH(t *testing.T) {
 		}
 		t.Run(tc.name, func(t *testing.T) {
 			w := tc.world(t)
+			w.asSSH(ssh)
 			ours, err := w.resolve()
 			theirs, refusal := w.ask(ssh, tc.options)
 			if refusal != nil {

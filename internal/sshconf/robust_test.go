@@ -41,7 +41,7 @@ func FuzzResolve(f *testing.F) {
 			return
 		}
 		var one, two strings.Builder
-		_, _ = c.Dump(&one), again.Dump(&two)
+		_, _ = c.Dump(&one, Offer{}), again.Dump(&two, Offer{})
 		if one.String() != two.String() {
 			t.Errorf("first\n%s\nthen\n%s", one.String(), two.String())
 		}

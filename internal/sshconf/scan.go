@@ -21,7 +21,7 @@ func scanInt(s string) (int, error) {
 	if s == "" {
 		return 0, errors.New("missing")
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
+	n, err := strconv.ParseInt(strings.TrimLeft(s, " \t\n\v\f\r"), 10, 64)
 	switch {
 	case errors.Is(err, strconv.ErrRange) && strings.HasPrefix(s, "-"), err == nil && n < 0:
 		return 0, errors.New("too small")
@@ -35,21 +35,21 @@ func scanInt(s string) (int, error) {
 
 // scanPort reads a port number or the name of a TCP service (misc.c, a2port).
 func scanPort(s string) (int, bool) {
-	n, err := strconv.ParseInt(s, 10, 32)
-	if err == nil {
-		return int(n), n >= 0 && n <= 65535
+	if n, err := scanInt(s); err == nil {
+		return n, n <= 65535
 	}
-	if s == "" || !lettersAndDigits(s) {
+	if !lettersAndDigits(s) {
 		return 0, false
 	}
 	port, err := net.LookupPort("tcp", s)
 	return port, err == nil
 }
 
-// lettersAndDigits keeps LookupPort away from what no service is called.
+// lettersAndDigits keeps LookupPort away from what no service is called; it
+// would also accept capitals, which getservbyname(3) does not.
 func lettersAndDigits(s string) bool {
-	return strings.Trim(lowerASCII(s), "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
-		strings.ContainsAny(lowerASCII(s), "abcdefghijklmnopqrstuvwxyz")
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
+		strings.ContainsAny(s, "abcdefghijklmnopqrstuvwxyz")
 }
 
 // timeUnits are the units of sshd_config(5), TIME FORMATS, in seconds.

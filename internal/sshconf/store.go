@@ -33,6 +33,28 @@ func first(c *Config, k *keyword, v []string, l *line) error {
 	return nil
 }
 
+// last is for the one keyword where ssh takes the last value.
+func last(c *Config, k *keyword, v []string, _ *line) error {
+	c.values[k.name] = v
+	return nil
+}
+
+// firstAlone drops all but the first of several arguments, as ssh does for
+// LogVerbose (readconf.c looks whether the list is empty before each of them).
+func firstAlone(c *Config, k *keyword, v []string, l *line) error {
+	return first(c, k, v[:min(len(v), 1)], l)
+}
+
+// maxKnownHosts is SSH_MAX_HOSTS_FILES.
+const maxKnownHosts = 32
+
+func firstHosts(c *Config, k *keyword, v []string, l *line) error {
+	if _, set := c.values[k.name]; !set && len(v) > maxKnownHosts {
+		return l.badf("too many %s entries.", l.keyword)
+	}
+	return first(c, k, v, l)
+}
+
 // firstOrOff remembers that a time was asked to be none, which leaves the
 // keyword unset to ssh, but is not the silence of somebody who said nothing.
 func firstOrOff(c *Config, k *keyword, v []string, l *line) error {
@@ -71,18 +93,26 @@ func refuse(_ *Config, _ *keyword, v []string, l *line) error {
 }
 
 // gatherFiles appends; a name that is there already, from the same kind of
-// file, is not repeated.
+// source, is not repeated.
 func gatherFiles(c *Config, k *keyword, v []string, l *line) error {
 	files := c.files[k.name]
 	if len(files) >= maxFiles {
 		kind := map[string]string{"identityfile": "identity", "certificatefile": "certificate"}[k.name]
 		return l.badf("Too many %s files specified (max %d).", kind, maxFiles)
 	}
-	file := File{Path: v[0], FromUser: l.user}
-	if !slices.Contains(files, file) {
-		c.files[k.name] = append(files, file)
+	source := fileSource{k.name, v[0], l.user, l.literal}
+	if !c.sources[source] {
+		c.sources[source] = true
+		c.files[k.name] = append(files, File{Path: v[0], FromUser: l.user})
 	}
 	return nil
+}
+
+// fileSource is what ssh tells files apart by: -i and a configuration file may
+// both name the same one, and ssh -G then prints it twice.
+type fileSource struct {
+	keyword, path string
+	user, flag    bool
 }
 
 // gatherEnv appends patterns; -pattern removes what was gathered before it.

@@ -118,17 +118,6 @@ func parseFiles(l *line) ([]string, error) {
 	return args, nil
 }
 
-// maxKnownHosts is SSH_MAX_HOSTS_FILES.
-const maxKnownHosts = 32
-
-func parseKnownHosts(l *line) ([]string, error) {
-	args, err := parseFiles(l)
-	if err == nil && len(args) > maxKnownHosts {
-		return nil, l.badf("too many %s entries.", l.keyword)
-	}
-	return args, err
-}
-
 // parseList is parseFiles for the keywords where ssh gives up at once when
 // nothing is listed.
 func parseList(l *line) ([]string, error) {

@@ -10,10 +10,13 @@ var (
 	parseCompression   = choice("yes", "no")
 	parseStrict        = choice("yes", "true=yes", "no", "false=no", "off=no", "ask", "accept-new")
 	parseYesNoAsk      = choice("yes", "true=yes", "no", "false=no", "ask")
-	parsePubkeyAuth    = choice("yes", "true=yes", "no", "false=no", "unbound", "host-bound")
-	parseTunnel        = choice("ethernet", "point-to-point", "yes=point-to-point", "true=point-to-point", "no", "false=no")
-	parseCanonicalize  = choice("yes", "true=yes", "no", "false=no", "always")
-	parseWeakCrypto    = choice("yes", "true=yes", "no", "false=no", "no-pq-kex=no")
+
+	parseYesNoAskConfirm = choice("yes", "true=yes", "no", "false=no", "ask", "confirm")
+
+	parsePubkeyAuth   = choice("yes", "true=yes", "no", "false=no", "unbound", "host-bound")
+	parseTunnel       = choice("ethernet", "point-to-point", "yes=point-to-point", "true=point-to-point", "no", "false=no")
+	parseCanonicalize = choice("yes", "true=yes", "no", "false=no", "always")
+	parseWeakCrypto   = choice("yes", "true=yes", "no", "false=no", "no-pq-kex=no")
 )
 
 // qosNone in IPQoS leaves the choice to the operating system.
@@ -34,8 +37,8 @@ func scanQoS(s string) (int, bool) {
 	if n, ok := qosNames[lowerASCII(s)]; ok {
 		return n, true
 	}
-	n, err := strconv.ParseUint(s, 10, 8)
-	return int(n), err == nil
+	n, err := scanInt(s)
+	return n, err == nil && n <= 255
 }
 
 func parseQoS(l *line) ([]string, error) {

@@ -6,7 +6,8 @@ import (
 )
 
 var (
-	parseLevelWord = choice("quiet=QUIET", "fatal=FATAL", "error=ERROR", "info=INFO", "verbose=VERBOSE",
+	// Silent is Debian's.
+	parseLevelWord = choice("silent=QUIET", "quiet=QUIET", "fatal=FATAL", "error=ERROR", "info=INFO", "verbose=VERBOSE",
 		"debug=DEBUG", "debug1=DEBUG", "debug2=DEBUG2", "debug3=DEBUG3")
 	parseControlMaster = choice("yes", "true=yes", "no", "false=no", "auto", "ask", "autoask")
 	parseSessionType   = choice("none", "subsystem", "default")
