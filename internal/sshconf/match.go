@@ -180,6 +180,9 @@ func (m *matcher) exec(arg string) (bool, error) {
 func (m *matcher) localNetwork(arg string) (bool, error) {
 	var nets []netip.Prefix
 	for s := range strings.SplitSeq(arg, ",") {
+		if s == "" {
+			return false, m.bad(fmt.Sprintf("addr_match_cidr_list: empty entry in list \"%s\"", arg))
+		}
 		p, err := scanNetwork(s)
 		if err != nil {
 			return false, m.bad(err.Error())
@@ -201,18 +204,17 @@ func (m *matcher) localNetwork(arg string) (bool, error) {
 
 // scanNetwork reads address or address/length, without bits behind the length.
 func scanNetwork(s string) (netip.Prefix, error) {
-	if !strings.Contains(s, "/") {
-		addr, err := netip.ParseAddr(s)
-		if err != nil {
-			return netip.Prefix{}, fmt.Errorf("Invalid network entry \"%s\"", s)
-		}
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	host, length, sized := strings.Cut(s, "/")
+	addr, err := netip.ParseAddr(host)
+	bits := addr.BitLen()
+	if sized && err == nil {
+		bits, err = scanInt(length)
 	}
-	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
-		return p, fmt.Errorf("Invalid network entry \"%s\"", s)
-	case p != p.Masked():
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("Invalid network entry \"%s\"", s)
+	}
+	p := netip.PrefixFrom(addr, bits)
+	if !p.IsValid() || p != p.Masked() {
 		return p, fmt.Errorf("Inconsistent mask length for network \"%s\"", s)
 	}
 	return p, nil
