@@ -50,18 +50,19 @@ func parseAlgorithms(valid func(string) bool, complaint string) parser {
 		if names == arg {
 			names = strings.TrimPrefix(arg, "^")
 		}
-		if names == "" || names[0] == ',' || !allValid(names, valid) {
+		if names == "" || !allValid(names, valid) {
 			return nil, l.badf(complaint, arg)
 		}
 		return []string{arg}, nil
 	}
 }
 
-// allValid looks at names up to the first empty one, as ssh does.
+// allValid looks at names up to the first empty one, as ssh does; some lists may
+// not begin with that.
 func allValid(names string, valid func(string) bool) bool {
-	for name := range strings.SplitSeq(names, ",") {
+	for i, name := range strings.Split(names, ",") {
 		if name == "" {
-			break
+			return i > 0 || valid("")
 		}
 		if !valid(name) {
 			return false
@@ -80,7 +81,7 @@ var shortNames = words("ed25519 ecdsa ecdsa-sk ed25519-sk rsa dsa mldsa44-ed2551
 
 // keyPattern accepts key types and wildcards that match at least one.
 func keyPattern(s string) bool {
-	if slices.Contains(shortNames, lowerASCII(s)) {
+	if s == "" || slices.Contains(shortNames, lowerASCII(s)) {
 		return true
 	}
 	return slices.ContainsFunc(keyNames, func(name string) bool { return matchList(name, s, false) != unknown })

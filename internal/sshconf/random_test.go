@@ -2,8 +2,10 @@ package sshconf
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,12 +32,36 @@ func againstSSH(t *testing.T, ssh string, data []byte) {
 		fault = "no error, but ssh says:\n" + strings.Join(refusal, "\n")
 	case refusal == nil && err != nil:
 		fault = "ssh has no error, but got:\n" + err.Error()
+	case err != nil && comparable(refusal) && !slices.Equal(refusal, complaints(vis(err.Error()))):
+		fault = "got:\n" + vis(err.Error()) + "\nssh says:\n" + strings.Join(refusal, "\n")
 	case err == nil:
 		fault = compare(ours, theirs)
 	}
 	if fault != "" {
 		t.Errorf("%s\nssh %q %q %s\n%s", fault, g.w.flags, options, g.w.in.Host, text)
 	}
+}
+
+// comparable reports whether ssh's words are worth being imitated: not where it
+// names its own functions. With -q there are none.
+func comparable(refusal []string) bool {
+	return len(refusal) > 0 && !strings.Contains(strings.Join(refusal, "\n"), "_expand: ")
+}
+
+// vis writes text as ssh writes its log: strnvis(3) with VIS_SAFE and VIS_OCTAL.
+func vis(s string) string {
+	var out strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\\':
+			out.WriteString(`\\`)
+		case c >= 0x7f, c < ' ' && !strings.ContainsRune("\n\t\a\b\r", rune(c)):
+			fmt.Fprintf(&out, `\%03o`, c)
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // runExec runs the command of Match exec.

@@ -151,9 +151,9 @@ func (w *world) ask(ssh string, options []string) (dump, []string) {
 func complaints(s string) []string {
 	lines := []string{} // with -q nothing is said, and it is a refusal all the same
 	for _, text := range strings.Split(s, "\n") {
-		text = strings.TrimPrefix(strings.TrimSpace(text), "ssh: ")
+		text = strings.TrimPrefix(strings.TrimRight(text, "\r\n"), "ssh: ")
 		switch {
-		case text == "", strings.HasPrefix(text, "Pseudo-terminal"):
+		case text == "", strings.HasPrefix(text, "Pseudo-terminal"), strings.HasPrefix(text, "debug"):
 		case strings.HasPrefix(text, "Unsupported KEX algorithm"): // said twice
 		default:
 			lines = append(lines, text)

@@ -114,11 +114,12 @@ func parseAgent(l *line) ([]string, error) {
 }
 
 func parseForwardAgent(l *line) ([]string, error) {
-	if len(l.args) > 0 {
-		switch lowerASCII(l.args[0]) {
-		case "", "yes", "true", "no", "false":
-			return parseFlag(l)
-		}
+	if len(l.args) == 0 || l.args[0] == "" {
+		return nil, l.badf("missing argument.")
+	}
+	switch lowerASCII(l.args[0]) {
+	case "yes", "true", "no", "false":
+		return parseFlag(l)
 	}
 	v, err := parseAgent(l)
 	return append([]string{"yes"}, v...), err
