@@ -169,6 +169,28 @@ ProxyCommand nc
 IdentityFile x
 `
 
+// unprinted are the keywords that ssh -G has no line for: those that are
+// carried out while reading, and ProxyCommand, which shares one with ProxyJump.
+var unprinted = words("match include refuseconnection proxycommand")
+
+func TestEveryKeywordIsPrinted(t *testing.T) {
+	rows := map[string]bool{}
+	for _, r := range dumpRows {
+		rows[r.name] = true
+		if keywords[r.name] == nil {
+			t.Errorf("%s is printed and not known", r.name)
+		}
+		if (r.style == byHand) != (dumpers[r.name] != nil) {
+			t.Errorf("%s: has no dumper, or one too many", r.name)
+		}
+	}
+	for name, k := range keywords {
+		if (k.class == live || k.class == special) && rows[k.name] == slices.Contains(unprinted, k.name) {
+			t.Errorf("%s: printed %v", name, rows[k.name])
+		}
+	}
+}
+
 // TestDumpIsComplete holds the number of lines to that of OpenSSH 10.5, which
 // prints 82 where nothing is configured; GSSAPI adds two.
 func TestDumpIsComplete(t *testing.T) {

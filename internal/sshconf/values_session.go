@@ -104,7 +104,7 @@ func parseAgent(l *line) ([]string, error) {
 	if err != nil {
 		return nil, l.badf("%v", err)
 	}
-	if open := strings.Index(arg, "${"); open >= 0 && !strings.Contains(arg[open:], "}") {
+	if _, err := expand(arg, "", nil, l.env); err != nil {
 		return nil, l.badf("Invalid environment expansion %s.", arg)
 	}
 	if arg[0] == '$' && !strings.HasPrefix(arg, "${") && !validEnvName(arg[1:]) {
