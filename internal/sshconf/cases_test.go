@@ -98,7 +98,7 @@ var cases = []testCase{
 	{name: "match tagged empty", config: "Match tagged \"\"\nPort 2\n", want: dump{"port": "2"}, ahead: true},
 	{name: "match version", config: "Match version OpenSSH_10.*\nPort 2\n", want: dump{"port": "2"}, ahead: true},
 	{name: "match sessiontype", config: "SessionType none\nMatch sessiontype none\nPort 2\n", want: dump{"port": "2"}, ahead: true},
-	{name: "match sessiontype shell", config: "Match sessiontype=shell command \"\"\nPort 2\n", want: dump{"port": "2"}, ahead: true},
+	{name: "match sessiontype shell", config: "Match sessiontype shell command \"\"\nPort 2\n", want: dump{"port": "2"}, ahead: true},
 	{name: "send env twice in two passes", config: "SendEnv A\nMatch final\nSendEnv -A\n", want: dump{"sendenv": ""}},
 
 	{name: "hostname tokens", config: "HostName %h.example.%%\n", want: dump{"hostname": "web1.example.%"}},

@@ -2,6 +2,7 @@ package sshconf
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -42,21 +43,26 @@ func rawKeyword(key string) bool { return strings.HasSuffix(key, "Command") || k
 // ssh ask the network.
 var canonical = map[string]bool{"CanonicalizeHostname": true, "CanonicalDomains": false}
 
-var keys = func() []string {
-	var list []string
-	for k := range values {
-		list = append(list, k)
-	}
-	slices.Sort(list) // the same data must mean the same every time
-	return list
-}()
+// The same data must mean the same every time, so the keys are sorted.
+var (
+	keys      = slices.Sorted(maps.Keys(values))
+	newerKeys = slices.Sorted(maps.Keys(newer))
+)
 
 func (g *generator) keyValue() (key, value string) {
 	key = keys[g.intn(len(keys))]
 	if on, ok := canonical[key]; ok && on != g.canon {
 		return "Port", "7"
 	}
-	right, wrong, _ := strings.Cut(values[key], "|")
+	if strings.HasPrefix(key, "GSSAPI") && !theSSH.gssapi {
+		return "Port", "7"
+	}
+	all := values[key]
+	if theSSH.newest && g.maybe(12) {
+		key = newerKeys[g.intn(len(newerKeys))]
+		all = newer[key]
+	}
+	right, wrong, _ := strings.Cut(all, "|")
 	list := words(right)
 	if wrong != "" && g.maybe(80) {
 		list = words(wrong)
@@ -95,12 +101,17 @@ func (g *generator) setting() string {
 // does, because ssh fails when it comes to use them. Nor a comma and a plus, of
 // which 9.2 thinks otherwise in lists and times, and a backslash before a blank.
 func (g *generator) damaged() string {
-	const bytes = "\"' =#\t:/[]$~!*?@-^0x\f\r\x80{"
+	bytes := "\"' =#\t:/[]$~!*?@-^0x\f\r\x80{"
 	s := g.setting()
+	if theSSH.newest {
+		bytes += ",+\\"
+	}
 	for _, key := range []string{"proxyjump", "revokedhostkeys", "forwardagent"} {
 		// 9.2 cuts the first at white space and knows no list for the second;
-		// of the third ssh -G looks whether the file is there.
-		if strings.Contains(lowerASCII(s), key) {
+		// of the third ssh -G looks whether the file is there. And none with a
+		// comment behind it is a jump host called none to ssh, but not here.
+		low := lowerASCII(s)
+		if strings.Contains(low, key) && (!theSSH.newest || key == "forwardagent" || strings.Contains(low, "none")) {
 			return s
 		}
 	}
@@ -131,6 +142,10 @@ func (g *generator) block() string {
 }
 
 func (g *generator) criterion() string {
+	if theSSH.newest && g.maybe(4) {
+		return g.pick("", "!") + g.pick("final", "tagged"+g.pick(" ", "=")+g.pick("t*", "*,!t1", `""`, "t1"), "version"+g.pick(" ", "=")+g.pick("*", "OpenSSH_1*"),
+			"sessiontype "+g.pick("shell", "exec,none", "none", "subsystem", "*"), "command"+g.pick(" ", "=")+g.pick("t*", `""`, "ls"), "localnetwork 127.0.0.0/8")
+	}
 	switch name := g.pick("host", "originalhost", "user", "localuser", "final", "canonical", "exec"); name {
 	case "final": // 9.2 makes a second pass for !final too
 		return name

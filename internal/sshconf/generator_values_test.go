@@ -3,7 +3,7 @@ package sshconf
 // What many keywords of the table below take.
 const (
 	yesNoValues = "yes no TRUE false|maybe"
-	keyValues   = "ssh-ed25519 +ssh-rsa -ssh-rsa ^ecdsa-sha2-nistp256 ecdsa-*,rsa-* *cert* +*dss* -*nistp* ssh-ed25519,,x|nope +"
+	keyValues   = "ssh-ed25519 +ssh-rsa -ssh-rsa ^ecdsa-sha2-nistp256 ecdsa-*,rsa-* *cert* -*nistp* ssh-ed25519,,x|nope +"
 )
 
 // values are right ones for keywords, then, after a bar, wrong ones. A tilde in
@@ -45,6 +45,17 @@ var values = map[string]string{
 	"KexAlgorithms":     "curve25519-sha256 -*nistp* +diffie-hellman-group1-sha1 ^ecdh-sha2-nistp256|x +",
 	"HostKeyAlgorithms": keyValues, "PubkeyAcceptedAlgorithms": keyValues, "HostbasedAcceptedAlgorithms": keyValues, "PubkeyAcceptedKeyTypes": keyValues,
 	"CASignatureAlgorithms": "ssh-ed25519 +ssh-rsa -ecdsa* rsa-*|nope",
+}
+
+// newer is values for an ssh as new as the one imitated.
+var newer = map[string]string{
+	"Tag": "t1 t2|", "WarnWeakCrypto": "yes no no-pq-kex TRUE|x", "ObscureKeystrokeTiming": "yes no true interval:20 interval:80|x interval:0 yes~no",
+	"ChannelTimeout": "none session=5m *=1~global=0 a=b=5|x =1 a=1~none", "VersionAddendum": "none x~y %h~#~z =x|", "RevokedHostKeys": "none /a~/%h ~/b|a~none",
+	"User": "%n-%u %i ${USERX}|%r ${USERX", "SetEnv": "A=%h B=%%~C=%j|A D=${NONE}", "IPQoS": "le lowdelay~cs1 throughput none~reliability|x",
+	"ControlPath": "/tmp/%C ~/%j-%k ${USERX}|${NONE}", "ConnectTimeout": "1.9s 1m2.5 0.5|1.5m 1s2 +1 1.", "CanonicalDomains": "none _a.b|-x",
+	"RefuseConnection": "no|", "Include": "%n ${USERX}/x|", "UserKnownHostsFile": "NONE none /tmp/%j|none~a", "HostKeyAlgorithms": "webauthn* *mldsa*|xmss RSA",
+	"PubkeyAcceptedAlgorithms": "-webauthn* sk-* ^*mldsa*|", "Match": "all|tag~x", "KexAlgorithms": "mlkem768x25519-sha256 -mlkem* +mlkem768nistp256-sha256 ^sntrup761x25519-sha512|x",
+	"Ciphers": "^aes256-gcm@openssh.com|,aes128-ctr", "MACs": "-umac*|,hmac-sha1", "ProxyJump": "none NONE a/1 ssh://a/1 [a]b|",
 }
 
 // flags are options of ssh beside -o, with the settings that they stand for.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -14,13 +15,13 @@ import (
 // ssh makes of them: every value, and whether there is an error at all.
 func againstSSH(t *testing.T, ssh string, data []byte) {
 	g := &generator{data: data, w: newWorld(t)}
+	g.w.asSSH(ssh)
 	g.canon = g.maybe(4)
 	g.w.in.Host = g.pick("web1", "WEB1", "other", "10.0.0.1", "127.1", "web1.example.org", "Fe80::1")
 	options := g.commandLine()
 	text := "IgnoreUnknown FooBar\n" + g.text(0)
 	g.w.in.ConfigFile = g.w.write("config", text)
-	g.w.asSSH(ssh)
-	g.w.in.Exec = runExec
+	g.w.in.Exec, g.w.in.LocalNetwork = runExec, loopback
 	if err := g.w.tryOptions(options); err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +63,11 @@ func vis(s string) string {
 		}
 	}
 	return out.String()
+}
+
+// loopback is the only network that every machine is in.
+func loopback(nets []netip.Prefix) (bool, error) {
+	return slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Contains(netip.MustParseAddr("127.0.0.1")) }), nil
 }
 
 // runExec runs the command of Match exec.
