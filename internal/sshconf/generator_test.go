@@ -100,9 +100,20 @@ func (g *generator) setting() string {
 // percent sign: ssh -G does not look at the tokens of all keywords, and Resolve
 // does, because ssh fails when it comes to use them. Nor a comma and a plus, of
 // which 9.2 thinks otherwise in lists and times, and a backslash before a blank.
-func (g *generator) damaged() string {
+func (g *generator) damaged() string { return g.damage(g.setting()) }
+
+// damagedBlock is a block that now and then has one too: 9.2 reads the line of
+// Match in another way.
+func (g *generator) damagedBlock() string {
+	s := g.block()
+	if theSSH.newest && g.maybe(12) && !strings.Contains(s, "exec") {
+		s = g.damage(s)
+	}
+	return s
+}
+
+func (g *generator) damage(s string) string {
 	bytes := "\"' =#\t:/[]$~!*?@-^0x\f\r\x80{"
-	s := g.setting()
 	if theSSH.newest {
 		bytes += ",+\\"
 	}
@@ -168,7 +179,7 @@ func (g *generator) text(depth int) string {
 	for n := 0; n < maxLines && len(g.data) > 0 && (depth == 0 || !g.maybe(8)); n++ {
 		switch {
 		case g.maybe(5):
-			out.WriteString(g.block())
+			out.WriteString(g.damagedBlock())
 		case depth < 3 && g.maybe(25):
 			out.WriteString("Include " + g.file(depth+1))
 		case g.maybe(20):

@@ -150,6 +150,6 @@ func (m *matcher) sessionType() string {
 	return "shell"
 }
 
-func (m *matcher) bad(msg string) *badLine {
-	return &badLine{[]string{msg, m.l.text("Bad Match condition")}}
+func (m *matcher) bad(msgs ...string) *badLine {
+	return &badLine{append(msgs, m.l.text("Bad Match condition"))}
 }

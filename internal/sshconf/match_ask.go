@@ -32,16 +32,9 @@ func (m *matcher) exec(arg string) (bool, error) {
 }
 
 func (m *matcher) localNetwork(arg string) (bool, error) {
-	var nets []netip.Prefix
-	for s := range strings.SplitSeq(arg, ",") {
-		if s == "" {
-			return false, m.bad(fmt.Sprintf("addr_match_cidr_list: empty entry in list \"%s\"", arg))
-		}
-		p, err := scanNetwork(s)
-		if err != nil {
-			return false, m.bad(err.Error())
-		}
-		nets = append(nets, p)
+	nets, complaints := scanNetworks(arg)
+	if complaints != nil {
+		return false, m.bad(complaints...)
 	}
 	if !m.result || m.never {
 		return false, nil
@@ -54,6 +47,30 @@ func (m *matcher) localNetwork(arg string) (bool, error) {
 		return false, fmt.Errorf("%s: %w", m.l.text("match localnetwork '%s' error", arg), err)
 	}
 	return ok, nil
+}
+
+// maxNetwork is the longest IPv6 address with its NUL, and a length behind it.
+const maxNetwork = 46 + 3
+
+// scanNetworks reads a list of networks, or says what is wrong with it
+// (addrmatch.c, addr_match_cidr_list).
+func scanNetworks(list string) (nets []netip.Prefix, complaints []string) {
+	for s := range strings.SplitSeq(list, ",") {
+		switch {
+		case s == "":
+			return nil, []string{fmt.Sprintf("addr_match_cidr_list: empty entry in list \"%.100s\"", list)}
+		case len(s) > maxNetwork:
+			return nil, []string{fmt.Sprintf("addr_match_cidr_list: list entry \"%.100s\" too long", s)}
+		case strings.Trim(s, "0123456789abcdefABCDEF.:/") != "":
+			complaints = append(complaints, fmt.Sprintf("addr_match_cidr_list: list entry \"%.100s\" contains invalid characters", s))
+		}
+		p, err := scanNetwork(s)
+		if err != nil {
+			return nil, append(complaints, err.Error())
+		}
+		nets = append(nets, p)
+	}
+	return nets, complaints
 }
 
 // scanNetwork reads address or address/length, without bits behind the length.
