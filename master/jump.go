@@ -45,7 +45,7 @@ func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Inv
 		}
 	}
 	last := jumps[len(jumps)-1]
-	hop := &commandLine{configFile: c.configFile, dir: c.dir, home: c.home, run: c.run, lookup: c.lookup}
+	hop := &commandLine{isHop: true, configFile: c.configFile, dir: c.dir, home: c.home, run: c.run, lookup: c.lookup}
 	if last.User != "" {
 		hop.set("User", last.User)
 	}

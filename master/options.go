@@ -16,6 +16,7 @@ import (
 // another spelling, and what is not.
 type commandLine struct {
 	settings    []sshconf.Setting
+	overruling  []sshconf.Setting // by options that overrule every -o, the last one first
 	configFile  string // -F, "" if not given
 	control     string // -O
 	sessionType string // none or subsystem, by -N, -s and -W
@@ -28,6 +29,7 @@ type commandLine struct {
 	masters     int    // -M
 	refused     error  // the first option that is not carried out
 	remarks     []string
+	isHop       bool   // it is a jump host's: what it is for is a forward
 	dir         string // the client's working directory
 	home        string
 	// run has a command run by the client, for Match exec.
@@ -43,7 +45,12 @@ var keywordOf = map[byte]string{
 	'l': "User", 'm': "MACs", 'p': "Port", 'w': "TunnelDevice",
 }
 
-// valuesOf are the options that set keywords to values (ssh.c, main).
+// overrules are those of them that hold whatever an -o says; of two the last one
+// counts. For the others, as for -o, it is the first, and -D, -L, -R and -i
+// gather (ssh.c, main).
+const overrules = "BIScbem"
+
+// valuesOf are the options that set keywords to values. All of them overrule.
 var valuesOf = map[byte][][2]string{
 	'4': {{"AddressFamily", "inet"}}, '6': {{"AddressFamily", "inet6"}}, 'C': {{"Compression", "yes"}},
 	'A': {{"ForwardAgent", "yes"}}, 'a': {{"ForwardAgent", "no"}}, 'g': {{"GatewayPorts", "yes"}},
@@ -82,7 +89,7 @@ func (m *Master) sortOptions(line *getopt.CommandLine, v *control.Invocation) (*
 			first = append(first, sshconf.Setting{Keyword: kv[0], Value: kv[1], Literal: true})
 		}
 	}
-	c.settings = append(first, c.settings...)
+	c.settings = slices.Concat(first, c.overruling, c.settings)
 	return c, nil
 }
 
@@ -92,7 +99,7 @@ func (c *commandLine) add(o getopt.Option) error {
 	}
 	if kvs, ok := valuesOf[o.Name]; ok {
 		for _, kv := range kvs {
-			c.set(kv[0], kv[1])
+			c.overrule(kv[0], kv[1])
 		}
 		return nil
 	}
@@ -106,8 +113,12 @@ func (c *commandLine) add(o getopt.Option) error {
 		if o.Name == 'w' {
 			c.set("Tunnel", "point-to-point")
 		}
-		c.set(k, o.Value)
-		c.anchor()
+		if strings.IndexByte(overrules, o.Name) >= 0 {
+			c.overrule(k, o.Value)
+		} else {
+			c.set(k, o.Value)
+			c.anchor()
+		}
 		c.controlPath = c.controlPath || o.Name == 'S'
 		return nil
 	}
@@ -125,7 +136,7 @@ func (c *commandLine) addOther(o getopt.Option) error {
 		c.print = true
 	case 'M':
 		c.masters++
-		c.set("ControlMaster", []string{"yes", "ask"}[min(c.masters, 2)-1])
+		c.overrule("ControlMaster", []string{"yes", "ask"}[min(c.masters, 2)-1])
 	case 'N':
 		return c.setSession("none", o.Name)
 	case 'O':
@@ -243,6 +254,12 @@ func knownControl(command string) error {
 
 func (c *commandLine) set(keyword, value string) {
 	c.settings = append(c.settings, sshconf.Setting{Keyword: keyword, Value: value, Literal: true})
+}
+
+// overrule is set for an option that no -o and no earlier one gainsays.
+func (c *commandLine) overrule(keyword, value string) {
+	s := sshconf.Setting{Keyword: keyword, Value: value, Literal: true}
+	c.overruling = append([]sshconf.Setting{s}, c.overruling...)
 }
 
 // has reports a setting that came from an option of its own.

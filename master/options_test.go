@@ -77,6 +77,25 @@ func TestEveryOptionOfSsh(t *testing.T) {
 	})
 }
 
+// Which of two settings of the same thing counts: for most the first one, but
+// these options overrule every -o and each other, as in ssh.
+func TestOptionsThatOverrule(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		for _, c := range [][3]string{
+			{"-o Ciphers=aes128-ctr -c aes256-ctr", "ciphers", "aes256-ctr"}, {"-c aes256-ctr -o Ciphers=aes128-ctr", "ciphers", "aes256-ctr"},
+			{"-c aes256-ctr -c aes128-ctr", "ciphers", "aes128-ctr"}, {"-4 -6", "addressfamily", "inet6"}, {"-o AddressFamily=any -4", "addressfamily", "inet"},
+			{"-A -a", "forwardagent", "no"}, {"-o ForwardX11=yes -x", "forwardx11", "no"}, {"-o StdinNull=no -n", "stdinnull", "yes"},
+			{"-o Port=1 -p 2", "port", "1"}, {"-p 2 -o Port=1", "port", "2"}, {"-p 2 -p 1", "port", "2"}, {"-l a -l b", "user", "a"},
+			{"-o BindAddress=192.0.2.1 -b 192.0.2.2", "bindaddress", "192.0.2.2"}, {"-e a -e b", "escapechar", "b"}, {"-o Compression=no -C", "compression", "yes"},
+		} {
+			plan, err := r.plan(nil, append(append([]string{"-G"}, strings.Fields(c[0])...), "host")...)
+			if err != nil || !strings.Contains("\n"+string(plan.Text), "\n"+c[1]+" "+c[2]+"\n") {
+				t.Errorf("%s: %v; %s is not %s", c[0], err, c[1], c[2])
+			}
+		}
+	})
+}
+
 // The level of a request's own debug lines, by ssh's rules.
 func TestLogLevel(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {

@@ -103,7 +103,7 @@ func (m *Master) destination(name, host string, c *commandLine, v *control.Invoc
 func (m *Master) input(host string, c *commandLine, v *control.Invocation) sshconf.Input {
 	in := sshconf.Input{Host: host, Options: c.settings, OwnFile: m.cfg.OwnFile, UserFile: m.cfg.UserFile, SystemFile: m.cfg.SystemFile,
 		Home: m.cfg.Home, LocalUser: m.cfg.User, UID: os.Getuid(), Env: v.Getenv, LocalNetwork: localNetwork}
-	in.SessionType, in.StdioForward, in.Lookup = c.sessionType, c.stdio != "", c.lookup
+	in.SessionType, in.StdioForward, in.Lookup = c.sessionType, c.stdio != "" || c.isHop, c.lookup
 	if c.run != nil {
 		in.Exec = func(command string) (bool, error) {
 			r, err := c.run(control.Command{Kind: control.CommandTest, Args: []string{command}})

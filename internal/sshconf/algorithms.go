@@ -50,18 +50,19 @@ func parseAlgorithms(valid func(string) bool, complaint string) parser {
 		if names == arg {
 			names = strings.TrimPrefix(arg, "^")
 		}
-		if names == "" || names[0] == ',' || !allValid(names, valid) {
+		if names == "" || !allValid(names, valid) {
 			return nil, l.badf(complaint, arg)
 		}
 		return []string{arg}, nil
 	}
 }
 
-// allValid looks at names up to the first empty one, as ssh does.
+// allValid looks at names up to the first empty one, as ssh does; some lists may
+// not begin with that.
 func allValid(names string, valid func(string) bool) bool {
-	for name := range strings.SplitSeq(names, ",") {
+	for i, name := range strings.Split(names, ",") {
 		if name == "" {
-			break
+			return i > 0 || valid("")
 		}
 		if !valid(name) {
 			return false
@@ -74,16 +75,9 @@ func among(known []string) func(string) bool {
 	return func(s string) bool { return slices.Contains(known, s) }
 }
 
-// shortNames are the other names of key types, which are valid in a list, but
-// match nothing that is offered.
-var shortNames = words("ed25519 ecdsa ecdsa-sk ed25519-sk rsa dsa mldsa44-ed25519")
-
 // keyPattern accepts key types and wildcards that match at least one.
 func keyPattern(s string) bool {
-	if slices.Contains(shortNames, lowerASCII(s)) {
-		return true
-	}
-	return slices.ContainsFunc(keyNames, func(name string) bool { return matchList(name, s, false) != unknown })
+	return s == "" || slices.ContainsFunc(keyNames, func(name string) bool { return matchList(name, s, false) != unknown })
 }
 
 // caPattern is keyPattern without certificates, which sign nothing.
@@ -107,13 +101,16 @@ func assemble(spec string, def, all []string) ([]string, error) {
 		list = slices.Concat(list, def)
 	case '-':
 		return slices.DeleteFunc(slices.Clone(def), func(name string) bool {
-			return matchList(name, spec[1:], false) != unknown
+			return matchList(name, spec[1:], false) == matched
 		}), nil
 	default:
 		list = strings.Split(spec, ",")
 	}
 	var out []string
 	for _, pattern := range list {
+		if strings.HasPrefix(pattern, "!") {
+			return nil, fmt.Errorf("%q: only a list that is taken away may have a !", spec)
+		}
 		for _, name := range all {
 			if match(name, pattern) && !slices.Contains(out, name) {
 				out = append(out, name)

@@ -136,7 +136,7 @@ func (e *evaluator) resolve(name string) (cname string, found bool, err error) {
 	if !found || cname == "" {
 		return "", found, nil
 	}
-	valid, bad := validDomain(cname, cname)
+	valid, bad := validDomain(cname, false)
 	if bad != nil {
 		e.c.warn(fmt.Sprintf("ignoring bad CNAME %q for host %q: %v", cname, name, bad))
 		return "", true, nil

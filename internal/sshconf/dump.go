@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Dump writes the configuration in the format and order of ssh -G of OpenSSH
-// 10.5, built with GSSAPI, one keyword a line. The names of choices are the words that ssh
-// prints, not always those that people write (true for yes). It fails where no
-// algorithm of a configured list is offered, as ssh -G does.
+// Dump writes the configuration in the format and order of ssh -G, one keyword a
+// line, as OpenSSH 10.5 built with GSSAPI does. The names of choices are the
+// words that ssh prints, not always those that people write (true for yes). It
+// fails where no algorithm of a configured list is offered, as ssh -G does.
 func (c *Config) Dump(w io.Writer, o Offer) error {
 	d := &dumper{c: c, offer: &o}
 	for _, row := range dumpRows {

@@ -145,14 +145,16 @@ func parseForward(l *line) ([]string, error) {
 	}
 	remote, dynamic := l.keyword == "remoteforward", l.keyword == "dynamicforward"
 	kept := []string{spec}
-	switch target, _ := l.next(); {
+	target := ""
+	if !dynamic { // of which there is none, and one too many is found later
+		target, _ = l.next()
+	}
+	switch {
 	case l.literal && remote:
 		// -R: two ends if it can be read so, else the server's SOCKS.
 		if _, ok := scanForward(spec, false, true, l.env); !ok {
 			dynamic = true
 		}
-	case dynamic && target != "":
-		return nil, l.badf("keyword %s extra arguments at end of line", l.keyword)
 	case dynamic || l.literal:
 	case target != "":
 		spec += ":" + target

@@ -43,9 +43,9 @@ type Input struct {
 	// Lookup resolves a host name for CanonicalizeHostname. network is ip, ip4
 	// or ip6, by AddressFamily; a name that ends in a dot is complete, and
 	// another is looked up by the system's search rules. It reports whether
-	// the name has an address, and its canonical name, "" if that is not known;
-	// an error is for what is neither a yes nor a no. nil makes it an error to
-	// need one.
+	// the name has an address, and its canonical name, "" if that is not known.
+	// An error ends Resolve; a name server that fails is a no to ssh, which
+	// then tries the next domain. nil makes it an error to need an answer.
 	Lookup func(network, name string) (cname string, found bool, err error)
 
 	// Command is the remote command of the command line.

@@ -60,13 +60,13 @@ func scanJump(s string) (j Jump, err error) {
 	if err := j.hostPort(rest); err != nil || path != "" {
 		return j, errJump
 	}
-	j.Host, err = validDomain(j.Host, j.Host)
+	j.Host, err = validDomain(j.Host, false)
 	return j, err
 }
 
 func (j *Jump) hostPort(s string) error {
 	host, port, ok := cutHost(s)
-	if !ok || s == "" || s[0] == ':' || s[0] == '/' {
+	if !ok || s == "" || s[0] == ':' {
 		return errJump
 	}
 	j.Host = host
@@ -78,14 +78,11 @@ func (j *Jump) hostPort(s string) error {
 	return nil
 }
 
-// cutHost cuts host or [host] from the port behind it, which a colon or a slash
-// separates (misc.c, hpdelim2).
+// cutHost cuts host or [host] from the port behind it (misc.c, hpdelim).
 func cutHost(s string) (host, port string, ok bool) {
 	if !strings.HasPrefix(s, "[") {
-		if i := strings.IndexAny(s, ":/"); i >= 0 {
-			return s[:i], s[i+1:], true
-		}
-		return s, "", true
+		host, port, _ = strings.Cut(s, ":")
+		return host, port, !strings.Contains(host, "/")
 	}
 	end := strings.IndexByte(s, ']')
 	if end < 0 {
@@ -95,7 +92,7 @@ func cutHost(s string) (host, port string, ok bool) {
 	if port == "" {
 		return host, "", true
 	}
-	return host, port[1:], port[0] == ':' || port[0] == '/'
+	return host, port[1:], port[0] == ':'
 }
 
 // validHost refuses a host name that a shell or an option parser could take for

@@ -145,7 +145,7 @@ func (b builder) lists() {
 func (b builder) algorithms() {
 	b.add(live, parseAlgorithms(among(cipherNames), "Bad SSH2 cipher spec '%s'."), first, "ciphers")
 	b.add(live, parseAlgorithms(among(macNames), "Bad SSH2 MAC spec '%s'."), first, "macs")
-	b.add(live, parseAlgorithms(among(kexNames), "Bad SSH2 KexAlgorithms '%s'."), first, "kexalgorithms")
+	b.add(live, parseAlgorithms(among(append(kexNames, "")), "Bad SSH2 KexAlgorithms '%s'."), first, "kexalgorithms")
 	b.add(live, parseAlgorithms(keyPattern, "Bad key types '%s'."), first, "hostkeyalgorithms",
 		"hostbasedacceptedalgorithms", "pubkeyacceptedalgorithms")
 	b.add(live, parseAlgorithms(caPattern, "Bad key types '%s'."), first, "casignaturealgorithms")

@@ -29,6 +29,28 @@ func TestMatchCommand(t *testing.T) {
 		{"Match !version=OpenSSH_9*", "", "", true},
 		{"Match tagged x", "", "", false},
 		{"Match !tagged=x", "", "", true},
+		{"Match tagged x", "", "", false},
+		{"Tag y\nMatch tagged=x,y", "", "", true},
+		{"Tag y\nMatch tagged *,!y", "", "", false},
+		{"Tag y\nMatch tagged \"\"", "", "", false},
+		{"Tag y\nMatch !tagged \"\"", "", "", true},
+		{"Tag y\nMatch TAGGED=Y", "", "", false},
+		{"Match tagged \"\" command \"\"", "", "", true},
+		{"Match command=\"\"", "", "", true},
+		{"Match command \"git *\"", "git fetch x", "", true},
+		{"Match !command=scp*,sftp", "sftp", "subsystem", false},
+		{"Match command sftp sessiontype subsystem", "sftp", "subsystem", true},
+		{"Match sessiontype shell", "", "", true},
+		{"Match sessiontype !shell,*", "ls", "", true},
+		{"Match SessionType=EXEC", "ls", "", false},
+		{"SessionType none\nMatch sessiontype none", "", "", true},
+		{"Match version OpenSSH_9.*,OpenSSH_10.?p*", "", "", true},
+		{"Match version OPENSSH*", "", "", false},
+		{"Match !version \"\"x", "", "", true},
+		{"Match all", "", "", true},
+		{"Match final command ls", "ls", "", true},
+		{"Match canonical command ls", "ls", "", false},
+		{"Match final\nUser x\nMatch canonical command ls", "ls", "", true},
 	}
 	for _, tt := range tests {
 		w := newWorld(t)
@@ -113,8 +135,13 @@ func TestMatchLocalNetwork(t *testing.T) {
 	}
 	w.write("config", "Match localnetwork 10.0.0.1/8\n")
 	wantError(t, w.in, "Inconsistent mask length")
-	w.write("config", "Match localnetwork here\n")
-	wantError(t, w.in, "Bad Match condition")
+	for list, words := range map[string]string{
+		"here": `Invalid network entry "here"`, "10.0.0.0/x": `Invalid network entry "10.0.0.0/x"`, "10.0.0.0/33": `Inconsistent mask length for network "10.0.0.0/33"`,
+		"10.0.0.0/8,": `addr_match_cidr_list: empty entry in list "10.0.0.0/8,"`, "!10.0.0.0/8": `Invalid network entry "!10.0.0.0/8"`,
+	} {
+		w.write("config", "Match localnetwork "+list+"\n")
+		wantError(t, w.in, words+"\n"+w.in.UserFile+" line 1: Bad Match condition")
+	}
 	w.in.LocalNetwork = nil
 	w.write("config", "Port 1\nMatch localnetwork 10.0.0.0/8\n")
 	wantError(t, w.in, "line 2: Match localnetwork 10.0.0.0/8 needs the addresses")

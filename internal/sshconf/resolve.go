@@ -27,6 +27,9 @@ func Resolve(in Input) (*Config, error) {
 	if err := e.options(); err != nil {
 		return nil, err
 	}
+	if !validUser(e.c.str("user")) { // before any file can use it as a token
+		return nil, fatalf("remote username contains invalid characters")
+	}
 	if err := e.pass(); err != nil {
 		return nil, err
 	}

@@ -91,17 +91,37 @@ func scanTime(s string) (int, bool) {
 const maxDigits = 20
 
 // scanSize reads a number of bytes with an optional fraction and one of the
-// suffixes B K M G T P E, each 1024 times the one before it.
+// suffixes B K M G T P E, each 1024 times the one before it. What follows the
+// suffix is only looked at for a letter or digit (scan_scaled(3)).
 func scanSize(s string) (int64, error) {
-	digits := strings.TrimPrefix(s, "+")
-	shift := 0
-	if n := len(digits); n > 0 {
-		if i := strings.IndexByte("bkmgtpe", lowerASCII(digits[n-1:])[0]); i >= 0 {
-			digits, shift = digits[:n-1], 10*i
-		}
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	digits, negative := strings.CutPrefix(s, "-")
+	if !negative {
+		digits = strings.TrimPrefix(s, "+")
 	}
+	shift := 0
+	if end := strings.IndexFunc(digits, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }); end >= 0 {
+		i := strings.IndexByte("bkmgtpe", lowerASCII(digits[end : end+1])[0])
+		if i < 0 || end+1 < len(digits) && isAlnum(digits[end+1]) {
+			return 0, errNumber
+		}
+		digits, shift = digits[:end], 10*i
+	}
+	n, err := scaled(digits, shift)
+	if negative {
+		n = -n
+	}
+	return n, err
+}
+
+func isAlnum(c byte) bool {
+	return strings.IndexByte("abcdefghijklmnopqrstuvwxyz0123456789", lowerASCII(string(rune(c)))[0]) >= 0
+}
+
+// scaled is digits times 2^shift; without a suffix a fraction is dropped.
+func scaled(digits string, shift int) (int64, error) {
 	whole, fraction, _ := strings.Cut(digits, ".")
-	if strings.Trim(whole+fraction, "0123456789") != "" {
+	if strings.Contains(fraction, ".") {
 		return 0, errNumber
 	}
 	if len(whole) > maxDigits {

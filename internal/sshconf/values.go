@@ -23,9 +23,9 @@ func choice(words ...string) parser {
 		kept[word] = []string{keep}
 	}
 	return func(l *line) ([]string, error) {
-		arg, _ := l.next()
+		arg, ok := l.next()
 		if arg == "" {
-			return nil, l.badf("missing argument.")
+			return nil, l.badChoice(ok)
 		}
 		v, ok := kept[lowerASCII(arg)]
 		if !ok {
@@ -33,6 +33,16 @@ func choice(words ...string) parser {
 		}
 		return v, nil
 	}
+}
+
+// badChoice says what ssh says, twice and with a null pointer, of an argument
+// that is empty or not there.
+func (l *line) badChoice(there bool) *badLine {
+	shown := "(null)"
+	if there {
+		shown = ""
+	}
+	return &badLine{msgs: []string{l.text("missing argument."), l.text("unsupported option \"%s\".", shown)}}
 }
 
 var parseFlag = choice("yes", "no", "true=yes", "false=no")

@@ -42,7 +42,7 @@ func (l *line) none(v []string, err error) ([]string, error) {
 
 func parseDomains(l *line) ([]string, error) {
 	v, err := eachWord(l, func(arg string) (string, error) {
-		name, err := validDomain(lowerASCII(arg), arg)
+		name, err := validDomain(arg, true)
 		if err != nil {
 			return "", l.badf("%v", err)
 		}
@@ -54,26 +54,30 @@ func parseDomains(l *line) ([]string, error) {
 	return l.none(v, err)
 }
 
-// validDomain checks a domain name and takes its last dot away (misc.c,
-// valid_domain); shown is the name for the error.
-func validDomain(s, shown string) (string, error) {
+// validDomain checks a domain name, takes its last dot away and, if lower is
+// true, folds its case (misc.c, valid_domain). In the error the name is folded
+// as far as it was good, as in ssh.
+func validDomain(s string, lower bool) (string, error) {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_"
-	low := lowerASCII(s)
+	low, show := lowerASCII(s), func(int) string { return s }
+	if lower {
+		show = func(i int) string { return low[:i+1] + s[i+1:] }
+	}
 	switch {
 	case s == "":
 		return "", fmt.Errorf("empty domain name")
 	case strings.IndexByte(letters, low[0]) < 0:
-		return "", fmt.Errorf("domain name \"%s\" starts with invalid character", shown)
+		return "", fmt.Errorf("domain name \"%.100s\" starts with invalid character", s)
 	}
-	for i := range low {
+	for i := range len(low) {
 		switch {
 		case low[i] == '.' && low[i-1] == '.':
-			return "", fmt.Errorf("domain name \"%s\" contains consecutive separators", shown)
+			return "", fmt.Errorf("domain name \"%.100s\" contains consecutive separators", show(i))
 		case strings.IndexByte(letters+".-", low[i]) < 0:
-			return "", fmt.Errorf("domain name \"%s\" contains invalid characters", shown)
+			return "", fmt.Errorf("domain name \"%.100s\" contains invalid characters", show(i))
 		}
 	}
-	return strings.TrimSuffix(s, "."), nil
+	return strings.TrimSuffix(show(len(s)-1), "."), nil
 }
 
 // parseCNAMEs keeps source:target pairs of pattern lists; * is *:*.

@@ -104,7 +104,7 @@ func parseAgent(l *line) ([]string, error) {
 	if err != nil {
 		return nil, l.badf("%v", err)
 	}
-	if open := strings.Index(arg, "${"); open >= 0 && !strings.Contains(arg[open:], "}") {
+	if _, err := expand(arg, "", nil, l.env); err != nil {
 		return nil, l.badf("Invalid environment expansion %s.", arg)
 	}
 	if arg[0] == '$' && !strings.HasPrefix(arg, "${") && !validEnvName(arg[1:]) {
@@ -114,11 +114,12 @@ func parseAgent(l *line) ([]string, error) {
 }
 
 func parseForwardAgent(l *line) ([]string, error) {
-	if len(l.args) > 0 {
-		switch lowerASCII(l.args[0]) {
-		case "", "yes", "true", "no", "false":
-			return parseFlag(l)
-		}
+	if len(l.args) == 0 || l.args[0] == "" {
+		return nil, l.badf("missing argument.")
+	}
+	switch lowerASCII(l.args[0]) {
+	case "yes", "true", "no", "false":
+		return parseFlag(l)
 	}
 	v, err := parseAgent(l)
 	return append([]string{"yes"}, v...), err
