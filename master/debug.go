@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
 	"muxd/internal/sshconf"
@@ -31,16 +34,15 @@ func verbosity(conf *sshconf.Config) int {
 
 // debugf tells the request, or the requests, behind p about d.
 func debugf(p control.Prompter, d *destination, level int, format string, args ...any) {
-	if all, ok := p.(debugger); ok {
-		all.debug(level, fmt.Sprintf(format, args...))
-		return
-	}
 	d.debug(p, level, fmt.Sprintf(format, args...))
 }
 
-// debug is a line in ssh's form, if the request wants it.
+// debug is a line in ssh's form, if the request wants it; where several stand
+// behind p, each decides.
 func (d *destination) debug(p control.Prompter, level int, text string) {
-	if p != nil && d.verbose >= level {
+	if all, ok := p.(debugger); ok {
+		all.debug(level, text)
+	} else if p != nil && d.verbose >= level {
 		p.Notice(fmt.Sprintf("debug%d: %s", level, text))
 	}
 }
@@ -70,6 +72,25 @@ func (l *link) debugf(level int, format string, args ...any) {
 	l.mu.Unlock()
 	for _, ls := range told {
 		ls.dest.debug(ls.p, level, fmt.Sprintf(format, args...))
+	}
+}
+
+// tellLogin says what a login came to.
+func tellLogin(p control.Prompter, d *destination, l *link) {
+	debugf(p, d, 1, "remote software version %s", l.conn.ServerVersion())
+	if c, ok := l.conn.(ssh.AlgorithmsConnMetadata); ok {
+		a := c.Algorithms()
+		debugf(p, d, 1, "kex %s, host key algorithm %s, ciphers %s in, %s out", a.KeyExchange, a.HostKey, a.Read.Cipher, a.Write.Cipher)
+	}
+	debugf(p, d, 1, "authenticated to %s as %s by %s", d.addr(), d.user, l.auth)
+}
+
+// tellLink says which connection a request came to.
+func (ls *lease) tellLink() {
+	if ls.dest.verbose > 0 {
+		l := ls.link
+		ls.dest.debug(ls.p, 1, fmt.Sprintf("using connection %d, up for %v, last byte %v ago", l.id,
+			time.Since(l.since).Round(time.Millisecond), l.silence().Round(time.Millisecond)))
 	}
 }
 

@@ -51,6 +51,7 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 		return nil, err
 	}
 	defer leave()
+	debugf(p, d, 1, "connection established: %s", nc.RemoteAddr())
 	if err := tune(nc, d); err != nil {
 		m.cfg.Log.Warn("socket options", "host", d.name, "err", err)
 	}
@@ -72,9 +73,12 @@ func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) 
 	if leave, err = m.slots.enter(ctx, d.way()); err != nil {
 		return nil, nil, err
 	}
+	if d.proxy != "" {
+		debugf(p, d, 1, "executing proxy command: %s", d.proxy)
+	}
 	switch {
 	case d.proxy == "":
-		nc, err = m.connect(ctx, d)
+		nc, err = m.connect(ctx, d, p)
 	case d.conf.ProxyUseFdpass():
 		nc, err = m.byDescriptor(ctx, d, p)
 	default:
@@ -89,8 +93,9 @@ func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) 
 
 // connect connects directly, as often as ConnectionAttempts says. A name that
 // does not exist will not exist a second later.
-func (m *Master) connect(ctx context.Context, d *destination) (net.Conn, error) {
+func (m *Master) connect(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
 	r := m.race(d)
+	r.note = func(format string, args ...any) { debugf(p, d, 1, format, args...) }
 	for try := 1; ; try++ {
 		nc, err := r.connect(ctx, d.network(), d.host, d.port)
 		if err == nil {
@@ -150,6 +155,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	l.onState = func(l *link) { go h.post(func() { h.changed(l) }) }
 	l.log.Info("logged in", "user", d.user, "addr", d.addr(), "remote", cc.RemoteAddr().String(), "auth", l.auth,
 		"server", string(cc.ServerVersion()))
+	tellLogin(p, d, l)
 	l.start(chans, reqs)
 	return l, nil
 }

@@ -272,3 +272,39 @@ func TestDebugLinesGoToWhoAsked(t *testing.T) {
 		b.Close()
 	})
 }
+
+// -v tells of the way through a jump host too, and only who asked.
+func TestDebugLinesOfAJumpHost(t *testing.T) {
+	inNetwork(t, sshtest.Options{}, []string{"bastion", "inside"}, []string{"bastion"}, func(t *testing.T, r *rig, n *network) {
+		people := []*person{says(""), says("")}
+		words := [][]string{{"-v", "-J", "bastion", "inside", "true"}, {"-J", "bastion", "inside", "true"}}
+		done := make(chan error, 2)
+		for i, args := range words {
+			plan, err := r.plan(people[i], args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				s, err := r.m.Session(context.Background(), plan.Session, people[i])
+				if err == nil {
+					_, _, err = finish(s)
+				}
+				done <- err
+			}()
+		}
+		for range words {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		told := people[0].told()
+		for _, part := range []string{"debug1: authenticated to bastion:22 as me by ", "debug1: connecting to inside:22 through jump host bastion\n", "debug1: authenticated to inside:22 as me by "} {
+			if strings.Count(told, part) != 1 {
+				t.Errorf("%q is told %d times in\n%s", part, strings.Count(told, part), told)
+			}
+		}
+		if quiet := people[1].told(); quiet != "" {
+			t.Errorf("who did not ask was told %q", quiet)
+		}
+	})
+}

@@ -29,6 +29,7 @@ type race struct {
 	resolve func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: dial takes names
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	limit   time.Duration // of the lookup, and of each address, as ssh's ConnectTimeout
+	note    func(format string, args ...any)
 }
 
 // connect looks the name up, every time anew, and races its addresses.
@@ -140,13 +141,23 @@ func (r *race) run(ctx context.Context, network string, addrs []string, port str
 func (r *race) try(ctx context.Context, network string, t tried, port string, ended chan<- tried, over <-chan struct{}) {
 	own, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
-	t.conn, t.err = r.dial(own, network, net.JoinHostPort(t.addr, port))
+	r.noted("connecting to %s port %s", t.addr, port)
+	if t.conn, t.err = r.dial(own, network, net.JoinHostPort(t.addr, port)); t.err != nil && ctx.Err() == nil {
+		r.noted("connect to %s port %s: %v", t.addr, port, describeNet(t.err))
+	}
 	select {
 	case ended <- t:
 	case <-over:
 		if t.err == nil {
 			t.conn.Close()
 		}
+	}
+}
+
+// noted tells what is tried, if anybody wants to know.
+func (r *race) noted(format string, args ...any) {
+	if r.note != nil {
+		r.note(format, args...)
 	}
 }
 

@@ -121,6 +121,7 @@ func (m *Master) throughHop(ctx context.Context, d *destination, p control.Promp
 			ls.release()
 			return nil, nil, err
 		}
+		debugf(p, d, 1, "connecting to %s through jump host %s", d.addr(), d.via.name)
 		nc, err := openThrough(ctx, d, ls)
 		if err == nil {
 			return nc, leave, nil

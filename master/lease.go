@@ -77,6 +77,9 @@ func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 	}
 	select {
 	case a := <-w.answer:
+		if a.lease != nil {
+			a.lease.tellLink()
+		}
 		return a.lease, a.err
 	case <-h.ctx.Done():
 		return nil, errStopping

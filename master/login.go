@@ -39,7 +39,7 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
 		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
 		AddKeys: sshauth.AddKeys(conf.AddKeysToAgent()), Remember: keepKeys(conf), Keyring: &m.keyring, Private: m.cfg.PrivateAgent,
-		Log: m.cfg.Log,
+		Log: debugLog(m.cfg.Log, p, d),
 	}
 	if s, ok := p.(*suspending); ok {
 		cfg.Waiting = s.dl.hold

@@ -86,6 +86,9 @@ func (m *Master) destination(name, host string, c *commandLine, v *control.Invoc
 	if d.via, err = m.resolveVia(conf, c, v, depth); err != nil {
 		return nil, err
 	}
+	if d.via != nil { // of the way to it, the request wants to know as much
+		d.via.verbose = max(d.via.verbose, d.verbose)
+	}
 	if err := d.setProxy(v); err != nil {
 		return nil, err
 	}

@@ -129,6 +129,7 @@ func (s *session) begin(r *control.SessionRequest) error {
 	if r.Kind != control.Shell {
 		payload = ssh.Marshal(struct{ What string }{r.Command})
 	}
+	s.debugf("sending %s request: %s", r.Kind, control.CleanLine(r.Command))
 	ok, err := s.ch.SendRequest(string(r.Kind), true, payload)
 	switch {
 	case err != nil:
@@ -202,6 +203,13 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 	close(s.done)
 	s.l.removeSession(s)
 	s.lease.release()
+}
+
+// debugf tells the session's own request.
+func (s *session) debugf(format string, args ...any) {
+	if d := s.lease.dest; d.verbose > 0 {
+		d.debug(s.lease.p, 1, strings.TrimSpace(fmt.Sprintf(format, args...)))
+	}
 }
 
 // Read implements control.Stream.
@@ -327,6 +335,7 @@ func (s *session) sender() {
 func (s *session) Wait() (control.Exit, error) {
 	<-s.done
 	if s.exited {
+		s.debugf("exit status %d %s", s.exit.Code, s.exit.Signal)
 		return s.exit, nil
 	}
 	if err := s.l.died(); err != nil {
