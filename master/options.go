@@ -17,17 +17,17 @@ import (
 type commandLine struct {
 	settings    []sshconf.Setting
 	overruling  []sshconf.Setting // by options that overrule every -o, the last one first
-	configFile  string // -F, "" if not given
-	control     string // -O
-	sessionType string // none or subsystem, by -N, -s and -W
-	stdio       string // -W
-	print       bool   // -G
-	controlPath bool   // -S or -o ControlPath: the path decides
-	requestTTY  string // what -t, -T and -o RequestTTY come to, "" if there was none
-	logLevel    string // what -q, -v and -o LogLevel come to, "" if there was none
-	verbose     int    // -v
-	masters     int    // -M
-	refused     error  // the first option that is not carried out
+	configFile  string            // -F, "" if not given
+	control     string            // -O
+	sessionType string            // none or subsystem, by -N, -s and -W
+	stdio       string            // -W
+	print       bool              // -G
+	controlPath bool              // -S or -o ControlPath: the path decides
+	requestTTY  string            // what -t, -T and -o RequestTTY come to, "" if there was none
+	logLevel    string            // what -q, -v and -o LogLevel come to, "" if there was none
+	verbose     int               // -v
+	masters     int               // -M
+	refused     error             // the first option that is not carried out
 	remarks     []string
 	isHop       bool   // it is a jump host's: what it is for is a forward
 	dir         string // the client's working directory
