@@ -76,7 +76,13 @@ func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) 
 	case d.proxy == "":
 		nc, err = m.connect(ctx, d)
 	case d.conf.ProxyUseFdpass():
-		nc, err = m.byDescriptor(ctx, d, p)
+		var heard func()
+		if nc, heard, err = m.byDescriptor(ctx, d, p); err == nil {
+			// Who waits for the connection is told nothing any more once it is
+			// there. By then the child has ended, as a rule.
+			free := leave
+			leave = func() { free(); heard() }
+		}
 	default:
 		nc, err = m.byCommand(d, p)
 	}
