@@ -368,3 +368,28 @@ func TestPrintConfiguration(t *testing.T) {
 		t.Errorf("%d logins", n)
 	}
 }
+
+// An ssh in PATH that is a script around muxc is found when a request is handed
+// over, and hands it back: that must come to an end.
+func TestHandingOverInACircle(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	path := filepath.Join(h.dir, "master")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dir := filepath.Join(h.dir, "bin")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"exec ", ""} {
+		script := write(t, filepath.Join(dir, "ssh"), "#!/bin/sh\n"+how+bin+"/muxc \"$@\"\n")
+		if err := os.Chmod(script, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		h.setenv("PATH", dir+":"+bin+":/usr/bin:/bin")
+		h.run(h.muxc("-S", path, "box", "true"), nil).fails(t, regexp.QuoteMeta(script)+" is no ssh to talk to it: it calls muxc")
+	}
+}
