@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -50,11 +51,12 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 	if err != nil {
 		return nil, err
 	}
+	leave = sync.OnceFunc(leave)
 	defer leave()
 	if err := tune(nc, d); err != nil {
 		m.cfg.Log.Warn("socket options", "host", d.name, "err", err)
 	}
-	l, err := m.handshake(ctx, h, d, p, nc, before)
+	l, err := m.handshake(ctx, h, d, p, nc, before, leave)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -114,10 +116,12 @@ func (m *Master) connect(ctx context.Context, d *destination) (net.Conn, error) 
 }
 
 // handshake runs the SSH handshake and login on nc. ctx ends it by closing nc;
-// the deadline does so too, and stands still while a person is asked.
-func (m *Master) handshake(ctx context.Context, h *host, d *destination, p control.Prompter, nc net.Conn, before []byte) (*link, error) {
+// the deadline does so too, and stands still while a person is asked; if that
+// takes long, leave gives the slot back.
+func (m *Master) handshake(ctx context.Context, h *host, d *destination, p control.Prompter, nc net.Conn, before []byte, leave func()) (*link, error) {
 	w := newWire(nc)
 	dl := newDeadline(w, d)
+	dl.lend = leave
 	defer dl.stop()
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	defer stop()
