@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // PromptKind says what is asked, and so how SSH_ASKPASS shows it.
@@ -24,6 +25,18 @@ type Prompt struct {
 	Host   string // user@host the login is for
 	Text   string // the question; cleaned before it is sent
 	Remote bool   // the text is the server's, not ours
+}
+
+// Phrased is the question as it is put to a person. The line that a server's
+// question ends with, where the person types, is marked: with newlines in it,
+// it could show any question there.
+func (q Prompt) Phrased() string {
+	last := strings.LastIndexByte(q.Text, '\n') + 1
+	mark := "(" + q.Host + ") "
+	if !q.Remote || strings.HasPrefix(q.Text[last:], mark) {
+		return q.Text
+	}
+	return q.Text[:last] + mark + q.Text[last:]
 }
 
 // Answer is what the person typed.

@@ -254,3 +254,19 @@ func TestOperationEndsUnderPrompt(t *testing.T) {
 		t.Errorf("got %+v, prompt left the terminal: %v", o, left)
 	}
 }
+
+func TestPhrased(t *testing.T) {
+	for _, tt := range []struct {
+		q    control.Prompt
+		want string
+	}{
+		{control.Prompt{Host: "u@h", Text: "Password: ", Remote: true}, "(u@h) Password: "},
+		{control.Prompt{Host: "u@h", Text: "(u@h) Password: ", Remote: true}, "(u@h) Password: "},
+		{control.Prompt{Host: "u@h", Text: "(u@h) Welcome\nEnter passphrase for key '/k': ", Remote: true}, "(u@h) Welcome\n(u@h) Enter passphrase for key '/k': "},
+		{control.Prompt{Host: "u@h", Text: "Enter passphrase for key '/k': "}, "Enter passphrase for key '/k': "},
+	} {
+		if got := tt.q.Phrased(); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}

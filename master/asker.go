@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"muxd/control"
 )
@@ -55,39 +56,72 @@ func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, e
 	}
 }
 
+// commandPatience is how long a client may take for a command while others
+// could run it: one that was stopped (^Z) never comes to an end, and a
+// KnownHostsCommand takes milliseconds, or the seconds of a directory service.
+const commandPatience = 15 * time.Second
+
 // Run implements control.Prompter: a command is run by the first client that
-// can run it. One that was interrupted meanwhile has left by itself.
+// can run it, and by the next one when that goes away or takes long. One that
+// was interrupted meanwhile has left by itself.
 func (a *asker) Run(ctx context.Context, c control.Command) (control.Ran, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, errUnanswered)
 	defer cancel()
 	tried := map[*waiter]bool{}
-	for {
-		w, err := a.next(ctx, tried, func(w *waiter) bool { return w.p != nil })
-		if err != nil {
-			return control.Ran{}, err
-		}
-		if w == nil {
-			return control.Ran{}, control.ErrNobody
-		}
+	w, err := a.runner(ctx, tried)
+	for err == nil && w != nil {
 		tried[w] = true
-		r, err := w.run(ctx, c)
-		if ctx.Err() != nil {
+		var r control.Ran
+		if r, err = a.runBy(ctx, w, tried, c); ctx.Err() != nil {
 			return control.Ran{}, context.Cause(ctx)
 		}
-		if err == nil || w.ctx.Err() == nil {
+		if !errors.Is(err, errPassedOn) && (err == nil || w.ctx.Err() == nil) {
 			return r, err
 		}
-		// That client went away, and its child with it: the next one runs it.
+		w, err = a.runner(ctx, tried)
 	}
+	if err != nil {
+		return control.Ran{}, err
+	}
+	return control.Ran{}, control.ErrNobody
 }
 
-// run has one waiter's client run a command, for as long as it is there.
-func (w *waiter) run(ctx context.Context, c control.Command) (control.Ran, error) {
+// runner is the next client that can run a command, nil if there is none.
+func (a *asker) runner(ctx context.Context, tried map[*waiter]bool) (*waiter, error) {
+	return a.next(ctx, tried, func(w *waiter) bool { return w.p != nil })
+}
+
+// errPassedOn is a command that was taken back from a client for another one.
+var errPassedOn = errors.New("another client runs it")
+
+// runBy has one waiter's client run a command, for as long as it is there, or
+// until it took its time and another one could run it.
+func (a *asker) runBy(ctx context.Context, w *waiter, tried map[*waiter]bool, c control.Command) (control.Ran, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(w.ctx, cancel)
 	defer stop()
-	return w.p.Run(ctx, c)
+	type ended struct {
+		r   control.Ran
+		err error
+	}
+	done := make(chan ended, 1)
+	go func() {
+		r, err := w.p.Run(ctx, c)
+		done <- ended{r, err}
+	}()
+	late := time.NewTicker(commandPatience)
+	defer late.Stop()
+	for {
+		select {
+		case e := <-done:
+			return e.r, e.err
+		case <-late.C:
+			if other, err := a.runner(ctx, tried); err == nil && other != nil {
+				return control.Ran{}, errPassedOn
+			}
+		}
+	}
 }
 
 // askable reports a waiter behind which a person can be asked.

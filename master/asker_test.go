@@ -240,3 +240,39 @@ func TestCloseTakesThePromptBack(t *testing.T) {
 		wantError(t, (<-got[0]).err, control.Refused, "muxd is stopping")
 	})
 }
+
+// A client that was stopped while it runs a command holds up those who wait for
+// the same login for a moment; alone it has its time.
+func TestACommandOfAStoppedClient(t *testing.T) {
+	stranger(t, func(t *testing.T, r *rig) {
+		line := "host " + string(ssh.MarshalAuthorizedKey(r.srv.HostKey()))
+		stopped, well := &person{}, &person{}
+		takenBack := 0
+		stopped.runs = func(ctx context.Context, _ control.Command) (control.Ran, error) {
+			<-ctx.Done()
+			takenBack++
+			return control.Ran{}, ctx.Err()
+		}
+		well.runs = func(context.Context, control.Command) (control.Ran, error) {
+			return control.Ran{Output: []byte(line)}, nil
+		}
+		start := time.Now()
+		got, _ := r.queue([]control.Prompter{stopped, well}, "-o", "KnownHostsCommand=/bin/keys", "host", "true")
+		for i, ch := range got {
+			if o := <-ch; o.err != nil {
+				t.Errorf("%d: %v", i, o.err)
+			}
+		}
+		// It is run twice in a login: about the order of keys, and about the one.
+		if took := time.Since(start); took > 2*commandPatience+2*time.Second || takenBack != 2 {
+			t.Errorf("after %v, taken back %d times", took, takenBack)
+		}
+		r.wantLogins(1)
+		start = time.Now()
+		got, _ = r.queue([]control.Prompter{stopped}, "-o", "KnownHostsCommand=/bin/keys", "u@host", "true")
+		wantError(t, (<-got[0]).err, control.NotDialled, "nobody answered within 2m0s")
+		if took := time.Since(start); took < control.PromptTimeout {
+			t.Errorf("after %v", took)
+		}
+	})
+}

@@ -2,8 +2,10 @@ package master
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -25,10 +27,14 @@ const masterWait = time.Second
 
 // elsewhere returns the command line for ssh, if the connection that the
 // command line names is in the hands of another master; nil if it is not.
-func elsewhere(ctx context.Context, c *commandLine, d *destination, v *control.Invocation) []string {
+//
+// A master says hello to whoever connects (mux.c, mux_master_read_cb). One that
+// is stopped, or something else that listens and says nothing, would have ssh
+// wait for ever.
+func elsewhere(ctx context.Context, c *commandLine, d *destination, v *control.Invocation) ([]string, error) {
 	path := d.conf.ControlPath()
 	if !c.controlPath || path == "" {
-		return nil
+		return nil, nil
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(v.Dir, path)
@@ -36,10 +42,22 @@ func elsewhere(ctx context.Context, c *commandLine, d *destination, v *control.I
 	dialer := net.Dialer{Timeout: masterWait}
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
-		return nil // nobody, as after the end of a master: muxd has or makes the connection
+		return nil, nil // nobody, as after the end of a master: muxd has or makes the connection
 	}
-	conn.Close()
-	return forSSH(v.Args)
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	limit := d.connectLimit(dialTimeout)
+	conn.SetReadDeadline(time.Now().Add(limit))
+	_, err = conn.Read(make([]byte, 1))
+	switch {
+	case err == nil:
+		return forSSH(v.Args), nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fmt.Errorf("ControlPath %s: whoever listens there said nothing for %v", path, limit)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, nil // a master that ends just now
 }
 
 // forSSH is a command line without the keywords that are ours.

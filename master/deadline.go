@@ -12,7 +12,8 @@ import (
 // still while a person is asked something, however long that takes (a prompt
 // has a limit of its own).
 type deadline struct {
-	w *wire
+	w    *wire
+	lend func() // gives the slot back, may be called again; nil: there is none
 
 	mu      sync.Mutex
 	timer   *time.Timer   // guarded by mu
@@ -20,7 +21,14 @@ type deadline struct {
 	pauses  int           // guarded by mu; that are under way: a touch and the PIN for it are two
 	since   time.Time     // guarded by mu; when the clock last started
 	stopped bool          // guarded by mu
+	lending *time.Timer   // guarded by mu; calls lend, while suspended
 }
+
+// thinkingTime is how long a person may think about a question before the slot
+// of the login is given to another one. A program that answers takes less, so
+// that the slots hold for it; four people who went to lunch at a prompt must not
+// keep everybody else from a bastion, for which two minutes each are a long time.
+const thinkingTime = 5 * time.Second
 
 func newDeadline(w *wire, d *destination) *deadline {
 	left := d.conf.ConnectTimeout()
@@ -47,6 +55,7 @@ func (dl *deadline) start() {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
 	if dl.pauses--; dl.pauses == 0 {
+		dl.settle()
 		dl.run()
 	}
 }
@@ -57,6 +66,16 @@ func (dl *deadline) pause() {
 	if dl.pauses++; dl.pauses == 1 && dl.timer != nil {
 		dl.timer.Stop()
 		dl.left -= time.Since(dl.since)
+		if dl.lend != nil {
+			dl.lending = time.AfterFunc(thinkingTime, dl.lend)
+		}
+	}
+}
+
+// settle keeps the slot, if it was not given back yet. Called with mu held.
+func (dl *deadline) settle() {
+	if dl.lending != nil {
+		dl.lending.Stop()
 	}
 }
 
@@ -64,6 +83,7 @@ func (dl *deadline) stop() {
 	dl.mu.Lock()
 	defer dl.mu.Unlock()
 	dl.stopped = true
+	dl.settle()
 	if dl.timer != nil {
 		dl.timer.Stop()
 	}

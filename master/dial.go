@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -50,12 +51,13 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 	if err != nil {
 		return nil, err
 	}
+	leave = sync.OnceFunc(leave)
 	defer leave()
 	debugf(p, d, 1, "connection established: %s", nc.RemoteAddr())
 	if err := tune(nc, d); err != nil {
 		m.cfg.Log.Warn("socket options", "host", d.name, "err", err)
 	}
-	l, err := m.handshake(ctx, h, d, p, nc, before)
+	l, err := m.handshake(ctx, h, d, p, nc, before, leave)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -80,7 +82,13 @@ func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) 
 	case d.proxy == "":
 		nc, err = m.connect(ctx, d, p)
 	case d.conf.ProxyUseFdpass():
-		nc, err = m.byDescriptor(ctx, d, p)
+		var heard func()
+		if nc, heard, err = m.byDescriptor(ctx, d, p); err == nil {
+			// Who waits for the connection is told nothing any more once it is
+			// there. By then the child has ended, as a rule.
+			free := leave
+			leave = func() { free(); heard() }
+		}
 	default:
 		nc, err = m.byCommand(d, p)
 	}
@@ -113,10 +121,12 @@ func (m *Master) connect(ctx context.Context, d *destination, p control.Prompter
 }
 
 // handshake runs the SSH handshake and login on nc. ctx ends it by closing nc;
-// the deadline does so too, and stands still while a person is asked.
-func (m *Master) handshake(ctx context.Context, h *host, d *destination, p control.Prompter, nc net.Conn, before []byte) (*link, error) {
+// the deadline does so too, and stands still while a person is asked; if that
+// takes long, leave gives the slot back.
+func (m *Master) handshake(ctx context.Context, h *host, d *destination, p control.Prompter, nc net.Conn, before []byte, leave func()) (*link, error) {
 	w := newWire(nc)
 	dl := newDeadline(w, d)
+	dl.lend = leave
 	defer dl.stop()
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	defer stop()

@@ -21,35 +21,36 @@ const passedMax = 16
 // byDescriptor connects to the destination by a ProxyCommand that connects,
 // hands the descriptor over its standard input and output, which are one end of
 // a socket pair, and ends (ProxyUseFdpass; sshconnect.c,
-// ssh_proxy_fdpass_connect).
-func (m *Master) byDescriptor(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
+// ssh_proxy_fdpass_connect). What it said has been passed on when heard returns,
+// unless it lingers.
+func (m *Master) byDescriptor(ctx context.Context, d *destination, p control.Prompter) (nc net.Conn, heard func(), err error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
-		return nil, proxyError(d, control.NotDialled, err)
+		return nil, nil, proxyError(d, control.NotDialled, err)
 	}
 	defer ours.Close()
 	child, err := m.startProxy(d, p, theirs, theirs)
 	theirs.Close() // so that the child's end is the end of the pair
 	if err != nil {
-		return nil, proxyError(d, control.NotDialled, err)
+		return nil, nil, proxyError(d, control.NotDialled, err)
 	}
 	ours.SetReadDeadline(time.Now().Add(d.connectLimit(handshakeTimeout)))
 	stop := context.AfterFunc(ctx, func() { ours.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	nc, err := receiveConn(ours)
+	nc, err = receiveConn(ours)
 	if err == nil {
 		child.end(proxyGrace) // it has nothing left to do
-		return nc, nil
+		return nc, child.heard, nil
 	}
 	if ctx.Err() != nil {
 		child.end(0)
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	if ended := child.failure(); ended != nil {
 		err = ended
 	}
 	child.end(0)
-	return nil, proxyError(d, control.Refused, describeNet(err))
+	return nil, nil, proxyError(d, control.Refused, describeNet(err))
 }
 
 // socketPair makes the pair, ours as a connection with deadlines.

@@ -51,11 +51,17 @@ func (m *Master) supersede(d *destination, p control.Prompter) {
 }
 
 func (m *Master) superseded(d *destination) *host {
+	if d.alone != "" { // it leads nobody anywhere
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, known := m.lineages[d.words]
+	if !known && len(m.lineages) >= maxLineages {
+		m.forgetSome()
+	}
 	m.lineages[d.words] = lineage{d.key, d.stamp}
-	if !known || old.key == d.key || old.stamp == d.stamp || d.alone != "" {
+	if !known || old.key == d.key || old.stamp == d.stamp {
 		return nil
 	}
 	for _, l := range m.lineages {
@@ -64,6 +70,22 @@ func (m *Master) superseded(d *destination) *host {
 		}
 	}
 	return m.hosts[old.key]
+}
+
+// maxLineages bounds what is remembered of the words that led to hosts that are
+// not forgotten: a program may call with another -F every time.
+const maxLineages = 4096
+
+// forgetSome makes room. What was dropped costs a connection that is left to
+// its expiry although the configuration changed. Called with mu held.
+func (m *Master) forgetSome() {
+	left := maxLineages / 8
+	for words := range m.lineages {
+		if left--; left < 0 {
+			return
+		}
+		delete(m.lineages, words)
+	}
 }
 
 // forgetLineage drops what led to a host that is forgotten. Called with mu held.

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -104,6 +105,36 @@ func TestCanonicalName(t *testing.T) {
 		}
 		if _, found, err := canonical(t.Context(), "ip", "no-such-host.invalid."); found {
 			t.Errorf("a host that is not there: %v", err)
+		}
+	})
+}
+
+// A private connection says nothing about where the same words lead otherwise:
+// a change of the configuration still retires the connection that is shared.
+func TestAPrivateConnectionIsNoChange(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.write(".ssh/config", "Host box\n HostName host\n")
+		r.run("box", "true")
+		r.run("-S", "none", "box", "true")
+		r.write(".ssh/config", "Host box\n HostName host\n IdentitiesOnly yes\n")
+		r.run("box", "true")
+		if got := r.allLinks(); got != "ready" {
+			t.Errorf("links %q", got)
+		}
+	})
+}
+
+// Whoever calls with other words every time does not fill memory with them.
+func TestLineagesAreBounded(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.run("host", "true")
+		d := *r.destination("host")
+		for i := range 3 * maxLineages {
+			d.words = fmt.Sprint(i)
+			r.m.supersede(&d, nobody{})
+		}
+		if n := len(r.m.lineages); n > maxLineages {
+			t.Errorf("%d are remembered", n)
 		}
 	})
 }

@@ -50,8 +50,8 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 		return nil, c.refused
 	}
 	plan := &control.Plan{Host: d.name, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull()}
-	if plan.HandOver = elsewhere(ctx, c, d, v); plan.HandOver != nil {
-		return plan, nil
+	if plan.HandOver, err = elsewhere(ctx, c, d, v); plan.HandOver != nil || err != nil {
+		return plan, err
 	}
 	tellIgnored(d, p)
 	if c.control != "" && c.control != "proxy" {

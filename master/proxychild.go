@@ -83,6 +83,15 @@ func (c *proxyChild) reap() {
 	close(c.ended)
 }
 
+// heard waits, for a moment at most, until what the child said has been passed
+// on.
+func (c *proxyChild) heard() {
+	select {
+	case <-c.said:
+	case <-time.After(endRace):
+	}
+}
+
 // failure returns how the child ended, nil if it did well or runs. To be called
 // when its output ended: its own end comes a moment later. What it said before
 // has been passed on by then, so that the person reads the reason before the

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"muxd/control"
@@ -58,7 +59,17 @@ func (c *proxyConn) cause() error {
 	return io.EOF
 }
 
-func (c *proxyConn) Write(p []byte) (int, error) { return c.w.Write(p) }
+// Write blames a pipe that nobody reads on the child, if that ended ill: it may
+// have done so before the first byte was written, after which nobody reads.
+func (c *proxyConn) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		if why := c.cause(); why != io.EOF {
+			err = why
+		}
+	}
+	return n, err
+}
 
 // Close ends the connection and sees to it that the child's group ends too.
 func (c *proxyConn) Close() error {

@@ -168,3 +168,25 @@ func TestProxyCommandFails(t *testing.T) {
 	_, err = ask(t.Context(), nil)
 	wantError(t, err, control.Refused, "inside: ", "ProxyCommand ended: exit status 3")
 }
+
+// A ProxyCommand that is gone before the first byte is written is told of as
+// one that ends a moment later: which of the two it is, is chance.
+func TestProxyCommandFailsEarly(t *testing.T) {
+	m, _, ask := proxied(t)
+	s, err := ask(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(s)
+	d := *m.all()[0].dest
+	d.proxy = "sh -c 'exit 3'"
+	c, err := m.byCommand(&d, nobody{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-c.(*proxyConn).child.ended
+	if _, err := c.Write([]byte("SSH-2.0-muxd\r\n")); err == nil || err.Error() != "ProxyCommand ended: exit status 3" {
+		t.Errorf("%v", err)
+	}
+}

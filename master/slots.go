@@ -19,7 +19,8 @@ const slotsPerServer = 4
 // could wait for itself. throughHop therefore has its jump host logged in before
 // it takes the slot of what goes through it: a slot is only ever held over
 // things that end by themselves, a connect, a channel open and a handshake, each
-// with its limit. It also lets all that wait for a jump host share the failure
+// with its limit. One in which a person is asked gives its slot back after a
+// while (deadline), and then counts no more. It also lets all that wait for a jump host share the failure
 // of one dial to it, instead of four at a time each causing another.
 type slots struct {
 	mu    sync.Mutex

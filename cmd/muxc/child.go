@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
+	"time"
 
 	"muxd/control"
 	"muxd/internal/child"
@@ -18,13 +20,35 @@ func (u *ui) Run(ctx context.Context, c control.Command) (control.Ran, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !u.mayAsk(cancel) {
-		return control.Ran{}, control.ErrInterrupted
+		u.leave("", exitFailed)
 	}
 	r, err := child.Run(ctx, c)
+	if interrupted(r.Status) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(signalRace):
+		}
+	}
 	if u.withdrawn() {
 		u.leave("", exitFailed)
 	}
 	return r, err
+}
+
+// signalRace is how long a signal that ended the child may take to be heard
+// here. ^C goes to both at once, and which of them comes first is chance; a
+// request that goes on would run its command after the ^C, or fail the login of
+// everybody who waits for the same connection.
+const signalRace = 100 * time.Millisecond
+
+// interrupted reports the status of a child that a terminal's signal, or one to
+// the whole group, may have ended: as it is, or as a shell has it.
+func interrupted(status int) bool {
+	switch syscall.Signal(status - 128) {
+	case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM:
+		return true
+	}
+	return false
 }
 
 // cause drops the call and the path of an error, which the line names anyway.

@@ -4,8 +4,18 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
+
+// handedEnv counts how often a request was handed over to ssh, in the
+// environment of that ssh. A script of that name that calls muxc is found like
+// any other, and would come back here for ever.
+const handedEnv = "MUXC_HANDED_OVER"
+
+// handedMax is more than anybody needs who means it: an ssh whose ProxyCommand
+// is muxc may hand over once more.
+const handedMax = 4
 
 // becomeSSH replaces this process by ssh, for a connection that is in the hands
 // of another master. It returns only when that fails.
@@ -14,6 +24,11 @@ func becomeSSH(args []string) error {
 	if err != nil {
 		return err
 	}
+	n, _ := strconv.Atoi(os.Getenv(handedEnv))
+	if n >= handedMax {
+		return errors.New("another master serves the ControlPath, and " + path + " is no ssh to talk to it: it calls muxc")
+	}
+	os.Setenv(handedEnv, strconv.Itoa(n+1))
 	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, append([]string{"ssh"}, args...), os.Environ())}
 }
 

@@ -65,3 +65,24 @@ func TestRevokedHostKeysOfTheServer(t *testing.T) {
 	}
 	h.run(h.muxc("-o", "RevokedHostKeys="+h.dir+"/missing", "box", "true"), nil).fails(t, "missing")
 }
+
+// ^C goes to the client and to the command that it runs. Also when the command
+// ends before the client hears of it, the request ends, and nothing is run
+// remotely.
+func TestInterruptedCommand(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	both := `{ sleep 0.03; kill -INT $PPID; } >/dev/null 2>&1 & kill -INT $$`
+	script := write(t, filepath.Join(h.dir, "both"), "#!/bin/sh\n"+both+"\n")
+	if err := os.Chmod(script, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(h.dir, "mark")
+	for _, option := range []string{"KnownHostsCommand=" + script, "LocalCommand=" + both} {
+		h.run(h.muxc("-o", "PermitLocalCommand=yes", "-o", option, "box", "touch "+mark), nil).is(t, "", "", 255)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the command was run after ^C")
+	}
+	h.echo()
+}

@@ -368,3 +368,61 @@ func TestPrintConfiguration(t *testing.T) {
 		t.Errorf("%d logins", n)
 	}
 }
+
+// An ssh in PATH that is a script around muxc is found when a request is handed
+// over, and hands it back: that must come to an end.
+func TestHandingOverInACircle(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	path := filepath.Join(h.dir, "master")
+	listen(t, path, func(c net.Conn) { c.Write([]byte("\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x04")) }) // MUX_MSG_HELLO
+	dir := filepath.Join(h.dir, "bin")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"exec ", ""} {
+		script := write(t, filepath.Join(dir, "ssh"), "#!/bin/sh\n"+how+bin+"/muxc \"$@\"\n")
+		if err := os.Chmod(script, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		h.setenv("PATH", dir+":"+bin+":/usr/bin:/bin")
+		h.run(h.muxc("-S", path, "box", "true"), nil).fails(t, regexp.QuoteMeta(script)+" is no ssh to talk to it: it calls muxc")
+	}
+}
+
+// listen answers whoever connects to a Unix socket, and closes the connection
+// with the test.
+func listen(t *testing.T, path string, f func(c net.Conn)) {
+	t.Helper()
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			f(c)
+		}
+	}()
+}
+
+// Something that listens on a ControlPath and says nothing is not waited for:
+// ssh would do so for ever. One that goes at once is nobody.
+func TestSilentControlPath(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	silent, ends := filepath.Join(h.dir, "silent"), filepath.Join(h.dir, "ends")
+	listen(t, silent, func(net.Conn) {})
+	listen(t, ends, func(c net.Conn) { c.Close() })
+	h.run(h.muxc("-o", "ConnectTimeout=1", "-S", silent, "box", "true"), nil).fails(t, "box: ControlPath "+silent+": whoever listens there said nothing for 1s")
+	p := h.start(h.muxc("-S", silent, "box", "true"), nil)
+	h.eventually("muxd waits for it", func() bool { return h.status().Clients == 2 }) // and who asks
+	p.signal(syscall.SIGINT)
+	p.wait().is(t, "", "", 255)
+	h.echo("-S", ends)
+}

@@ -178,7 +178,7 @@ func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, erro
 	if !u.mayAsk(cancel) {
 		return control.Answer{}, control.ErrInterrupted
 	}
-	b, err := term.Ask(ctx, term.Question{Above: askedBy(q.Host), Prompt: phrased(q), Echo: q.Kind != control.PromptSecret})
+	b, err := term.Ask(ctx, term.Question{Above: askedBy(q.Host), Prompt: q.Phrased(), Echo: q.Kind != control.PromptSecret})
 	u.asked(err)
 	if err != nil {
 		return control.Answer{}, control.ErrNobody
@@ -186,17 +186,6 @@ func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, erro
 	a := control.Answer{Text: string(b)}
 	clear(b)
 	return a, nil
-}
-
-// phrased marks the line that a server's question ends with, where the person
-// types: with newlines in it, it could show any question there.
-func phrased(q control.Prompt) string {
-	last := strings.LastIndexByte(q.Text, '\n') + 1
-	mark := "(" + q.Host + ") "
-	if !q.Remote || strings.HasPrefix(q.Text[last:], mark) {
-		return q.Text
-	}
-	return q.Text[:last] + mark + q.Text[last:]
 }
 
 // mayAsk says whether the person can still be asked, and lets a signal take

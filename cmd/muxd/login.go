@@ -101,7 +101,7 @@ func (p *person) Opened(*control.Plan) { p.opened = true; p.done() }
 
 // Prompt implements control.Prompter.
 func (p *person) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
-	b, err := term.Ask(ctx, term.Question{Prompt: q.Text, Echo: q.Kind != control.PromptSecret})
+	b, err := term.Ask(ctx, term.Question{Prompt: q.Phrased(), Echo: q.Kind != control.PromptSecret})
 	switch {
 	case errors.Is(err, term.ErrInterrupted):
 		return control.Answer{}, control.ErrInterrupted

@@ -33,7 +33,7 @@ func Run(ctx context.Context, c control.Command) (control.Ran, error) {
 	}
 	defer null.Close()
 	files := []*os.File{null, null, os.Stderr}
-	out := io.Reader(nil)
+	var out *os.File
 	switch c.Kind {
 	case control.CommandLocal:
 		files[0], files[1] = os.Stdin, os.Stdout
@@ -52,6 +52,8 @@ func Run(ctx context.Context, c control.Command) (control.Ran, error) {
 	}
 	if out != nil {
 		files[1].Close() // so that the child's end is the end
+		// What the child started may have its output still, and go on.
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { out.SetReadDeadline(time.Unix(1, 0)) }) })()
 	}
 	defer endWith(ctx, p)()
 	return ended(p, out)
@@ -78,7 +80,7 @@ func endWith(ctx context.Context, p *os.Process) (stop func() bool) {
 
 // ended reads out, if there is one, to its end and waits for p. A command that
 // says too much is not read on, and is ended.
-func ended(p *os.Process, out io.Reader) (control.Ran, error) {
+func ended(p *os.Process, out *os.File) (control.Ran, error) {
 	var r control.Ran
 	var err error
 	if out != nil {

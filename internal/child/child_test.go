@@ -55,3 +55,15 @@ func TestShell(t *testing.T) {
 		t.Errorf("%s %q", path, argv)
 	}
 }
+
+// One that is given up is not waited for until everything that it started lets
+// go of its output: whoever gave it up waits meanwhile, and cannot be ended.
+func TestGivenUpWithDescendants(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	Run(ctx, control.Command{Kind: control.CommandOutput, Args: []string{"/bin/sh", "-c", "sleep 40 2>/dev/null; exit 1"}})
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("after %v", took)
+	}
+}

@@ -3,7 +3,6 @@ package knownhosts
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,7 +40,7 @@ func Append(file string, names []string, key ssh.PublicKey, hash bool) error {
 }
 
 func appendTo(f *os.File, names []string, key ssh.PublicKey, hash bool) error {
-	data, err := io.ReadAll(f)
+	data, err := readAll(f)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func rewrite(f *os.File, file string, q Query, keys []ssh.PublicKey, hash bool) 
 	if !before.Mode().IsRegular() {
 		return errors.New("it is not a plain file")
 	}
-	data, err := io.ReadAll(f)
+	data, err := readAll(f)
 	if err != nil {
 		return err
 	}

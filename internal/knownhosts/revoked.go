@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -17,7 +16,7 @@ import (
 // what a thief would have it do.
 func Revoking(files []string, key ssh.PublicKey) (string, error) {
 	for _, f := range files {
-		data, err := os.ReadFile(f)
+		data, err := readKeys(f)
 		if err != nil {
 			return "", err
 		}

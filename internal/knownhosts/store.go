@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,7 +134,7 @@ func (s *Store) With(name, output string) (*Store, []Note) {
 }
 
 func (s *Store) load(file string, from Origin) []Note {
-	data, err := os.ReadFile(file)
+	data, err := readKeys(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

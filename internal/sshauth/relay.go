@@ -31,6 +31,9 @@ type asked struct {
 	answer     chan []byte // capacity 1; nil is a refusal; the relay wipes it
 }
 
+// acceptPause is the pause after a connection that could not be accepted.
+const acceptPause = 100 * time.Millisecond
+
 // newRelay listens at path, in a directory that is nobody else's.
 func newRelay(path string) (*relay, error) {
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -53,8 +56,20 @@ func (r *relay) close() {
 func (r *relay) accept() {
 	for {
 		c, err := r.ln.AcceptUnix()
+		if r.ctx.Err() != nil {
+			if err == nil {
+				c.Close()
+			}
+			return
+		}
 		if err != nil {
-			return // closed; a relay lives too briefly for other errors to pass
+			// No descriptor is free, as a rule. The agent's relay lives for as long
+			// as the agent, and whoever called waits until it is heard.
+			select {
+			case <-time.After(acceptPause):
+			case <-r.ctx.Done():
+			}
+			continue
 		}
 		r.wg.Go(func() {
 			defer c.Close()

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -128,5 +129,49 @@ func TestRelayFaults(t *testing.T) {
 	_ = unread
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("socket left: %v", err)
+	}
+}
+
+// A relay that lives for long is not deaf for good when descriptors ran out for
+// a moment.
+func TestRelayWithoutDescriptors(t *testing.T) {
+	r, path := startRelay(t)
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	low := old
+	low.Cur = 256
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Skip(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
+	var all []*os.File
+	for {
+		f, err := os.Open("/dev/null")
+		if err != nil {
+			break
+		}
+		all = append(all, f)
+	}
+	if len(all) == 0 {
+		t.Skip("no descriptor to begin with")
+	}
+	all[0].Close() // for our end; there is none for the relay's
+	c, err := net.Dial("unix", path)
+	time.Sleep(20 * time.Millisecond)
+	for _, f := range all[1:] {
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Write(append(binary.BigEndian.AppendUint32(nil, 2), "\x00?"...))
+	select {
+	case q := <-r.questions:
+		q.answer <- nil
+	case <-time.After(10 * time.Second):
+		t.Error("the relay takes no more questions")
 	}
 }
