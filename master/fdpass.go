@@ -46,8 +46,8 @@ func (m *Master) byDescriptor(ctx context.Context, d *destination, p control.Pro
 		child.end(0)
 		return nil, nil, ctx.Err()
 	}
-	if ended := child.failure(); ended != nil {
-		err = ended
+	if _, how := child.outcome(); how != nil {
+		err = how
 	}
 	child.end(0)
 	return nil, nil, proxyError(d, control.Refused, describeNet(err))

@@ -120,7 +120,7 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 		AuthCallback:      a.method,
 		ClientVersion:     "SSH-2.0-muxd",
 		BannerCallback: func(text string) error {
-			if text != "" && !quiet(conf) {
+			if text != "" && informs(conf) {
 				a.p.Notice(text)
 			}
 			return nil

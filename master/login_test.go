@@ -211,10 +211,12 @@ func TestBanner(t *testing.T) {
 		if p.told() != "Welcome\n" {
 			t.Errorf("told %q", p.told())
 		}
-		q := says("")
-		r.ask(t.Context(), q, "-q", "you@host", "true")
-		if q.told() != "" {
-			t.Errorf("told %q", q.told())
+		for user, option := range map[string]string{"you": "-q", "they": "-oLogLevel=ERROR"} {
+			q := says("")
+			r.ask(t.Context(), q, option, user+"@host", "true")
+			if q.told() != "" {
+				t.Errorf("%s: told %q", option, q.told())
+			}
 		}
 	})
 }

@@ -92,11 +92,11 @@ func (c *proxyChild) heard() {
 	}
 }
 
-// failure returns how the child ended, nil if it did well or runs. To be called
+// outcome says whether the child ended, and the error if it failed. To be called
 // when its output ended: its own end comes a moment later. What it said before
 // has been passed on by then, so that the person reads the reason before the
 // result.
-func (c *proxyChild) failure() error {
+func (c *proxyChild) outcome() (ended bool, err error) {
 	late, cancel := context.WithTimeout(context.Background(), endRace)
 	defer cancel()
 	for _, done := range []chan struct{}{c.said, c.ended} {
@@ -107,9 +107,9 @@ func (c *proxyChild) failure() error {
 	}
 	select {
 	case <-c.ended:
-		return c.err
+		return true, c.err
 	default:
-		return nil
+		return false, nil
 	}
 }
 

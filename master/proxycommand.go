@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,36 +40,41 @@ func (m *Master) byCommand(d *destination, p control.Prompter) (net.Conn, error)
 type proxyConn struct {
 	r, w  *os.File
 	child *proxyChild
+	spoke atomic.Bool // a byte came
 	once  sync.Once
 }
 
 func (c *proxyConn) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
+	if n > 0 {
+		c.spoke.Store(true)
+	}
 	if err == io.EOF {
-		err = c.cause()
+		err = c.cause(err)
 	}
 	return n, err
 }
 
-// cause tells a ProxyCommand that failed from a server that closed the
-// connection.
-func (c *proxyConn) cause() error {
-	if err := c.child.failure(); err != nil {
-		return fmt.Errorf("ProxyCommand ended: %w", err)
-	}
-	return io.EOF
-}
-
-// Write blames a pipe that nobody reads on the child, if that ended ill: it may
-// have done so before the first byte was written, after which nobody reads.
+// Write meets the end of the child before Read does when there is much to say.
 func (c *proxyConn) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
-		if why := c.cause(); why != io.EOF {
-			err = why
-		}
+		err = c.cause(err)
 	}
 	return n, err
+}
+
+// cause tells a ProxyCommand that failed, or ended before it had anything to
+// say, from a server that closed the connection, which is err.
+func (c *proxyConn) cause(err error) error {
+	ended, how := c.child.outcome()
+	switch {
+	case how != nil:
+		return fmt.Errorf("ProxyCommand ended: %w", how)
+	case ended && !c.spoke.Load():
+		return errors.New("ProxyCommand ended: exit status 0, and not a byte came from it")
+	}
+	return err
 }
 
 // Close ends the connection and sees to it that the child's group ends too.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshconf"
 	"muxd/internal/sshtest"
 )
 
@@ -25,6 +26,9 @@ func TestProxyHelper(t *testing.T) {
 	addr := os.Getenv("PROXY_TEST_ADDR")
 	if addr == "" {
 		return // not a child of the tests of ProxyCommand
+	}
+	if os.Getenv("PROXY_TEST_SILENT") != "" {
+		os.Exit(0)
 	}
 	if text := os.Getenv("PROXY_TEST_SAY"); text != "" {
 		fmt.Fprintln(os.Stderr, text)
@@ -169,24 +173,24 @@ func TestProxyCommandFails(t *testing.T) {
 	wantError(t, err, control.Refused, "inside: ", "ProxyCommand ended: exit status 3")
 }
 
-// A ProxyCommand that is gone before the first byte is written is told of as
-// one that ends a moment later: which of the two it is, is chance.
-func TestProxyCommandFailsEarly(t *testing.T) {
-	m, _, ask := proxied(t)
-	s, err := ask(t.Context(), nil)
+// One that ends well and says nothing is no server that closed the connection.
+func TestProxyCommandSaysNothing(t *testing.T) {
+	_, _, ask := proxied(t, "PROXY_TEST_SILENT=1")
+	_, err := ask(t.Context(), nil)
+	wantError(t, err, control.Refused, "inside: ", "ProxyCommand ended: exit status 0")
+}
+
+// The writer tells what happened as the reader does: which of them meets the
+// end first is chance.
+func TestProxyCommandEndsUnderWriter(t *testing.T) {
+	m, _, _ := proxied(t)
+	conn, err := m.byCommand(&destination{name: "inside", conf: new(sshconf.Config), proxy: "sh -c 'kill -9 $$'", proxyShell: "/bin/sh"}, says())
 	if err != nil {
 		t.Fatal(err)
 	}
-	finish(s)
-	d := *m.all()[0].dest
-	d.proxy = "sh -c 'exit 3'"
-	c, err := m.byCommand(&d, nobody{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	<-c.(*proxyConn).child.ended
-	if _, err := c.Write([]byte("SSH-2.0-muxd\r\n")); err == nil || err.Error() != "ProxyCommand ended: exit status 3" {
-		t.Errorf("%v", err)
+	defer conn.Close()
+	<-conn.(*proxyConn).child.ended
+	if _, err = conn.Write([]byte("SSH-2.0-x\r\n")); err == nil || !strings.Contains(err.Error(), "ProxyCommand ended: signal: killed") {
+		t.Error(err)
 	}
 }

@@ -40,6 +40,9 @@ type keyFile struct {
 // errMissing is the fault of a file that is not there.
 var errMissing = errors.New("no such file")
 
+// errPublicHalf is the fault of a public key that was given as an identity.
+var errPublicHalf = errors.New("it is a public key, and the agent does not have its private half")
+
 // readKeyFile reads an identity. Whatever is wrong with the private half, the
 // public one is looked for in the file and beside it, since with that the agent
 // may have the key.
@@ -50,7 +53,7 @@ func readKeyFile(path string) *keyFile {
 	if data != nil {
 		inspect(f, data)
 	}
-	if err != nil {
+	if err != nil && f.fault != errPublicHalf { // which anybody may read
 		f.fault = err
 	}
 	if f.pub == nil {
@@ -155,7 +158,7 @@ func inspectPublic(f *keyFile, data []byte) {
 		return
 	}
 	f.pub = pub
-	f.fault = errors.New("it is a public key, and the agent does not have its private half")
+	f.fault = errPublicHalf
 }
 
 // openSSHMagic begins OpenSSH's own format (PROTOCOL.key).

@@ -238,7 +238,7 @@ func TestReadKeyFile(t *testing.T) {
 		{"kdf", bent(t, locked, "bcrypt", "scrypt"), nil, 0o600, k, "key derivation cannot be done here: run ssh-add "},
 		{"kind", bent(t, plain, "ssh-ed25519", "ssh-ed99999"), k, 0o600, k, "its kind of key is not known here: run ssh-add "},
 		{"damaged", bent(t, plain, "openssh-key", "openssh-kex"), nil, 0o600, nil, "damaged"},
-		{"public", ssh.MarshalAuthorizedKey(k.pub), nil, 0o644, k, "0644"},
+		{"public", ssh.MarshalAuthorizedKey(k.pub), nil, 0o644, k, "it is a public key"},
 		{"public, closed", ssh.MarshalAuthorizedKey(k.pub), nil, 0o600, k, "it is a public key"},
 		{"empty", nil, nil, 0o600, nil, "holds no key"},
 		{"large", make([]byte, maxKeyFile+1), nil, 0o600, nil, "too large"},
