@@ -5,8 +5,9 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
+
+	"muxd/internal/inet"
 )
 
 // lookupName asks the system's resolver, which keeps nothing between two calls.
@@ -51,27 +52,5 @@ func numeric(s string) (netip.Addr, bool) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return a.Unmap(), true
 	}
-	return shortIPv4(s)
-}
-
-// shortIPv4 reads what inet_aton(3) does: one to four numbers, each decimal, octal
-// with 0 or hexadecimal with 0x, of which the last fills all bytes that are left.
-func shortIPv4(s string) (netip.Addr, bool) {
-	parts := strings.Split(s, ".")
-	if len(parts) > 4 {
-		return netip.Addr{}, false
-	}
-	var ip uint64
-	for i, p := range parts {
-		bits := 8
-		if i == len(parts)-1 {
-			bits = 8 * (4 - i)
-		}
-		n, err := strconv.ParseUint(p, 0, bits)
-		if low := strings.ToLower(p); err != nil || strings.Contains(p, "_") || strings.HasPrefix(low, "0b") || strings.HasPrefix(low, "0o") {
-			return netip.Addr{}, false // no number, or one in Go's forms, which C has not
-		}
-		ip = ip<<bits | n
-	}
-	return netip.AddrFrom4([4]byte{byte(ip >> 24), byte(ip >> 16), byte(ip >> 8), byte(ip)}), true
+	return inet.ParseIPv4(s)
 }
