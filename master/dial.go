@@ -11,6 +11,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/reach"
 )
 
 const (
@@ -72,40 +73,36 @@ func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) 
 	if d.via != nil {
 		return m.throughHop(ctx, d, p)
 	}
-	if leave, err = m.slots.enter(ctx, d.way()); err != nil {
+	free, err := m.slots.Enter(ctx, d.way())
+	if err != nil {
 		return nil, nil, err
 	}
-	if d.proxy != "" {
-		debugf(p, d, 1, "executing proxy command: %s", d.proxy)
+	var heard func()
+	if d.proxy == "" {
+		nc, err = m.connect(ctx, d, p)
+	} else {
+		nc, heard, err = m.byCommand(ctx, d, p)
 	}
 	switch {
-	case d.proxy == "":
-		nc, err = m.connect(ctx, d, p)
-	case d.conf.ProxyUseFdpass():
-		var heard func()
-		if nc, heard, err = m.byDescriptor(ctx, d, p); err == nil {
-			// Who waits for the connection is told nothing any more once it is
-			// there. By then the child has ended, as a rule.
-			free := leave
-			leave = func() { free(); heard() }
-		}
-	default:
-		nc, err = m.byCommand(d, p)
-	}
-	if err != nil {
-		leave()
+	case err != nil:
+		free()
 		return nil, nil, err
+	case heard != nil:
+		// Who waits for the connection is told nothing any more once it is
+		// there. By then the child has ended, as a rule.
+		return nc, func() { free(); heard() }, nil
 	}
-	return nc, leave, nil
+	return nc, free, nil
 }
 
 // connect connects directly, as often as ConnectionAttempts says. A name that
 // does not exist will not exist a second later.
 func (m *Master) connect(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
-	r := m.race(d)
-	r.note = func(format string, args ...any) { debugf(p, d, 1, format, args...) }
+	r := reach.TCP{Resolve: m.cfg.Resolve, Dial: m.cfg.Dial, Limit: d.connectLimit(dialTimeout),
+		BindAddress: d.conf.BindAddress(), BindInterface: d.conf.BindInterface(),
+		Note: func(format string, args ...any) { debugf(p, d, 1, format, args...) }}
 	for try := 1; ; try++ {
-		nc, err := r.connect(ctx, d.network(), d.host, d.port)
+		nc, err := r.Connect(ctx, d.network(), d.host, d.port)
 		if err == nil {
 			return nc, nil
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/reach"
 )
 
 // Reasons of our own for ending a connection.
@@ -108,35 +109,17 @@ func describeEnd(err error) error {
 	case errors.Is(err, net.ErrClosed):
 		return errors.New("closed")
 	}
-	return describeNet(err)
+	return reach.Cause(err)
 }
 
-// describeNet keeps the cause of a network error and drops the addresses and
-// calls around it, which the line already names.
-func describeNet(err error) error {
-	var dns *net.DNSError
-	var errno syscall.Errno
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("could not resolve hostname %s: no such host", dns.Name)
-	case errors.As(err, &dns):
-		return fmt.Errorf("could not resolve hostname %s: %s", dns.Name, dns.Err)
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return errors.New("timed out")
-	case errors.As(err, &errno):
-		return errors.New(errno.Error())
-	}
-	return err
-}
-
-// describeConnect is describeNet with the address, where that is not what could
+// describeConnect is reach.Cause with the address, where that is not what could
 // not be found.
 func describeConnect(addr string, err error) string {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
-		return describeNet(err).Error()
+		return reach.Cause(err).Error()
 	}
-	return fmt.Sprintf("connect to %s: %v", addr, describeNet(err))
+	return fmt.Sprintf("connect to %s: %v", addr, reach.Cause(err))
 }
 
 // describeHandshake turns the SSH library's errors of a handshake into one

@@ -116,7 +116,7 @@ func (m *Master) throughHop(ctx context.Context, d *destination, p control.Promp
 		if err != nil {
 			return nil, nil, hopError(d, err)
 		}
-		leave, err := m.slots.enter(ctx, d.way())
+		leave, err := m.slots.Enter(ctx, d.way())
 		if err != nil {
 			ls.release()
 			return nil, nil, err

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"muxd/internal/reach"
 )
 
 // lookupTimeout bounds one look-up of CanonicalizeHostname. ssh leaves that to
@@ -21,7 +23,7 @@ func canonical(ctx context.Context, network, name string) (cname string, found b
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "", false, nil
 	case err != nil:
-		return "", false, describeNet(err)
+		return "", false, reach.Cause(err)
 	}
 	// A name from /etc/hosts has an address and no canonical name.
 	if cname, err = net.DefaultResolver.LookupCNAME(ctx, name); err != nil {

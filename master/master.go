@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/reach"
 	"muxd/internal/sshauth"
 )
 
@@ -55,7 +56,7 @@ type Master struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // one for each host.run
-	slots   slots          // of connections that are not logged in yet
+	slots   reach.Slots    // of connections that are not logged in yet
 	keyring sshauth.Keyring
 
 	mu       sync.Mutex
@@ -69,9 +70,9 @@ var _ control.Backend = (*Master)(nil)
 // New returns a Master that holds nothing yet.
 func New(cfg Config) *Master {
 	if cfg.Dial == nil {
-		cfg.Dial = dialTCP
+		cfg.Dial = reach.Dial
 		if cfg.Resolve == nil {
-			cfg.Resolve = lookupName
+			cfg.Resolve = reach.Lookup
 		}
 	}
 	if cfg.Lookup == nil {

@@ -9,6 +9,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/getopt"
+	"muxd/internal/reach"
 	"muxd/internal/sshconf"
 )
 
@@ -235,7 +236,7 @@ func (c *commandLine) accessible(file string) bool {
 	}
 	_, err := os.Stat(path)
 	if err != nil {
-		c.remarks = append(c.remarks, fmt.Sprintf("Warning: Identity file %s not accessible: %v.", file, describeNet(err)))
+		c.remarks = append(c.remarks, fmt.Sprintf("Warning: Identity file %s not accessible: %v.", file, reach.Cause(err)))
 	}
 	return err == nil
 }

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
-	"muxd/internal/sshconf"
 	"muxd/internal/sshtest"
 )
 
@@ -178,19 +177,4 @@ func TestProxyCommandSaysNothing(t *testing.T) {
 	_, _, ask := proxied(t, "PROXY_TEST_SILENT=1")
 	_, err := ask(t.Context(), nil)
 	wantError(t, err, control.Refused, "inside: ", "ProxyCommand ended: exit status 0")
-}
-
-// The writer tells what happened as the reader does: which of them meets the
-// end first is chance.
-func TestProxyCommandEndsUnderWriter(t *testing.T) {
-	m, _, _ := proxied(t)
-	conn, err := m.byCommand(&destination{name: "inside", conf: new(sshconf.Config), proxy: "sh -c 'kill -9 $$'", proxyShell: "/bin/sh"}, says())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	<-conn.(*proxyConn).child.ended
-	if _, err = conn.Write([]byte("SSH-2.0-x\r\n")); err == nil || !strings.Contains(err.Error(), "ProxyCommand ended: signal: killed") {
-		t.Error(err)
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -17,84 +16,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/reach"
 	"muxd/internal/sshtest"
 )
-
-func TestSlots(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var s slots
-		var order []int
-		leaves := map[int]func(){}
-		ctx, cancel := context.WithCancel(t.Context())
-		for i := range 10 {
-			own := t.Context()
-			if i == 5 || i == 7 {
-				own = ctx
-			}
-			go func() {
-				leave, err := s.enter(own, "a")
-				if err == nil {
-					order = append(order, i)
-					leaves[i] = leave
-				}
-			}()
-			synctest.Wait()
-		}
-		if !slices.Equal(order, []int{0, 1, 2, 3}) {
-			t.Errorf("in: %v", order)
-		}
-		if _, err := s.enter(t.Context(), "b"); err != nil {
-			t.Errorf("another server: %v", err)
-		}
-		cancel()
-		synctest.Wait()
-		for len(leaves) > 0 {
-			first := slices.Min(slices.Collect(maps.Keys(leaves)))
-			leave := leaves[first]
-			delete(leaves, first)
-			leave()
-			synctest.Wait()
-		}
-		if !slices.Equal(order, []int{0, 1, 2, 3, 4, 6, 8, 9}) {
-			t.Errorf("in: %v", order)
-		}
-		if len(s.lines) != 1 {
-			t.Errorf("%d lines left", len(s.lines))
-		}
-	})
-}
-
-// A slot that is handed over at the moment of giving up goes to the next one.
-func TestSlotsMeetGivingUp(t *testing.T) {
-	for range 500 {
-		synctest.Test(t, func(t *testing.T) {
-			var s slots
-			var held []func()
-			for range slotsPerServer {
-				leave, _ := s.enter(t.Context(), "a")
-				held = append(held, leave)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			go func() {
-				if leave, err := s.enter(ctx, "a"); err == nil {
-					leave()
-				}
-			}()
-			synctest.Wait()
-			var wg sync.WaitGroup
-			wg.Go(cancel)
-			wg.Go(held[0])
-			wg.Wait()
-			synctest.Wait()
-			for _, leave := range held[1:] {
-				leave()
-			}
-			if len(s.lines) != 0 {
-				t.Fatalf("%+v left", s.lines["a"])
-			}
-		})
-	}
-}
 
 // gauge counts the connections to a server that are not logged in, by looking
 // at it whenever one comes.
@@ -116,7 +40,7 @@ func (g *gauge) dial(ctx context.Context, network, addr string) (net.Conn, error
 
 func (g *gauge) want(t *testing.T, logins int) {
 	t.Helper()
-	if g.srv.Logins() != logins || g.most > slotsPerServer {
+	if g.srv.Logins() != logins || g.most > reach.PerServer {
 		t.Errorf("%d logins, want %d; %d unauthenticated at a time", g.srv.Logins(), logins, g.most)
 	}
 }
@@ -153,7 +77,7 @@ func TestFourAtATime(t *testing.T) {
 			}
 		}
 		g.want(t, 40)
-		if took := time.Since(start); g.most != slotsPerServer || took < 10*time.Second || took > 11*time.Second {
+		if took := time.Since(start); g.most != reach.PerServer || took < 10*time.Second || took > 11*time.Second {
 			t.Errorf("%d at a time, in %v", g.most, took)
 		}
 	})
@@ -181,11 +105,8 @@ func TestGivingUpInLine(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("given up after %v", took)
 		}
-		r.m.slots.mu.Lock()
-		left := len(r.m.slots.lines)
-		r.m.slots.mu.Unlock()
-		if left != 0 {
-			t.Errorf("%d lines left", left)
+		if n := r.m.slots.Busy(); n != 0 {
+			t.Errorf("the slots of %d servers are taken", n)
 		}
 		r.srv.Update(func(o *sshtest.Options) { o.HandshakeDelay = 0 })
 		r.dial = nil
@@ -337,7 +258,7 @@ func TestThinkingHoldsNoSlot(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer synctest.Wait()
 		defer cancel()
-		people := make([]*person, slotsPerServer)
+		people := make([]*person, reach.PerServer)
 		for i := range people {
 			people[i] = thinks()
 			req := r.request(fmt.Sprintf("u%d@host", i), "true")

@@ -9,6 +9,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/reach"
 )
 
 // tcpPair is a connection over loopback: socket options need a real socket.
@@ -68,7 +69,7 @@ func TestTune(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			nc, err := dialTCP(t.Context(), "tcp", listening(t))
+			nc, err := reach.Dial(t.Context(), "tcp", listening(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -66,16 +66,6 @@ func TestBlockingDescriptorsStay(t *testing.T) {
 	}
 }
 
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close(); w.Close() })
-	return r, w
-}
-
 // onFD runs f below os.File, whose own Fd changes the flag.
 func onFD(t *testing.T, file *os.File, f func(fd int) error) {
 	t.Helper()

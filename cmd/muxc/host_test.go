@@ -325,3 +325,13 @@ func read(t testing.TB, path string) string {
 
 // tail is the end of a log, enough to see what went wrong last.
 func tail(log string) string { return log[max(0, len(log)-4<<10):] }
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}

@@ -1,4 +1,4 @@
-package master
+package reach
 
 import (
 	"context"
@@ -7,17 +7,21 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"muxd/control"
-	"muxd/internal/sshtest"
 )
+
+// rest waits, or less if ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
 
 // track is a race in virtual time: addresses that take so long and end so.
 type track struct {
@@ -55,7 +59,7 @@ func (tr *track) resolve(ctx context.Context, _, host string) ([]netip.Addr, err
 	tr.mu.Lock()
 	tr.lookups++
 	tr.mu.Unlock()
-	sleep(ctx, tr.look)
+	rest(ctx, tr.look)
 	if err := ctx.Err(); err != nil {
 		return nil, &net.DNSError{Name: host, Err: "i/o timeout", IsTimeout: true}
 	}
@@ -80,7 +84,7 @@ func (tr *track) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	if r.deaf {
 		time.Sleep(r.after)
-	} else if sleep(ctx, r.after); ctx.Err() != nil {
+	} else if rest(ctx, r.after); ctx.Err() != nil {
 		return nil, &net.OpError{Op: "dial", Err: ctx.Err()}
 	}
 	if r.err != nil {
@@ -94,8 +98,8 @@ func (tr *track) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 func (tr *track) run(ctx context.Context, network, host string) (net.Conn, error) {
 	tr.began = time.Now()
-	r := race{resolve: tr.resolve, dial: tr.dial, limit: 10 * time.Second}
-	return r.connect(ctx, network, host, 22)
+	r := TCP{Resolve: tr.resolve, Dial: tr.dial, Limit: 10 * time.Second}
+	return r.Connect(ctx, network, host, 22)
 }
 
 func TestRace(t *testing.T) {
@@ -190,7 +194,7 @@ func TestRaceLookup(t *testing.T) {
 		}
 		slow := &track{t: t, look: time.Hour}
 		_, err := slow.run(t.Context(), "tcp", "host")
-		if took := time.Since(slow.began); took != 10*time.Second || describeConnect("host:22", err) != "could not resolve hostname host: i/o timeout" {
+		if took := time.Since(slow.began); took != 10*time.Second || Cause(err).Error() != "could not resolve hostname host: i/o timeout" {
 			t.Errorf("%v after %v", err, took)
 		}
 	})
@@ -212,64 +216,4 @@ func TestTriedIsBounded(t *testing.T) {
 	if got := (&triedError{lost}).Error(); len(got) > 1024 || strings.Contains(got, "\n") {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
-}
-
-// Every dial asks again, and so does every attempt: a server that moved is
-// found where it is now.
-func TestResolvedAnew(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		at := "192.0.2.1"
-		lookups := 0
-		r.m.cfg.Resolve = func(_ context.Context, network, host string) ([]netip.Addr, error) {
-			lookups++
-			if network != "tcp4" || host != "host" {
-				t.Errorf("looked up %s %s", network, host)
-			}
-			return []netip.Addr{netip.MustParseAddr(at)}, nil
-		}
-		var dialled []string
-		r.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dialled = append(dialled, addr)
-			if addr == "192.0.2.3:22" {
-				at = "192.0.2.4"
-				return nil, syscall.EHOSTUNREACH
-			}
-			return r.srv.DialContext(ctx, network, addr)
-		}
-		args := []string{"-4", "-oConnectionAttempts=2", "host", "true"}
-		r.run(args...)
-		at = "192.0.2.2"
-		r.srv.Last().Drop()
-		r.run(args...)
-		at = "192.0.2.3"
-		r.srv.Last().Drop()
-		start := time.Now()
-		r.run(args...)
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("the second attempt came after %v", took)
-		}
-		if want := []string{"192.0.2.1:22", "192.0.2.2:22", "192.0.2.3:22", "192.0.2.4:22"}; !slices.Equal(dialled, want) || lookups != 4 {
-			t.Errorf("dialled %v, %d lookups", dialled, lookups)
-		}
-		r.dial = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
-		r.srv.Last().Drop()
-		_, err := r.ask(context.Background(), nil, args...)
-		wantError(t, err, control.Refused, "connect to host:22: 192.0.2.4: connection refused")
-	})
-}
-
-// A name that does not exist is not asked for a second time.
-func TestUnknownNameIsFinal(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		lookups := 0
-		r.m.cfg.Resolve = func(_ context.Context, _, host string) ([]netip.Addr, error) {
-			lookups++
-			return nil, &net.DNSError{Name: host, Err: "no such host", IsNotFound: true}
-		}
-		_, err := r.ask(context.Background(), nil, "-oConnectionAttempts=9", "host", "true")
-		wantError(t, err, control.Refused, "could not resolve hostname host: no such host")
-		if lookups != 1 {
-			t.Errorf("%d lookups", lookups)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package master
+package reach
 
 import (
 	"context"
@@ -10,22 +10,22 @@ import (
 	"muxd/internal/inet"
 )
 
-// lookupName asks the system's resolver, which keeps nothing between two calls.
-func lookupName(ctx context.Context, network, host string) ([]netip.Addr, error) {
+// Lookup asks the system's resolver, which keeps nothing between two calls.
+func Lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, strings.Replace(network, "tcp", "ip", 1), host)
 }
 
-// resolveName returns the addresses of a name that the network (tcp, tcp4 or
+// resolve returns the addresses of a name that the network (tcp, tcp4 or
 // tcp6) can use, each once, at least one. An address is its own: it is not
 // looked up, and may have a zone (fe80::1%eth0).
-func resolveName(ctx context.Context, resolve func(ctx context.Context, network, host string) ([]netip.Addr, error),
+func resolve(ctx context.Context, lookup func(ctx context.Context, network, host string) ([]netip.Addr, error),
 	network, host string) ([]netip.Addr, error) {
 	var all []netip.Addr
 	if a, ok := numeric(host); ok {
 		all = []netip.Addr{a}
 	} else {
 		var err error
-		if all, err = resolve(ctx, network, host); err != nil {
+		if all, err = lookup(ctx, network, host); err != nil {
 			return nil, err
 		}
 	}

@@ -1,4 +1,4 @@
-package master
+package reach
 
 import (
 	"context"
@@ -10,47 +10,45 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"muxd/control"
 )
 
 // passedMax is how many descriptors of one message are received, to be closed:
 // one is expected, and the kernel closes those that find no room.
 const passedMax = 16
 
-// byDescriptor connects to the destination by a ProxyCommand that connects,
-// hands the descriptor over its standard input and output, which are one end of
-// a socket pair, and ends (ProxyUseFdpass; sshconnect.c,
-// ssh_proxy_fdpass_connect). What it said has been passed on when heard returns,
-// unless it lingers.
-func (m *Master) byDescriptor(ctx context.Context, d *destination, p control.Prompter) (nc net.Conn, heard func(), err error) {
+// Pass starts the command, which connects, hands the descriptor over its
+// standard input and output, which are one end of a socket pair, and ends
+// (ProxyUseFdpass; sshconnect.c, ssh_proxy_fdpass_connect). Limit bounds the
+// wait. What the command said has been passed on when heard returns, unless it
+// lingers.
+func (c *Command) Pass(ctx context.Context, limit time.Duration) (nc net.Conn, heard func(), err error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
-		return nil, nil, proxyError(d, control.NotDialled, err)
+		return nil, nil, &StartError{err}
 	}
 	defer ours.Close()
-	child, err := m.startProxy(d, p, theirs, theirs)
+	ch, err := c.start(theirs, theirs)
 	theirs.Close() // so that the child's end is the end of the pair
 	if err != nil {
-		return nil, nil, proxyError(d, control.NotDialled, err)
+		return nil, nil, &StartError{err}
 	}
-	ours.SetReadDeadline(time.Now().Add(d.connectLimit(handshakeTimeout)))
+	ours.SetReadDeadline(time.Now().Add(limit))
 	stop := context.AfterFunc(ctx, func() { ours.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	nc, err = receiveConn(ours)
 	if err == nil {
-		child.end(proxyGrace) // it has nothing left to do
-		return nc, child.heard, nil
+		ch.end(grace) // it has nothing left to do
+		return nc, ch.heard, nil
 	}
 	if ctx.Err() != nil {
-		child.end(0)
+		ch.end(0)
 		return nil, nil, ctx.Err()
 	}
-	if _, how := child.outcome(); how != nil {
+	if _, how := ch.outcome(); how != nil {
 		err = how
 	}
-	child.end(0)
-	return nil, nil, proxyError(d, control.Refused, describeNet(err))
+	ch.end(0)
+	return nil, nil, Cause(err)
 }
 
 // socketPair makes the pair, ours as a connection with deadlines.
@@ -126,7 +124,7 @@ func streamOf(fd int) (net.Conn, error) {
 	}
 	nc, err := connOf(fd)
 	if err != nil {
-		return nil, fmt.Errorf("what it passed is not a connection: %w", describeNet(err))
+		return nil, fmt.Errorf("what it passed is not a connection: %w", Cause(err))
 	}
 	return nc, nil
 }

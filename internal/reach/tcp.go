@@ -1,4 +1,4 @@
-package master
+package reach
 
 import (
 	"context"
@@ -20,20 +20,31 @@ const (
 	triedText = 120
 )
 
-// race connects to whichever address of a name answers first: "happy eyeballs",
+// TCP connects to whichever address of a name answers first: "happy eyeballs",
 // RFC 8305. ssh tries one address after the other and, behind a family that is
 // routed into nothing, waits for each of them (sshconnect.c, ssh_connect_direct).
 //
-// It knows neither sockets nor clocks but by its two functions.
-type race struct {
-	resolve func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: dial takes names
-	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	limit   time.Duration // of the lookup, and of each address, as ssh's ConnectTimeout
-	note    func(format string, args ...any)
+// It knows neither sockets nor clocks but by its functions.
+type TCP struct {
+	// Resolve finds the addresses of a name; nil leaves that to Dial.
+	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	// Dial connects to one address; nil is the system.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Limit bounds the lookup, and each address, as ssh's ConnectTimeout does.
+	Limit time.Duration
+	// BindAddress and BindInterface, where one is set, say from where to connect.
+	// Then the system does so, and not Dial.
+	BindAddress, BindInterface string
+	// Note is told what is tried; it may be nil, and is called from several
+	// goroutines.
+	Note func(format string, args ...any)
 }
 
-// connect looks the name up, every time anew, and races its addresses.
-func (r *race) connect(ctx context.Context, network, host string, port int) (net.Conn, error) {
+// Connect looks the name up, every time anew, and races its addresses. network
+// is tcp, tcp4 or tcp6. An error that matches *net.DNSError is about the name,
+// any other about its addresses, in one line.
+func (r TCP) Connect(ctx context.Context, network, host string, port int) (net.Conn, error) {
+	r.settle()
 	addrs, err := r.lookup(ctx, network, host)
 	if err != nil {
 		return nil, err
@@ -51,13 +62,13 @@ func (r *race) connect(ctx context.Context, network, host string, port int) (net
 }
 
 // lookup returns the addresses in the order in which to try them.
-func (r *race) lookup(ctx context.Context, network, host string) ([]string, error) {
-	if r.resolve == nil {
+func (r *TCP) lookup(ctx context.Context, network, host string) ([]string, error) {
+	if r.Resolve == nil {
 		return []string{host}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.limit)
+	ctx, cancel := context.WithTimeout(ctx, r.Limit)
 	defer cancel()
-	found, err := resolveName(ctx, r.resolve, network, host)
+	found, err := resolve(ctx, r.Resolve, network, host)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +114,7 @@ type tried struct {
 // one starts when its predecessor failed or had its head start; the end of run
 // is that of all others. When ctx ends, the attempts end by it, and run with
 // the last of them.
-func (r *race) run(ctx context.Context, network string, addrs []string, port string) (net.Conn, []tried) {
+func (r *TCP) run(ctx context.Context, network string, addrs []string, port string) (net.Conn, []tried) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended, over := make(chan tried), make(chan struct{})
@@ -138,12 +149,12 @@ func (r *race) run(ctx context.Context, network string, addrs []string, port str
 
 // try connects to one address. A connection that comes when another has won is
 // closed here.
-func (r *race) try(ctx context.Context, network string, t tried, port string, ended chan<- tried, over <-chan struct{}) {
-	own, cancel := context.WithTimeout(ctx, r.limit)
+func (r *TCP) try(ctx context.Context, network string, t tried, port string, ended chan<- tried, over <-chan struct{}) {
+	own, cancel := context.WithTimeout(ctx, r.Limit)
 	defer cancel()
 	r.noted("connecting to %s port %s", t.addr, port)
-	if t.conn, t.err = r.dial(own, network, net.JoinHostPort(t.addr, port)); t.err != nil && ctx.Err() == nil {
-		r.noted("connect to %s port %s: %v", t.addr, port, describeNet(t.err))
+	if t.conn, t.err = r.Dial(own, network, net.JoinHostPort(t.addr, port)); t.err != nil && ctx.Err() == nil {
+		r.noted("connect to %s port %s: %v", t.addr, port, Cause(t.err))
 	}
 	select {
 	case ended <- t:
@@ -155,9 +166,9 @@ func (r *race) try(ctx context.Context, network string, t tried, port string, en
 }
 
 // noted tells what is tried, if anybody wants to know.
-func (r *race) noted(format string, args ...any) {
-	if r.note != nil {
-		r.note(format, args...)
+func (r *TCP) noted(format string, args ...any) {
+	if r.Note != nil {
+		r.Note(format, args...)
 	}
 }
 
@@ -169,7 +180,7 @@ func (e *triedError) Error() string {
 	var causes []string
 	by := map[string][]string{} // addresses by cause, so that a cause is said once
 	for _, t := range e.lost[:min(len(e.lost), triedMax)] {
-		cause := fmt.Sprintf("%.*s", triedText, describeNet(t.err))
+		cause := fmt.Sprintf("%.*s", triedText, Cause(t.err))
 		if by[cause] == nil {
 			causes = append(causes, cause)
 		}

@@ -1,4 +1,4 @@
-package master
+package reach
 
 import (
 	"context"
@@ -19,12 +19,11 @@ func TestRaceOnLoopback(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	d := configured(t, "BindAddress=127.0.0.1", "ConnectTimeout=5")
-	m := &Master{cfg: Config{Dial: dialTCP, Resolve: func(context.Context, string, string) ([]netip.Addr, error) {
+	r := TCP{BindAddress: "127.0.0.1", Limit: 5 * time.Second, Resolve: func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.9"), netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}, nil
-	}}}
+	}}
 	start := time.Now()
-	nc, err := m.race(d).connect(t.Context(), "tcp", "host", port)
+	nc, err := r.Connect(t.Context(), "tcp", "host", port)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +32,7 @@ func TestRaceOnLoopback(t *testing.T) {
 		t.Errorf("from %s after %v", from, time.Since(start))
 	}
 	l.Close()
-	_, err = m.race(d).connect(t.Context(), "tcp", "host", port)
+	_, err = r.Connect(t.Context(), "tcp", "host", port)
 	const want = "127.0.0.9, 127.0.0.1: connection refused; ::1: bind address 127.0.0.1: no address of this family"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
@@ -47,11 +46,11 @@ func TestRaceInABlackHole(t *testing.T) {
 	if out, err := n.Exec("ip", "route", "add", "192.0.2.0/24", "via", s.Host).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	r := race{dial: n.Dial, limit: 20 * time.Second, resolve: func(context.Context, string, string) ([]netip.Addr, error) {
+	r := TCP{Dial: n.Dial, Limit: 20 * time.Second, Resolve: func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr(s.Host)}, nil
 	}}
 	start := time.Now()
-	nc, err := r.connect(t.Context(), "tcp", "host", s.Port)
+	nc, err := r.Connect(t.Context(), "tcp", "host", s.Port)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,30 +1,10 @@
-package master
+package reach
 
 import (
 	"net"
 	"net/netip"
 	"testing"
-
-	"muxd/internal/sshconf"
 )
-
-// configured is a destination with -o settings.
-func configured(t *testing.T, options ...string) *destination {
-	t.Helper()
-	in := sshconf.Input{Host: "h", Home: "/nonexistent", LocalUser: "u"}
-	for _, o := range options {
-		s, err := sshconf.ParseOption(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Options = append(in.Options, s)
-	}
-	conf, err := sshconf.Resolve(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &destination{name: "h", host: "h", conf: conf, alive: aliveConfig(conf)}
-}
 
 func TestNumeric(t *testing.T) {
 	for in, want := range map[string]string{
@@ -71,14 +51,14 @@ func TestOfInterface(t *testing.T) {
 
 // The local address fits the family of the one that is dialled.
 func TestLocalAddress(t *testing.T) {
-	for _, c := range []struct{ option, to, want string }{
-		{"BindAddress=127.0.0.2", "192.0.2.1", "127.0.0.2:0"},
-		{"BindAddress=127.0.0.2", "::1", "bind address 127.0.0.2: no address of this family"},
-		{"BindAddress=::1", "::1", "[::1]:0"},
-		{"BindAddress=*", "192.0.2.1", "bind address *: no address of this family"},
-		{"BindInterface=nosuch0", "192.0.2.1", "bind interface nosuch0: no such network interface"},
+	for _, c := range []struct{ address, ifc, to, want string }{
+		{"127.0.0.2", "", "192.0.2.1", "127.0.0.2:0"},
+		{"127.0.0.2", "", "::1", "bind address 127.0.0.2: no address of this family"},
+		{"::1", "", "::1", "[::1]:0"},
+		{"*", "", "192.0.2.1", "bind address *: no address of this family"},
+		{"", "nosuch0", "192.0.2.1", "bind interface nosuch0: no such network interface"},
 	} {
-		a, err := configured(t, c.option).local(t.Context(), netip.MustParseAddr(c.to))
+		a, err := (&TCP{BindAddress: c.address, BindInterface: c.ifc}).local(t.Context(), netip.MustParseAddr(c.to))
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -86,7 +66,7 @@ func TestLocalAddress(t *testing.T) {
 			got = a.String()
 		}
 		if got != c.want {
-			t.Errorf("%s to %s: %q, want %q", c.option, c.to, got, c.want)
+			t.Errorf("%s%s to %s: %q, want %q", c.address, c.ifc, c.to, got, c.want)
 		}
 	}
 }

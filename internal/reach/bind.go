@@ -1,4 +1,4 @@
-package master
+package reach
 
 import (
 	"context"
@@ -9,61 +9,64 @@ import (
 	"os"
 )
 
-// dialTCP connects from any local address.
-func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
+// Dial connects from any local address.
+func Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return dialFrom(ctx, nil, network, addr)
 }
 
 // dialFrom connects from a local address, nil for any. Keepalive is set
-// afterwards, by the destination's own values.
+// afterwards, by who knows the values.
 func dialFrom(ctx context.Context, local net.Addr, network, addr string) (net.Conn, error) {
 	d := net.Dialer{LocalAddr: local, KeepAlive: -1}
 	return d.DialContext(ctx, network, addr)
 }
 
-// race returns how to connect to the destination: from BindAddress, or an
-// address of BindInterface, where one is set.
-func (m *Master) race(d *destination) *race {
-	r := &race{resolve: m.cfg.Resolve, dial: m.cfg.Dial, limit: d.connectLimit(dialTimeout)}
-	if d.conf.BindAddress() == "" && d.conf.BindInterface() == "" {
-		return r
+// settle fills in what the zero value leaves to the system.
+func (r *TCP) settle() {
+	if r.Dial == nil {
+		r.Dial = Dial
 	}
-	if r.resolve == nil {
-		r.resolve = lookupName // the family decides which local address fits
+	if r.BindAddress == "" && r.BindInterface == "" {
+		return
 	}
-	r.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		to, err := netip.ParseAddrPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		local, err := d.local(ctx, to.Addr())
-		if err != nil {
-			return nil, err
-		}
-		nc, err := dialFrom(ctx, local, network, addr)
-		if call := (*os.SyscallError)(nil); errors.As(err, &call) && call.Syscall == "bind" {
-			err = fmt.Errorf("bind %s: %w", local.(*net.TCPAddr).IP, describeNet(err))
-		}
-		return nc, err
+	if r.Resolve == nil {
+		r.Resolve = Lookup // the family decides which local address fits
 	}
-	return r
+	r.Dial = r.dialBound
+}
+
+// dialBound connects from the address that BindAddress or BindInterface says.
+func (r *TCP) dialBound(ctx context.Context, network, addr string) (net.Conn, error) {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	local, err := r.local(ctx, to.Addr())
+	if err != nil {
+		return nil, err
+	}
+	nc, err := dialFrom(ctx, local, network, addr)
+	if call := (*os.SyscallError)(nil); errors.As(err, &call) && call.Syscall == "bind" {
+		err = fmt.Errorf("bind %s: %w", local.(*net.TCPAddr).IP, Cause(err))
+	}
+	return nc, err
 }
 
 // local is the address to connect from to an address of the same family; of
 // the two keywords BindAddress wins (sshconnect.c, ssh_create_socket).
-func (d *destination) local(ctx context.Context, to netip.Addr) (net.Addr, error) {
+func (r *TCP) local(ctx context.Context, to netip.Addr) (net.Addr, error) {
 	network := "tcp6"
 	if to.Is4() {
 		network = "tcp4"
 	}
-	if host := d.conf.BindAddress(); host != "" {
-		all, err := resolveName(ctx, lookupName, network, host)
+	if host := r.BindAddress; host != "" {
+		all, err := resolve(ctx, Lookup, network, host)
 		if err != nil {
 			return nil, fmt.Errorf("bind address %s: no address of this family", host)
 		}
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(all[0], 0)), nil
 	}
-	name := d.conf.BindInterface()
+	name := r.BindInterface
 	ifc, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, fmt.Errorf("bind interface %s: no such network interface", name)

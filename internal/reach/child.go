@@ -1,41 +1,39 @@
-package master
+package reach
 
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
-
-	"muxd/control"
 )
 
-// proxyGrace is how long a ProxyCommand has to end after its connection was
+// grace is how long a ProxyCommand has to end after its connection was
 // closed and its group was told so (SIGHUP, as ssh does), before it is killed.
-const proxyGrace = 2 * time.Second
+const grace = 2 * time.Second
 
-// proxyLine bounds a line of a ProxyCommand's stderr.
-const proxyLine = 4 << 10
+// late is how much later than its output's end a child's own end may come: long
+// against a goroutine switch on a loaded machine.
+const late = 200 * time.Millisecond
 
-// proxyChild is a ProxyCommand that runs: a child of muxd with the environment
+// lineMax bounds a line of a ProxyCommand's stderr.
+const lineMax = 4 << 10
+
+// child is a ProxyCommand that runs: a child of muxd with the environment
 // of the client that asked, in / and in a process group of its own, because it
-// may outlive that client. What it says on stderr goes to whoever waits for the
-// connection, and to the log afterwards.
-type proxyChild struct {
+// may outlive that client.
+type child struct {
 	cmd   *exec.Cmd
-	d     *destination
 	said  chan struct{} // closed when its stderr ended
 	ended chan struct{} // closed when it was waited for
 	err   error         // how it ended; set before ended is closed
 }
 
-// startProxy starts the ProxyCommand on the files given, which stay the
-// caller's.
-func (m *Master) startProxy(d *destination, p control.Prompter, stdin, stdout *os.File) (*proxyChild, error) {
-	cmd := exec.Command(d.proxyShell, "-c", "exec "+d.proxy)
-	cmd.Dir, cmd.Env = "/", d.proxyEnv
+// start starts the command on the files given, which stay the caller's.
+func (c *Command) start(stdin, stdout *os.File) (*child, error) {
+	cmd := exec.Command(c.Shell, "-c", "exec "+c.Line)
+	cmd.Dir, cmd.Env = "/", c.Env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	said, stderr, err := os.Pipe()
 	if err != nil {
@@ -48,47 +46,39 @@ func (m *Master) startProxy(d *destination, p control.Prompter, stdin, stdout *o
 		said.Close()
 		return nil, err
 	}
-	c := &proxyChild{cmd: cmd, d: d, said: make(chan struct{}), ended: make(chan struct{})}
-	go c.relayStderr(said, m, p)
-	go c.reap()
-	return c, nil
+	ch := &child{cmd: cmd, said: make(chan struct{}), ended: make(chan struct{})}
+	go ch.relay(said, c.Said)
+	go ch.reap()
+	return ch, nil
 }
 
-// proxyError is a ProxyCommand's failure under the destination's name.
-func proxyError(d *destination, phase control.ErrorPhase, err error) error {
-	return &control.Error{Phase: phase, Host: d.name, Text: fmt.Sprintf("ProxyCommand: %v", err)}
-}
-
-// relayStderr shows the child's lines to the person while the login lasts. A
-// child that goes on talking is read for ever: a full pipe would stop it.
-func (c *proxyChild) relayStderr(said *os.File, m *Master, p control.Prompter) {
+// relay passes on the child's lines. A child that goes on talking is read for
+// ever: a full pipe would stop it.
+func (c *child) relay(said *os.File, tell func(line string)) {
 	defer close(c.said)
 	defer said.Close()
-	r := bufio.NewReaderSize(said, proxyLine)
+	r := bufio.NewReaderSize(said, lineMax)
 	for {
 		line, _, err := r.ReadLine()
 		if err != nil {
 			return
 		}
-		if len(line) > 0 && !quiet(c.d.conf) {
-			p.Notice(string(line))
-		}
-		m.cfg.Log.Debug("ProxyCommand", "host", c.d.name, "said", string(line))
+		tell(string(line))
 	}
 }
 
 // reap waits for the child, so that no zombie stays.
-func (c *proxyChild) reap() {
+func (c *child) reap() {
 	c.err = c.cmd.Wait()
 	close(c.ended)
 }
 
 // heard waits, for a moment at most, until what the child said has been passed
 // on.
-func (c *proxyChild) heard() {
+func (c *child) heard() {
 	select {
 	case <-c.said:
-	case <-time.After(endRace):
+	case <-time.After(late):
 	}
 }
 
@@ -96,13 +86,13 @@ func (c *proxyChild) heard() {
 // when its output ended: its own end comes a moment later. What it said before
 // has been passed on by then, so that the person reads the reason before the
 // result.
-func (c *proxyChild) outcome() (ended bool, err error) {
-	late, cancel := context.WithTimeout(context.Background(), endRace)
+func (c *child) outcome() (ended bool, err error) {
+	wait, cancel := context.WithTimeout(context.Background(), late)
 	defer cancel()
 	for _, done := range []chan struct{}{c.said, c.ended} {
 		select {
 		case <-done:
-		case <-late.Done():
+		case <-wait.Done():
 		}
 	}
 	select {
@@ -115,7 +105,7 @@ func (c *proxyChild) outcome() (ended bool, err error) {
 
 // end sees to it, in the background, that the child and its group end: told so
 // after a while, and killed after a while more.
-func (c *proxyChild) end(after time.Duration) {
+func (c *child) end(after time.Duration) {
 	group := -c.cmd.Process.Pid
 	go func() {
 		select {
@@ -126,7 +116,7 @@ func (c *proxyChild) end(after time.Duration) {
 		syscall.Kill(group, syscall.SIGHUP)
 		select {
 		case <-c.ended:
-		case <-time.After(proxyGrace):
+		case <-time.After(grace):
 		}
 		// What is left of the group, also when its first process is gone.
 		syscall.Kill(group, syscall.SIGKILL)

@@ -1,4 +1,4 @@
-package master
+package reach
 
 import (
 	"context"
@@ -6,23 +6,24 @@ import (
 	"sync"
 )
 
-// slotsPerServer is how many connections to one server may be on their way to a
+// PerServer is how many connections to one server may be on their way to a
 // login at a time. sshd drops newcomers at random from ten such connections on
 // (MaxStartups 10:30:100), those of other people among them, and four logins at
 // once saturate the cores that a small server has for key exchanges.
-const slotsPerServer = 4
+const PerServer = 4
 
-// slots bounds the unauthenticated connections to each server, first come first
-// served. What a connection is counted by is destination.way.
+// Slots bounds the unauthenticated connections to each server, first come first
+// served. What a connection is counted by is the caller's to say. The zero value
+// has all of them free.
 //
 // Whoever holds a slot must not wait for another one, or a chain of jump hosts
-// could wait for itself. throughHop therefore has its jump host logged in before
-// it takes the slot of what goes through it: a slot is only ever held over
-// things that end by themselves, a connect, a channel open and a handshake, each
-// with its limit. One in which a person is asked gives its slot back after a
-// while (deadline), and then counts no more. It also lets all that wait for a jump host share the failure
-// of one dial to it, instead of four at a time each causing another.
-type slots struct {
+// could wait for itself. Have a jump host logged in, then, before the slot of
+// what goes through it is taken: a slot is held only over things that end by
+// themselves, a connect, a channel open and a handshake, each with its limit,
+// and is given back while a person is asked. So all that wait for a jump host
+// share the failure of one dial to it, too, instead of four at a time each
+// causing another.
+type Slots struct {
 	mu    sync.Mutex
 	lines map[string]*slotLine // guarded by mu; of servers with a slot taken
 }
@@ -33,8 +34,8 @@ type slotLine struct {
 	waiting []chan struct{} // closed when its slot is handed over
 }
 
-// enter waits for a slot and returns what gives it back, to be called once.
-func (s *slots) enter(ctx context.Context, key string) (leave func(), err error) {
+// Enter waits for a slot and returns what gives it back, to be called once.
+func (s *Slots) Enter(ctx context.Context, key string) (leave func(), err error) {
 	turn := s.join(key)
 	select {
 	case <-turn:
@@ -48,7 +49,7 @@ func (s *slots) enter(ctx context.Context, key string) (leave func(), err error)
 }
 
 // join takes a place in the line. Its turn may have come already.
-func (s *slots) join(key string) chan struct{} {
+func (s *Slots) join(key string) chan struct{} {
 	turn := make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +61,7 @@ func (s *slots) join(key string) chan struct{} {
 		l = &slotLine{}
 		s.lines[key] = l
 	}
-	if l.taken < slotsPerServer {
+	if l.taken < PerServer {
 		l.taken++
 		close(turn)
 	} else {
@@ -70,7 +71,7 @@ func (s *slots) join(key string) chan struct{} {
 }
 
 // quit leaves the line, and reports whether that was still possible.
-func (s *slots) quit(key string, turn chan struct{}) bool {
+func (s *Slots) quit(key string, turn chan struct{}) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lines[key]
@@ -83,7 +84,7 @@ func (s *slots) quit(key string, turn chan struct{}) bool {
 }
 
 // leave hands the slot to the next in line.
-func (s *slots) leave(key string) {
+func (s *Slots) leave(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lines[key]
@@ -97,15 +98,9 @@ func (s *slots) leave(key string) {
 	}
 }
 
-// way is what a connection's slot is counted by: the server or, where there is
-// one, the jump host that it goes through, whose network it would flood; a
-// ProxyCommand by its text, because nobody knows where it leads.
-func (d *destination) way() string {
-	switch {
-	case d.via != nil:
-		return "via " + d.via.key
-	case d.proxy != "":
-		return "by " + d.proxy
-	}
-	return "to " + d.addr()
+// Busy is how many servers have a slot taken.
+func (s *Slots) Busy() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.lines)
 }
