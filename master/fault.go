@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshconf"
 )
 
 // Reasons of our own for ending a connection.
@@ -55,6 +56,10 @@ func asControl(host string, phase control.ErrorPhase, err error) error {
 		own := *e
 		own.Host = host
 		return &own
+	}
+	var bad *sshconf.Error
+	if errors.As(err, &bad) { // ssh's lines, in one
+		return &control.Error{Phase: phase, Host: host, Text: strings.Join(bad.Lines, "; ")}
 	}
 	return &control.Error{Phase: phase, Host: host, Text: err.Error()}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,17 +18,17 @@ import (
 type commandLine struct {
 	settings    []sshconf.Setting
 	overruling  []sshconf.Setting // by options that overrule every -o, the last one first
-	configFile  string // -F, "" if not given
-	control     string // -O
-	sessionType string // none or subsystem, by -N, -s and -W
-	stdio       string // -W
-	print       bool   // -G
-	controlPath bool   // -S or -o ControlPath: the path decides
-	requestTTY  string // what -t, -T and -o RequestTTY come to, "" if there was none
-	logLevel    string // what -q, -v and -o LogLevel come to, "" if there was none
-	verbose     int    // -v
-	masters     int    // -M
-	refused     error  // the first option that is not carried out
+	configFile  string            // -F, "" if not given
+	control     string            // -O
+	sessionType string            // none or subsystem, by -N, -s and -W
+	stdio       string            // -W
+	print       bool              // -G
+	controlPath bool              // -S or -o ControlPath: the path decides
+	requestTTY  string            // what -t, -T and -o RequestTTY come to, "" if there was none
+	logLevel    string            // what -q, -v and -o LogLevel come to, "" if there was none
+	verbose     int               // -v
+	masters     int               // -M
+	refused     error             // the first option that is not carried out
 	remarks     []string
 	isHop       bool   // it is a jump host's: what it is for is a forward
 	dir         string // the client's working directory
@@ -125,6 +126,16 @@ func (c *commandLine) add(o getopt.Option) error {
 	return c.addOther(o)
 }
 
+// readable refuses a file that is a descriptor of whoever opens it: muxd would
+// read its own, which is empty, and so connect by a configuration without a line.
+func readable(file string) error {
+	switch dir := filepath.Dir(filepath.Clean(file)); {
+	case filepath.Clean(file) == "/dev/stdin", dir == "/dev/fd", dir == "/proc/self/fd":
+		return fmt.Errorf("-F %s: muxd reads this file, and has no such descriptor: write the configuration to a file", file)
+	}
+	return nil
+}
+
 // addOther is an option that is more than a keyword, or none at all.
 func (c *commandLine) addOther(o getopt.Option) error {
 	switch o.Name {
@@ -132,6 +143,7 @@ func (c *commandLine) addOther(o getopt.Option) error {
 		return c.addKeyword(o.Value)
 	case 'F':
 		c.configFile = o.Value
+		return readable(o.Value)
 	case 'G':
 		c.print = true
 	case 'M':
