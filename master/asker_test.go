@@ -147,7 +147,7 @@ func TestNobodyCanBeAsked(t *testing.T) {
 		print := ssh.FingerprintSHA256(r.srv.HostKey())
 		people := []control.Prompter{fails(control.ErrNobody), nil, fails(control.ErrNobody)}
 		for _, o := range r.many(people, "host", "true") {
-			wantError(t, o.err, control.Refused, "host: ", "host key verification failed", "ED25519 "+print, "not known for host", "nobody could be asked")
+			wantError(t, o.err, control.Refused, "host: ", "host key verification failed", "ED25519 "+print, "not known for host", "nobody could be asked", "accept-new")
 		}
 		r.wantState("blocked")
 		r.wantLogins(0)

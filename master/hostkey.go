@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -156,7 +157,13 @@ func (c *hostKeyCheck) decide(key ssh.PublicKey) error {
 	if r.Status != knownhosts.Revoked && !c.permits(plain) {
 		return unverified("HostKeyAlgorithms permits no %s key outside of a certificate, and %s", keyKind(plain), r.Reason)
 	}
-	return c.judge(plain, r)
+	if err := c.judge(plain, r); err != nil {
+		if r.Reason != "" {
+			return fmt.Errorf("%w; %s", err, r.Reason)
+		}
+		return err
+	}
+	return nil
 }
 
 // anyLocal reports a server on this machine that need not prove anything

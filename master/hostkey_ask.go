@@ -37,6 +37,9 @@ func (c *hostKeyCheck) ask(key ssh.PublicKey, other string) error {
 		text += "WARNING: this key is new: " + other + ".\n"
 	}
 	err := c.confirm(text+"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", print)
+	if errors.Is(err, control.ErrNobody) {
+		err = fmt.Errorf("%w: log in once from a terminal, or with StrictHostKeyChecking=accept-new", err)
+	}
 	if err != nil && !errors.Is(err, errRefusedKey) {
 		return unverified("%s is not known for %s: %w", c.describe(key), c.query.Name(), err)
 	}

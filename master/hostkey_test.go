@@ -330,6 +330,8 @@ func TestCertificateOfAnUnknownAuthority(t *testing.T) {
 		if _, err := r.ask(t.Context(), nil, certs...); err != nil {
 			t.Error(err)
 		}
+		_, err = r.ask(t.Context(), nil, "-o", "StrictHostKeyChecking=yes", "-o", "CASignatureAlgorithms=rsa-sha2-512", "you@host", "true")
+		wantError(t, err, control.Refused, "StrictHostKeyChecking is yes; the certificate is signed by ssh-ed25519, which CASignatureAlgorithms leaves out")
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -126,6 +127,16 @@ func (c *commandLine) add(o getopt.Option) error {
 	return c.addOther(o)
 }
 
+// readable refuses a file that is a descriptor of whoever opens it: muxd would
+// read its own, which is empty, and so connect by a configuration without a line.
+func readable(file string) error {
+	switch dir := filepath.Dir(filepath.Clean(file)); {
+	case filepath.Clean(file) == "/dev/stdin", dir == "/dev/fd", dir == "/proc/self/fd":
+		return fmt.Errorf("-F %s: muxd reads this file, and has no such descriptor: write the configuration to a file", file)
+	}
+	return nil
+}
+
 // addOther is an option that is more than a keyword, or none at all.
 func (c *commandLine) addOther(o getopt.Option) error {
 	switch o.Name {
@@ -133,6 +144,7 @@ func (c *commandLine) addOther(o getopt.Option) error {
 		return c.addKeyword(o.Value)
 	case 'F':
 		c.configFile = o.Value
+		return readable(o.Value)
 	case 'G':
 		c.print = true
 	case 'M':

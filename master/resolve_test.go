@@ -191,11 +191,13 @@ func TestConfigFiles(t *testing.T) {
 		}
 		_, err := r.plan(nil, "-F", "missing", "host")
 		wantError(t, err, control.NotDialled, "host: Can't open user config file "+r.home+"/missing: no such file or directory")
+		for _, file := range []string{"/dev/stdin", "/dev//fd/63", "/proc/self/fd/0"} {
+			_, err := r.plan(nil, "-F", file, "host")
+			wantError(t, err, control.NotDialled, "host: -F "+file+": muxd reads this file")
+		}
 		r.write(".ssh/config", "Nonsense yes\n")
 		_, err = r.plan(nil, "host")
-		if err == nil || !strings.Contains(err.Error(), ".ssh/config: line 1: Bad configuration option: nonsense") {
-			t.Error(err)
-		}
+		wantError(t, err, control.NotDialled, ".ssh/config: line 1: Bad configuration option: nonsense; ", ".ssh/config: terminating, 1 bad")
 	})
 }
 

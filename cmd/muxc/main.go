@@ -43,7 +43,8 @@ func run(args []string) int {
 	u := newUI(line.Destination)
 	u.quiet = given(line, 'q')
 	if u.log, err = logOf(line); err != nil {
-		return misused(err)
+		u.fail(err)
+		return exitFailed
 	}
 	var code int
 	if os.Getenv(resumeEnv) != "" {

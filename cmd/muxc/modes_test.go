@@ -159,10 +159,10 @@ func TestLogFileOfTheClient(t *testing.T) {
 		t.Errorf("%v, %v", st, err)
 	}
 	r := h.run(h.muxc("-E", "/no/such/log", "box", "true"), nil)
-	if r.code != 255 || !strings.HasPrefix(r.err, "muxc: log file /no/such/log: no such file or directory\n") {
+	if r.code != 255 || r.err != "muxc: box: log file /no/such/log: no such file or directory\n" {
 		t.Errorf("%+v", r)
 	}
-	if r := h.run(h.muxc("-y", "-E", "log", "box", "true"), nil); r.code != 255 || !strings.HasPrefix(r.err, "muxc: -y and -E: only one") {
+	if r := h.run(h.muxc("-y", "-E", "log", "box", "true"), nil); r.code != 255 || !strings.HasPrefix(r.err, "muxc: box: -y and -E: only one") {
 		t.Errorf("%+v", r)
 	}
 }

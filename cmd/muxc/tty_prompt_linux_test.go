@@ -175,7 +175,11 @@ func TestAskpass(t *testing.T) {
 	h.askpass("exit 1") // the dialog is cancelled
 	h.run(h.muxc("box", "echo hi"), nil).is(t, "", "muxc: box: SSH_ASKPASS gave no answer (exit status 1)\n", 255)
 	h.setenv("SSH_ASKPASS", h.dir+"/missing")
-	h.run(h.muxc("box", "echo hi"), nil).fails(t, "box: .*password.*nobody could be asked")
+	r := h.run(h.muxc("box", "echo hi"), nil)
+	says := regexp.MustCompile(`\Amuxc: box: cannot run SSH_ASKPASS "` + h.dir + `/missing": no such file or directory\nmuxc: box: .*password.*nobody could be asked\n\z`)
+	if r.code != 255 || r.out != "" || !says.MatchString(r.err) {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestNobodyCanBeAsked: one line that says for what a person was needed.

@@ -39,7 +39,8 @@ type ui struct {
 
 	// asking is held while a question is on the terminal, which is then Ask's
 	// to give back, and while a child runs. It is taken before mu.
-	asking sync.Mutex
+	asking      sync.Mutex
+	toldProgram bool // guarded by asking; said that SSH_ASKPASS cannot be run
 
 	mu       sync.Mutex
 	state    *term.State // guarded by mu; the terminal's, while it is raw
@@ -200,15 +201,19 @@ func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
 
 // asked ends this process when the question was interrupted: this client
 // alone, and nobody else's wait for the same login. ^C says enough by itself;
-// an SSH_ASKPASS that failed does not.
+// an SSH_ASKPASS that failed does not, nor does one that cannot be run.
 func (u *ui) asked(err error) {
 	ending := u.withdrawn()
 	var dialog *term.AskpassError
+	var program *term.ProgramError
 	switch {
 	case errors.As(err, &dialog):
 		u.leave("muxc: "+u.prefix()+err.Error(), exitFailed)
 	case ending, errors.Is(err, term.ErrInterrupted):
 		u.leave("", exitFailed)
+	case errors.As(err, &program) && !u.quiet && !u.toldProgram:
+		u.toldProgram = true
+		u.say("muxc: "+u.prefix()+err.Error(), "\n")
 	}
 }
 

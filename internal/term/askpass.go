@@ -28,6 +28,22 @@ func (e *AskpassError) Error() string { return "SSH_ASKPASS gave no answer (" + 
 // Is makes it ErrInterrupted.
 func (e *AskpassError) Is(target error) bool { return target == ErrInterrupted }
 
+// A ProgramError is the ErrNoTerminal of an SSH_ASKPASS that is set and may be
+// used, and cannot be run. It is worth a line of its own: nobody sees otherwise
+// why nobody was asked.
+type ProgramError struct {
+	Name string // the value of SSH_ASKPASS
+	Err  error
+}
+
+// Error names the program and the cause.
+func (e *ProgramError) Error() string {
+	return fmt.Sprintf("cannot run SSH_ASKPASS %q: %v", e.Name, e.Err)
+}
+
+// Is makes it ErrNoTerminal.
+func (e *ProgramError) Is(target error) bool { return target == ErrNoTerminal }
+
 // askProgram runs the person's SSH_ASKPASS with the question as its argument
 // and takes the first line that it prints. That it fails means that the person
 // cancelled it.
@@ -44,7 +60,11 @@ func askProgram(ctx context.Context, q Question) ([]byte, error) {
 	p, err := startAskpass(path, q, w)
 	w.Close()
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot run SSH_ASKPASS %q: %w", ErrNoTerminal, path, err)
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err // the path is named
+		}
+		return nil, &ProgramError{path, err}
 	}
 	// Closing the pipe, too: something that the program left running may hold
 	// the other end for ever.
@@ -127,7 +147,7 @@ func askpassPath() (string, error) {
 	if name == "" {
 		return "", fmt.Errorf("%w (SSH_ASKPASS is not set)", ErrNoTerminal)
 	}
-	return "", fmt.Errorf("%w (SSH_ASKPASS is %q, which is not in PATH)", ErrNoTerminal, name)
+	return "", &ProgramError{name, errors.New("it is not in PATH")}
 }
 
 // firstLine reads to the end and keeps the first line. It reads on behind it,
