@@ -20,7 +20,7 @@ func (u *ui) Run(ctx context.Context, c control.Command) (control.Ran, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !u.mayAsk(cancel) {
-		u.leave("", exitFailed)
+		u.die()
 	}
 	r, err := child.Run(ctx, c)
 	if interrupted(r.Status) {
@@ -30,7 +30,7 @@ func (u *ui) Run(ctx context.Context, c control.Command) (control.Ran, error) {
 		}
 	}
 	if u.withdrawn() {
-		u.leave("", exitFailed)
+		u.die()
 	}
 	return r, err
 }

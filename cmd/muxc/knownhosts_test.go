@@ -79,7 +79,7 @@ func TestInterruptedCommand(t *testing.T) {
 	}
 	mark := filepath.Join(h.dir, "mark")
 	for _, option := range []string{"KnownHostsCommand=" + script, "LocalCommand=" + both} {
-		h.run(h.muxc("-o", "PermitLocalCommand=yes", "-o", option, "box", "touch "+mark), nil).is(t, "", "", 255)
+		h.run(h.muxc("-o", "PermitLocalCommand=yes", "-o", option, "box", "touch "+mark), nil).is(t, "", "", 130)
 	}
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("the command was run after ^C")

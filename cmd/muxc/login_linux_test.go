@@ -272,7 +272,7 @@ func TestForeignPromptIsLeft(t *testing.T) {
 	before := s.fresh
 	s.shows(question)
 	s.types("\x03")
-	s.ends(255)
+	s.ends(130)
 	s.restored(before)
 	k.eventually("ssh-add ended", func() bool { return !strings.Contains(k.children(), "ssh-add") })
 	s = k.onScreen(k.muxc("gcm", "echo hi"))

@@ -247,7 +247,7 @@ func TestLocalCommand(t *testing.T) {
 	p := h.start(h.muxc("-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo up; exec sleep 1000", "box", "touch "+h.dir+"/ran"), nil)
 	p.says("up\n")
 	p.signal(syscall.SIGTERM)
-	p.wait().is(t, "up\n", "", 255)
+	p.wait().is(t, "up\n", "", 143)
 	if _, err := os.Stat(filepath.Join(h.dir, "ran")); err == nil {
 		t.Error("the command ran all the same")
 	}
@@ -423,6 +423,6 @@ func TestSilentControlPath(t *testing.T) {
 	p := h.start(h.muxc("-S", silent, "box", "true"), nil)
 	h.eventually("muxd waits for it", func() bool { return h.status().Clients == 2 }) // and who asks
 	p.signal(syscall.SIGINT)
-	p.wait().is(t, "", "", 255)
+	p.wait().is(t, "", "", 130)
 	h.echo("-S", ends)
 }

@@ -166,14 +166,18 @@ func (s *screen) shows(text string) {
 // unseen is what the terminal shows behind what was expected.
 func (s *screen) unseen() string { return s.out.String()[s.seen:] }
 
-// ends waits for the process' end, which must be by an exit status, and for
-// everything that was shown until then.
+// ends waits for the process' end, by an exit status or by a signal n as 128+n,
+// and for everything that was shown until then.
 func (s *screen) ends(code int) {
 	s.t.Helper()
 	if !until(long, func() bool { return closed(s.done) && closed(s.idle) }) {
 		s.t.Fatalf("%q still runs after %v; the terminal shows\n%q", s.cmd.Args, long, lastOf(s.out.String()))
 	}
-	if got := s.cmd.ProcessState.ExitCode(); got != code {
+	got := s.cmd.ProcessState.ExitCode()
+	if ws := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
+		got = 128 + int(ws.Signal())
+	}
+	if got != code {
 		s.t.Fatalf("%q: %v, want exit status %d; the terminal shows\n%q", s.cmd.Args, s.cmd.ProcessState, code, lastOf(s.out.String()))
 	}
 }

@@ -29,7 +29,7 @@ func (u *ui) watchEnd() {
 		s := <-ch
 		u.mu.Lock()
 		opened := u.opened
-		u.ending = true
+		u.ending, u.signal = true, s.(syscall.Signal)
 		if u.withdraw != nil {
 			u.withdraw()
 		}
@@ -40,8 +40,30 @@ func (u *ui) watchEnd() {
 		// A question gives its terminal back itself, and then ends this process
 		// before we come here; one that comes now is not asked any more.
 		u.asking.Lock()
-		u.leave("", exitFailed)
+		u.die()
 	}()
+}
+
+// die ends this process for the signal that it took. With a session open that
+// is status 255, as for ssh (clientloop.c); before, it is the signal itself, so
+// that a loop in a shell ends with it and does not ask for the next host.
+func (u *ui) die() {
+	u.mu.Lock()
+	opened, s := u.opened, u.signal
+	u.mu.Unlock()
+	if opened || s == syscall.SIGQUIT { // of which Go prints all its goroutines
+		u.leave("", exitFailed)
+	}
+	u.dieBy(s)
+}
+
+// dieBy gives the terminal back and ends this process by a signal.
+func (u *ui) dieBy(s syscall.Signal) {
+	u.restore()
+	signal.Reset(s)
+	syscall.Kill(os.Getpid(), s)
+	time.Sleep(time.Second) // another thread takes it, a little later
+	os.Exit(exitFailed)
 }
 
 // isEnding reports that a signal ends this process. How the command ends by

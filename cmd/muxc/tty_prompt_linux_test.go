@@ -38,8 +38,8 @@ func TestUnknownHostKey(t *testing.T) {
 	}{
 		{"no\n", 255, `no\r\nmuxc: box: host key verification failed\r\n`},
 		{"perhaps\nNo\n", 255, `perhaps\r\n\rPlease type 'yes', 'no' or the fingerprint: No\r\nmuxc: box: host key verification failed\r\n`},
-		{"\x03", 255, `(\^C)?\r\n`},
-		{"SHA256:" + strings.Repeat("A", 43) + "\n\x03", 255, `SHA256:A+\r\n\rPlease type 'yes', 'no' or the fingerprint: (\^C)?\r\n`},
+		{"\x03", 130, `(\^C)?\r\n`},
+		{"SHA256:" + strings.Repeat("A", 43) + "\n\x03", 130, `SHA256:A+\r\n\rPlease type 'yes', 'no' or the fingerprint: (\^C)?\r\n`},
 		{print + "\n", 0, regexp.QuoteMeta(print) + `\r\nWarning: Permanently added '\[127\.0\.0\.1\]:\d+' \(ED25519\) to the list of known hosts\.\r\nhi\r\n`},
 		{"yes\n", 0, `yes\r\nWarning: Permanently added '\[127\.0\.0\.1\]:\d+' \(ED25519\) to the list of known hosts\.\r\nhi\r\n`},
 	} {
@@ -238,7 +238,7 @@ func TestOnePromptForMany(t *testing.T) {
 		}
 	}
 	all[0].types("\x03")
-	all[0].ends(255)
+	all[0].ends(130)
 	all[0].restored(before[0])
 	asked := 1
 	h.eventually("the next is asked", func() bool {
@@ -327,4 +327,18 @@ func TestPromptNamesTheProgram(t *testing.T) {
 	s.types("secret\n")
 	s.ends(0)
 	s.expect(`\A\r\nhi\r\n\z`)
+}
+
+// ^C at a question ends a loop of the shell that asks for one host after the
+// other: bash goes on after a status, and not after a signal.
+func TestInterruptEndsALoop(t *testing.T) {
+	t.Parallel()
+	sshtest.Require(t, "bash")
+	h, _ := startServer(t, sshtest.Options{Password: "secret"})
+	c := h.command("bash", "-c", "for x in 1 2 3; do "+bin+"/muxc -F "+h.cfg+" box true; echo next; done")
+	s := h.onScreen(c)
+	s.shows("password: ")
+	s.types("\x03")
+	s.ends(130)
+	s.never("next")
 }

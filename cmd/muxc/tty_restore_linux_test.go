@@ -70,16 +70,17 @@ func TestTerminalIsRestoredAtPrompts(t *testing.T) {
 		name string
 		end  func(s *screen, srv *sshtest.Server)
 		says string
+		code int
 	}{
-		{"^C", func(s *screen, _ *sshtest.Server) { s.types("\x03") }, `\^C\r\n|\r\n`},
-		{"^\\", func(s *screen, _ *sshtest.Server) { s.types("\x1c") }, `\^\\\r\n|\r\n`},
-		{"^D", func(s *screen, _ *sshtest.Server) { s.types("\x04") }, `\r\n`},
-		{"INT", func(s *screen, _ *sshtest.Server) { s.cmd.Process.Signal(syscall.SIGINT) }, `\r\n`},
-		{"TERM", func(s *screen, _ *sshtest.Server) { s.cmd.Process.Signal(syscall.SIGTERM) }, `\r\n`},
-		{"HUP", func(s *screen, _ *sshtest.Server) { s.cmd.Process.Signal(syscall.SIGHUP) }, `\r\n`},
+		{"^C", func(s *screen, _ *sshtest.Server) { s.types("\x03") }, `\^C\r\n|\r\n`, 130},
+		{"^\\", func(s *screen, _ *sshtest.Server) { s.types("\x1c") }, `\^\\\r\n|\r\n`, 255},
+		{"^D", func(s *screen, _ *sshtest.Server) { s.types("\x04") }, `\r\n`, 255},
+		{"INT", func(s *screen, _ *sshtest.Server) { s.cmd.Process.Signal(syscall.SIGINT) }, `\r\n`, 130},
+		{"TERM", func(s *screen, _ *sshtest.Server) { s.cmd.Process.Signal(syscall.SIGTERM) }, `\r\n`, 143},
+		{"HUP", func(s *screen, _ *sshtest.Server) { s.cmd.Process.Signal(syscall.SIGHUP) }, `\r\n`, 129},
 		{"muxd killed", func(s *screen, _ *sshtest.Server) { syscall.Kill(s.h.pid(), syscall.SIGKILL) },
-			`\r\nmuxc: box: muxd \(pid \d+\) went away; [^\r\n]+\r\n`},
-		{"cut", func(s *screen, srv *sshtest.Server) { srv.Close() }, `\r\nmuxc: box: [^\r\n]+\r\n`},
+			`\r\nmuxc: box: muxd \(pid \d+\) went away; [^\r\n]+\r\n`, 255},
+		{"cut", func(s *screen, srv *sshtest.Server) { srv.Close() }, `\r\nmuxc: box: [^\r\n]+\r\n`, 255},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,7 +93,7 @@ func TestTerminalIsRestoredAtPrompts(t *testing.T) {
 			s.hidesTyping()
 			pid := h.pid()
 			tt.end(s, srv)
-			s.ends(255)
+			s.ends(tt.code)
 			s.restored(before)
 			s.expect(`\A(` + tt.says + `)\z`)
 			if tt.name != "muxd killed" && !isMuxd(pid) {

@@ -36,7 +36,7 @@ func TestSlowLoginSaysSo(t *testing.T) {
 			}
 			if tt.name == "interrupted" {
 				s.types("\x03")
-				s.expect(`255\r\n\z`)
+				s.expect(`130\r\n\z`)
 				s.ends(0)
 				return
 			}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +50,7 @@ type ui struct {
 	waiting  *time.Timer        // guarded by mu; says that the login takes long
 	watched  bool               // guarded by mu; watchEnd was called
 	ending   bool               // guarded by mu; a signal ends this process
+	signal   syscall.Signal     // guarded by mu; that signal
 	withdraw context.CancelFunc // guarded by mu; takes the question back that is asked, or ends the child
 	noReader bool               // owned by Op.Wait; stdout has no reader any more
 
@@ -209,8 +211,12 @@ func (u *ui) asked(err error) {
 	switch {
 	case errors.As(err, &dialog):
 		u.leave("muxc: "+u.prefix()+err.Error(), exitFailed)
-	case ending, errors.Is(err, term.ErrInterrupted):
+	case errors.Is(err, term.ErrDeclined):
 		u.leave("", exitFailed)
+	case ending:
+		u.die()
+	case errors.Is(err, term.ErrInterrupted):
+		u.dieBy(syscall.SIGINT)
 	case errors.As(err, &program) && !u.quiet && !u.toldProgram:
 		u.toldProgram = true
 		u.say("muxc: "+u.prefix()+err.Error(), "\n")

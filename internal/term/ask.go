@@ -3,6 +3,7 @@ package term
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 )
@@ -15,6 +16,9 @@ var (
 	// ErrInterrupted: the person would not answer: ^C, ^D on an empty line, or
 	// a dialog that was cancelled.
 	ErrInterrupted = errors.New("interrupted at the prompt")
+	// ErrDeclined is the ErrInterrupted of ^D on an empty line, which is no
+	// signal.
+	ErrDeclined = fmt.Errorf("%w by the end of input", ErrInterrupted)
 )
 
 // Question is one question to the person at the terminal.

@@ -179,7 +179,7 @@ func (p *prompt) read(w *watch) ([]byte, error) {
 		case err != nil:
 			return nil, fmt.Errorf("%w: the terminal is gone: %w", ErrNoTerminal, os.NewSyscallError("read", err))
 		case n == 0 && len(p.line.buf) == 0:
-			return nil, ErrInterrupted
+			return nil, ErrDeclined
 		case n == 0:
 			p.line.done = true
 		case one[0] == p.susp && p.susp != charDisabled:
