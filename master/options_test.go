@@ -77,6 +77,22 @@ func TestEveryOptionOfSsh(t *testing.T) {
 	})
 }
 
+// -M asks for a socket that is not made yet, and says so.
+func TestMasterModeSaysThatThereIsNoSocket(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		for args, want := range map[string]string{
+			"-M -S /nobody/ctl -N host": "muxc: host: no socket is made at /nobody/ctl: this version shares with muxc, not with ssh",
+			"-M -N host":                "", "-q -M -S /nobody/ctl -N host": "", "-S /nobody/ctl host true": "",
+			"-o ControlMaster=auto -o ControlPath=/nobody/ctl host true": "",
+		} {
+			p := says("")
+			if _, err := r.plan(p, strings.Fields(args)...); err != nil || p.told() != want {
+				t.Errorf("%s: %v, told %q", args, err, p.told())
+			}
+		}
+	})
+}
+
 // Which of two settings of the same thing counts: for most the first one, but
 // these options overrule every -o and each other, as in ssh.
 func TestOptionsThatOverrule(t *testing.T) {

@@ -59,6 +59,9 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 		return plan, nil
 	}
 	tellMissing(d.conf, v, p, d.name)
+	if path := d.conf.ControlPath(); c.masters > 0 && path != "" && informs(d.conf) {
+		p.Notice("muxc: " + d.name + ": no socket is made at " + path + ": this version shares with muxc, not with ssh")
+	}
 	return plan, open(plan, line, c, d, v, p)
 }
 
