@@ -134,6 +134,7 @@ func (c *hostKeyCheck) callback(_ string, _ net.Addr, key ssh.PublicKey) error {
 // forbid it whatever known_hosts says (verify_host_key, sshconnect.c).
 func (c *hostKeyCheck) decide(key ssh.PublicKey) error {
 	plain := knownhosts.Plain(key)
+	debugf(c.p, c.d, 1, "server host key: %s %s", key.Type(), c.fingerprint(plain))
 	if n := rsaBits(plain); n > 0 && n < c.d.conf.RequiredRSASize() {
 		return unverified("the RSA key of %d bits is shorter than RequiredRSASize %d", n, c.d.conf.RequiredRSASize())
 	}
@@ -151,6 +152,9 @@ func (c *hostKeyCheck) decide(key ssh.PublicKey) error {
 		return err
 	}
 	r := s.Check(c.query, key)
+	if r.File != "" {
+		debugf(c.p, c.d, 1, "host %s is %s by %s:%d", c.query.Name(), r.Status, r.File, r.Line)
+	}
 	if r.CA {
 		return nil // by its certificate, which names no address and is not updated
 	}

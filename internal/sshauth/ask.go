@@ -66,6 +66,7 @@ func (l *Login) password() ssh.AuthMethod {
 		return nil
 	}
 	l.attempt = methodPassword
+	l.log.Debug("next method", "host", l.cfg.Host, "method", l.attempt)
 	return ssh.PasswordCallback(func() (string, error) {
 		if l.passwords.n > 1 {
 			l.notice("Permission denied, please try again.")
@@ -101,6 +102,7 @@ func (l *Login) keyboard() ssh.AuthMethod {
 		return nil
 	}
 	l.attempt = methodKeyboard
+	l.log.Debug("next method", "host", l.cfg.Host, "method", l.attempt)
 	l.keyboards.over = true
 	rounds := 0
 	return ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {

@@ -97,6 +97,7 @@ func (l *Login) who() string { return l.cfg.User + "@" + l.cfg.Host }
 func (l *Login) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	l.began = true
 	l.allowed = c.AllowedMethods
+	l.log.Debug("authentications that can continue", "host", l.cfg.Host, "methods", strings.Join(c.AllowedMethods, ","))
 	l.settle(len(c.PartialSuccessMethods) > len(l.passed))
 	if err := l.failure(); err != nil {
 		return nil, err
