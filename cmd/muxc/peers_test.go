@@ -67,10 +67,8 @@ func peerHost(t *testing.T, programs ...string) *host {
 
 func TestGit(t *testing.T) {
 	h := peerHost(t, "git")
-	for _, kv := range []string{"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b",
-		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b", "GIT_SSH=" + h.wrapped()} {
-		h.env = append(h.env, kv)
-	}
+	h.env = append(h.env, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b", "GIT_SSH="+h.wrapped())
 	origin := filepath.Join(h.dir, "origin")
 	h.ok(h.command("git", "init", "-q", "-b", "main", origin))
 	h.random("origin/file", 1<<20)
@@ -130,10 +128,8 @@ func TestSftp(t *testing.T) {
 
 func TestAnsible(t *testing.T) {
 	h := peerHost(t, "ansible", "python3")
-	for _, kv := range []string{"ANSIBLE_LOCAL_TEMP=" + h.dir + "/at", "ANSIBLE_SSH_CONTROL_PATH_DIR=" + h.dir + "/cp", "ANSIBLE_NOCOLOR=1", "ANSIBLE_HOME=" + h.dir,
-		"LC_ALL=C.UTF-8"} {
-		h.env = append(h.env, kv)
-	}
+	h.env = append(h.env, "ANSIBLE_LOCAL_TEMP="+h.dir+"/at", "ANSIBLE_SSH_CONTROL_PATH_DIR="+h.dir+"/cp", "ANSIBLE_NOCOLOR=1",
+		"ANSIBLE_HOME="+h.dir, "LC_ALL=C.UTF-8")
 	a := h.random("a", 100<<10)
 	common := []string{"box", "-i", "box,", "-o", "-e", "ansible_ssh_executable=" + h.wrapped(), "-e", "ansible_python_interpreter=/usr/bin/python3",
 		"-e", "ansible_remote_tmp=" + h.dir + "/rt", "-e", "ansible_sftp_executable=" + h.dir + "/nosftp", "-e", "ansible_scp_extra_args=-S" + h.wrapped(), "-e", "ansible_ssh_transfer_method=piped"}
