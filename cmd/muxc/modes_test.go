@@ -432,7 +432,7 @@ func TestBackgroundLosesMuxd(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	out := filepath.Join(h.dir, "out")
-	h.run(h.sh("$muxc -f box 'echo began; exec sleep 300' >"+out+" 2>&1 <&0"), nil).is(t, "", "", 0)
+	h.run(h.sh("$muxc -f box 'echo began; while [ -e "+out+" ]; do sleep 0.1; done' >"+out+" 2>&1 <&0"), nil).is(t, "", "", 0)
 	h.eventually("the command began", func() bool { b, _ := os.ReadFile(out); return len(b) > 0 })
 	pid := h.pid()
 	kill(t, pid, syscall.SIGKILL)
