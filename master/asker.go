@@ -117,9 +117,14 @@ func (a *asker) runBy(ctx context.Context, w *waiter, tried map[*waiter]bool, c 
 		case e := <-done:
 			return e.r, e.err
 		case <-late.C:
-			if other, err := a.runner(ctx, tried); err == nil && other != nil {
-				return control.Ran{}, errPassedOn
+			if other, err := a.runner(ctx, tried); err != nil || other == nil {
+				continue
 			}
+			cancel()
+			if e := <-done; e.err == nil { // at the last moment
+				return e.r, nil
+			}
+			return control.Ran{}, errPassedOn
 		}
 	}
 }

@@ -7,12 +7,17 @@ import (
 	"muxd/control"
 )
 
+// runsLocally reports whether there may be a LocalCommand.
+func runsLocally(d *destination, p control.Prompter) bool {
+	return d.conf.PermitLocalCommand() && p != nil
+}
+
 // localCommand has the client run LocalCommand, once the connection is there
 // and before anything is opened on it (sshconnect.c, ssh_local_cmd). ssh does so
 // for the command that makes the connection; here every command stands for
 // itself, so each one does. How it ends changes nothing, in ssh either.
 func localCommand(ctx context.Context, d *destination, p control.Prompter) error {
-	if !d.conf.PermitLocalCommand() || p == nil {
+	if !runsLocally(d, p) {
 		return nil
 	}
 	line, err := d.conf.LocalCommand("NONE")

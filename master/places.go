@@ -181,17 +181,23 @@ func (h *host) refused(l *link, times int) (wait bool) {
 
 // openSession opens one session, waiting in line when the server has no place.
 func (m *Master) openSession(ctx context.Context, d *destination, r *control.SessionRequest, p control.Prompter, again bool) (*session, error) {
+	if !again && runsLocally(d, p) {
+		// Without a place on the server: it may take as long as it likes, and
+		// others wait for one.
+		ls, err := m.acquireBare(ctx, d, p)
+		if err != nil {
+			return nil, asControl(d.name, control.Refused, err)
+		}
+		defer ls.release()
+		if err := localCommand(ctx, d, p); err != nil {
+			return nil, err
+		}
+	}
 	var useless *lease
 	for times := 0; ; times++ {
 		ls, err := m.acquire(ctx, d, p, useless)
 		if err != nil {
 			return nil, asControl(d.name, control.Refused, err)
-		}
-		if times == 0 && !again {
-			if err := localCommand(ctx, d, p); err != nil {
-				ls.release()
-				return nil, err
-			}
 		}
 		s, err := ls.link.startSession(ctx, ls, r)
 		if err == nil {

@@ -139,3 +139,46 @@ func TestLeaveTheLine(t *testing.T) {
 		}
 	})
 }
+
+// A LocalCommand that does not end takes nobody's place on the server.
+func TestLocalCommandHoldsNoPlace(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		one := []string{"-o", "MaxConnections=1", "host"}
+		s := r.open(append(one, "sleep", "1h")...)
+		waits := make(chan outcome, 1)
+		req := r.request(append(one, "true")...)
+		go func() { s, err := r.m.Session(context.Background(), req, nil); waits <- outcome{s, err} }()
+		time.Sleep(time.Second)
+		s.Close()
+		o := <-waits
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		finish(o.s)
+		if n := r.host().places.limit; n != 1 {
+			t.Fatalf("learned %d places, want 1", n)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		stuck := says("")
+		stuck.runs = func(ctx context.Context, _ control.Command) (control.Ran, error) {
+			<-ctx.Done()
+			return control.Ran{}, ctx.Err()
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := r.ask(ctx, stuck, append([]string{"-o", "PermitLocalCommand=yes", "-o", "LocalCommand=hang"}, append(one, "true")...)...)
+			ended <- err
+		}()
+		time.Sleep(time.Second)
+		start := time.Now()
+		r.run(append(one, "true")...)
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("after %v", took)
+		}
+		cancel()
+		if err := <-ended; err == nil {
+			t.Error("a session of a request that was given up")
+		}
+		r.wantLogins(1)
+	})
+}

@@ -68,7 +68,7 @@ func resume(u *ui) (int, error) {
 	if err != nil {
 		return exitFailed, err
 	}
-	u.conn = c
+	u.pid, u.conn = c.PeerPID(), c
 	u.op = control.Resume(c, os.NewFile(4, "state"))
 	u.mu.Lock()
 	u.opened, u.plan = true, u.op.Plan()

@@ -33,7 +33,7 @@ func TestControlPersist(t *testing.T) {
 	h = startHost(t)
 	began := time.Now()
 	h.echo("-o", "ControlPersist=1")
-	if !h.connected("-o", "ControlPersist=1") {
+	if !h.connected("-o", "ControlPersist=1") && time.Since(began) < time.Second { // else this machine was too slow to tell
 		t.Error("1 s: the connection is gone at once")
 	}
 	h.eventually("1 s: the connection ends", func() bool { return len(h.sshd.SessionPIDs()) == 0 })

@@ -426,3 +426,16 @@ func TestSilentControlPath(t *testing.T) {
 	p.wait().is(t, "", "", 130)
 	h.echo("-S", ends)
 }
+
+// What went to the background says which muxd it lost.
+func TestBackgroundLosesMuxd(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	out := filepath.Join(h.dir, "out")
+	h.run(h.sh("$muxc -f box 'echo began; while [ -e "+out+" ]; do sleep 0.1; done' >"+out+" 2>&1 <&0"), nil).is(t, "", "", 0)
+	h.eventually("the command began", func() bool { b, _ := os.ReadFile(out); return len(b) > 0 })
+	pid := h.pid()
+	kill(t, pid, syscall.SIGKILL)
+	want := fmt.Sprintf("began\nmuxc: box: muxd (pid %d) went away; the command may still be running\n", pid)
+	h.eventually("it says so", func() bool { return read(t, out) == want })
+}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -189,5 +190,23 @@ func TestHostileNamesRunNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("a command ran")
+	}
+}
+
+// A ProxyCommand begins with the signals that end it as they are for everybody:
+// SIGHUP is how it is told that its connection was closed.
+func TestSignalsOfProxyCommand(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	out := filepath.Join(h.dir, "ignored")
+	h.run(h.muxc("-o", "ProxyCommand=grep SigIgn /proc/self/status >"+out, "box", "true"), nil)
+	var ignored uint64
+	if _, err := fmt.Sscanf(read(t, out), "SigIgn: %x", &ignored); err != nil {
+		t.Skip("needs /proc/self/status: ", err)
+	}
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTERM} {
+		if ignored&(1<<(s-1)) != 0 {
+			t.Errorf("%v is ignored", s)
+		}
 	}
 }

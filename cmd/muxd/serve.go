@@ -150,7 +150,9 @@ func (d *daemon) run(idle time.Duration) {
 	defer cancel()
 	sigs := make(chan os.Signal, 1)
 	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT)
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	// Taken and not looked at, rather than ignored: what is ignored stays so in a
+	// ProxyCommand, which then neither ends by SIGHUP nor can trap it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
 	accepted := make(chan struct{})
 	go func() { defer close(accepted); d.accept(ctx) }()
 	why := d.wait(idle, sigs)
