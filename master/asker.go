@@ -13,7 +13,17 @@ import (
 // asker is the control.Prompter of a dial that several requests wait for: it
 // asks the first of them that can be asked, and the next one when that one
 // goes away. So ten waiting clients see one prompt.
-type asker struct{ h *host }
+type asker struct {
+	h *host
+	// silent is the one who did not answer in time; written before the dial ends,
+	// and read after.
+	silent *waiter
+}
+
+// longSilence is how long somebody must have been at a question, when its login
+// ends under it, to be the reason: sshd's LoginGraceTime is as long as our own
+// patience, and may end first.
+const longSilence = control.PromptTimeout / 2
 
 // errUnanswered ends a prompt that nobody answered in time.
 var errUnanswered = fmt.Errorf("nobody answered within %v", control.PromptTimeout)
@@ -39,11 +49,15 @@ func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, e
 			return control.Answer{}, control.ErrNobody
 		}
 		tried[w] = true
+		asked := time.Now()
 		ans, err := w.prompt(ctx, q)
 		if err == nil {
 			return ans, nil
 		}
 		if ctx.Err() != nil {
+			if time.Since(asked) >= longSilence {
+				a.silent = w
+			}
 			return control.Answer{}, context.Cause(ctx)
 		}
 		if errors.Is(err, control.ErrInterrupted) {

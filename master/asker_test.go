@@ -200,17 +200,47 @@ func TestInterruptOfTheLastGivesTheDialUp(t *testing.T) {
 	})
 }
 
+// Who does not answer in time fails alone; the next one is asked anew. The last
+// one's silence blocks the host.
 func TestPromptTimeout(t *testing.T) {
 	stranger(t, func(t *testing.T, r *rig) {
 		start := time.Now()
-		got, _ := r.queue([]control.Prompter{thinks(), says("yes")}, "host", "true")
-		for _, ch := range got {
+		got, _ := r.queue([]control.Prompter{thinks(), thinks()}, "host", "true")
+		for i, ch := range got {
 			wantError(t, (<-ch).err, control.Refused, "host key verification failed", "nobody answered within 2m0s")
-		}
-		if d := time.Since(start); d != time.Second+control.PromptTimeout {
-			t.Errorf("after %v", d)
+			if d := time.Since(start); d < time.Duration(i+1)*control.PromptTimeout || d > time.Duration(i+1)*(control.PromptTimeout+time.Second) {
+				t.Errorf("%d: after %v", i, d)
+			}
 		}
 		r.wantState("blocked")
+	})
+	stranger(t, func(t *testing.T, r *rig) {
+		got, _ := r.queue([]control.Prompter{thinks(), says("yes"), says("yes")}, "host", "true")
+		wantError(t, (<-got[0]).err, control.Refused, "nobody answered within 2m0s")
+		for _, ch := range got[1:] {
+			o := <-ch
+			if o.err != nil {
+				t.Fatal(o.err)
+			}
+			finish(o.s)
+		}
+		r.wantLogins(1)
+	})
+}
+
+// A server whose patience ends first makes no difference.
+func TestTheServerTiresOfASilentPerson(t *testing.T) {
+	inBubble(t, sshtest.Options{Password: "secret"}, func(t *testing.T, r *rig) {
+		got, _ := r.queue([]control.Prompter{thinks(), says("secret")}, "host", "true")
+		time.Sleep(longSilence)
+		r.srv.Last().Drop()
+		wantError(t, (<-got[0]).err, control.Refused, "closed the connection during the login")
+		o := <-got[1]
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		finish(o.s)
+		r.wantLogins(1)
 	})
 }
 

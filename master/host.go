@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,6 +82,7 @@ type answer struct {
 // dialing is a dial under way.
 type dialing struct {
 	cancel  context.CancelFunc
+	asker   *asker
 	further bool // beside a link that is fit for work: nobody is asked
 }
 
@@ -213,9 +215,9 @@ func (h *host) leave(w *waiter, why error) {
 // dialled beside others, and only where login needs no person.
 func (h *host) dial(w *waiter, further bool) {
 	ctx, cancel := context.WithCancel(h.ctx)
-	d := &dialing{cancel: cancel, further: further}
+	d := &dialing{cancel: cancel, further: further, asker: &asker{h: h}}
 	h.dialing = d
-	var p control.Prompter = &asker{h: h}
+	var p control.Prompter = d.asker
 	if further {
 		p = nobody{}
 	} else {
@@ -247,7 +249,7 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 		if d.further {
 			h.furtherFailed(err)
 		} else {
-			h.failed(err)
+			h.failed(d, err)
 		}
 		h.rest()
 		return
@@ -274,8 +276,9 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 }
 
 // failed shares a dial's error with all who waited for it. Waiters who came
-// while a given-up dial was ending are not to blame for that, and dial anew.
-func (h *host) failed(err error) {
+// while a given-up dial was ending are not to blame for that, and dial anew; so
+// do those behind one who was asked and went to lunch.
+func (h *host) failed(d *dialing, err error) {
 	if l := h.current; l != nil && l.usable() {
 		// Given up because the old link answered again. Whoever came between
 		// its doubt and its answer is served by it.
@@ -284,6 +287,12 @@ func (h *host) failed(err error) {
 		return
 	}
 	h.setState(stateAfter(err))
+	if w := d.asker.silent; w != nil && slices.Contains(h.waiters, w) && len(h.waiters) > 1 {
+		h.waiters = slices.DeleteFunc(h.waiters, func(x *waiter) bool { return x == w })
+		w.answer <- answer{err: err}
+		h.dial(h.waiters[0], false)
+		return
+	}
 	if isCanceled(err) && len(h.waiters) > 0 {
 		h.dial(h.waiters[0], false)
 		return
