@@ -196,10 +196,8 @@ func TestFdpassHangs(t *testing.T) {
 // A shell's own netcat passes descriptors too, where it is OpenBSD's.
 func TestFdpassOfNetcat(t *testing.T) {
 	m, srv, _, ask := passing(t, "one")
-	nc := "/bin/nc.openbsd"
-	if _, err := os.Stat(nc); err != nil {
-		t.Skip("needs OpenBSD's netcat, for nc -F")
-	}
+	const nc = "nc.openbsd" // Debian's name for it
+	sshtest.Require(t, nc)
 	addr, err := srv.Listen()
 	if err != nil {
 		t.Fatal(err)

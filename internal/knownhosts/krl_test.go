@@ -81,14 +81,13 @@ func TestKRLAgreesWithSSHKeygen(t *testing.T) {
 			"key: " + line(other.PublicKey()),
 	} {
 		for _, wildcard := range []bool{false, true} {
+			if wildcard && (strings.HasPrefix(spec, "serial") || strings.HasPrefix(spec, "id")) {
+				continue // a certificate is named by its authority
+			}
 			t.Run(fmt.Sprintf("%s, wildcard %v", name, wildcard), func(t *testing.T) {
 				list := filepath.Join(dir, "krl")
 				args := []string{"-q", "-k", "-f", list}
-				if wildcard {
-					if strings.HasPrefix(spec, "serial") {
-						t.Skip("a serial number needs its authority")
-					}
-				} else {
+				if !wildcard {
 					args = append(args, "-s", caFile)
 				}
 				if out, err := exec.Command(keygen, append(args, write("spec", spec))...).CombinedOutput(); err != nil {

@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/sshtest"
 )
 
 // softToken makes a smart card of software with one key, known by its HOME, and
 // returns its library and the key.
 func softToken(t testing.TB) (string, *key) {
 	t.Helper()
-	util, err := exec.LookPath("softhsm2-util")
-	if err != nil {
-		t.Skip("no softhsm2-util on this machine")
-	}
+	const util = "softhsm2-util"
+	sshtest.Require(t, util)
 	found, _ := filepath.Glob("/usr/lib*/*/softhsm/libsofthsm2.so")
 	more, _ := filepath.Glob("/usr/lib*/softhsm/libsofthsm2.so")
 	if found = append(found, more...); len(found) == 0 {
