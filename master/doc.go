@@ -22,7 +22,7 @@
 //
 //	host.run        one per destination   the host's state, its links, its waiters
 //	dial            at most one per host  nothing; posts its result to run
-//	race.try        one per address tried nothing; hands its connection to dial or closes it
+//	hold.run        one per client of -N  its own lease
 //	link.watch      one per link          the Prober; closes the connection on its verdict
 //	link.probe      at most one per link  the round trip time
 //	link.channels,
@@ -32,9 +32,6 @@
 //	wire.flusher    one per link          the connection's coalesced writes
 //	session.requests one per session      its exit
 //	session.sender  at most one a session nothing; does what must not block a client's reader
-//	proxyChild.reap,
-//	  .relayStderr  one per ProxyCommand  how the child ended
-//	proxyChild.end  one per ProxyCommand  nothing; sees to it that the child ends
 //
 // The package refuses to rerun a command, to ask a person in the background,
 // and to read a lost connection as a command's end: the SSH library reports
