@@ -103,3 +103,30 @@ func queued(t *testing.T, file *os.File) (n int) {
 	})
 	return n
 }
+
+// TestStdioForwardLeavesDescriptors: -W waits on a descriptor that does not
+// wait, loses nothing, and leaves the flag as it is, either way.
+func TestStdioForwardLeavesDescriptors(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	port := service(t)
+	for _, nonblock := range []bool{true, false} {
+		in, feed := pipe(t)
+		_, out := pipe(t)
+		c := h.muxc("-W", "127.0.0.1:"+port, "box")
+		c.Stdout = out
+		p := h.start(c, in)
+		setNonblock(t, in, nonblock)
+		setNonblock(t, out, nonblock)
+		io.WriteString(feed, "some")
+		h.eventually("it is read", func() bool { return queued(t, in) == 0 })
+		io.WriteString(feed, "thing")
+		feed.Close()
+		p.wait().is(t, "", "", 0)
+		for _, f := range []*os.File{in, out} {
+			if isNonblock(t, f) != nonblock {
+				t.Errorf("%s is non-blocking: %v", f.Name(), !nonblock)
+			}
+		}
+	}
+}

@@ -9,7 +9,7 @@ import (
 
 func TestStamp(t *testing.T) {
 	w := person(t, "", nil)
-	w.in.ConfigFile = ""
+	w.in.ConfigFile, w.in.UID = "", os.Getuid() // whose files they must be
 	w.in.OwnFile, w.in.UserFile, w.in.SystemFile = filepath.Join(w.dir, "own"), w.write("user", "Include DIR/d/*\nMatch final\nPort 7\n"), filepath.Join(w.dir, "system")
 	inner := w.write("d/inner", "Port 1\n")
 	past := time.Now().Add(-time.Hour)
