@@ -45,7 +45,7 @@ type LinkStatus struct {
 // SessionStatus is one session.
 type SessionStatus struct {
 	PID     int    // of the client
-	Kind    string // shell, exec, subsystem
+	Kind    string // shell, exec, subsystem, direct (-W)
 	TTY     bool
 	Since   time.Time
 	In, Out int64
