@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// dialTimeout bounds the connect to one address, and the lookup before, where ConnectTimeout is not set. The
-	// kernel's own limit is over two minutes, which a person takes for a hang.
+	// dialTimeout bounds the connect to one address, and the lookup before it,
+	// where ConnectTimeout is not set. The kernel's own limit is over two
+	// minutes, which a person takes for a hang.
 	dialTimeout = 15 * time.Second
 	// handshakeTimeout bounds what comes after it, apart from the time in which
 	// a person is asked. sshd itself gives up after LoginGraceTime (120 s).

@@ -109,7 +109,7 @@ func escapeUser(name string) string {
 // throughHop connects to the destination through its jump host, which is a
 // host of muxd's like any other: logged in once, kept alive, shared by all that
 // jump through it. The lease keeps it for as long as the connection lives. The
-// slot is taken when the jump host is there (see slots).
+// slot is taken when the jump host is there (see reach.Slots).
 func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, func(), error) {
 	for try := 0; ; try++ {
 		ls, err := m.acquireBare(ctx, d.via, p)

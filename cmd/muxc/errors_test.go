@@ -102,6 +102,12 @@ func serve(t testing.TB, f func(net.Conn)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	acceptAll(t, l, func(c net.Conn) { defer c.Close(); f(c) })
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// acceptAll runs f for each connection that comes, until the test ends.
+func acceptAll(t testing.TB, l net.Listener, f func(net.Conn)) {
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -109,10 +115,9 @@ func serve(t testing.TB, f func(net.Conn)) string {
 			if err != nil {
 				return
 			}
-			go func() { defer c.Close(); f(c) }()
+			go f(c)
 		}
 	}()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 func write(t testing.TB, path, text string) string {

@@ -398,17 +398,10 @@ func listen(t *testing.T, path string, f func(c net.Conn)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			f(c)
-		}
-	}()
+	acceptAll(t, l, func(c net.Conn) {
+		t.Cleanup(func() { c.Close() })
+		f(c)
+	})
 }
 
 // Something that listens on a ControlPath and says nothing is not waited for:
