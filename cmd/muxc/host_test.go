@@ -39,9 +39,7 @@ type host struct {
 func startHost(t testing.TB, lines ...string) *host {
 	t.Helper()
 	needProc(t)
-	// A bash that sshd starts reads ~/.bashrc, unless it thinks it is nested.
-	// What stands there is not ours to test, and costs each command its time.
-	s := sshtest.StartSSHD(t, append(lines, "AcceptEnv LANG LC_* MUXTEST_*", "SetEnv SHLVL=9")...)
+	s := sshtest.StartSSHD(t, append(lines, "AcceptEnv LANG LC_* MUXTEST_*")...)
 	h := newHost(t)
 	h.sshd = s
 	h.cfg = s.ClientConfig(t, "box")

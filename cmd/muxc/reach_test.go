@@ -56,7 +56,7 @@ func startHosts(t *testing.T, names ...string) (h *host, servers map[string]*ssh
 	h.cfg = filepath.Join(h.dir, "ssh_config")
 	servers = map[string]*sshtest.SSHD{}
 	for _, name := range names {
-		servers[name] = sshtest.StartSSHD(t, "SetEnv SHLVL=9", "AcceptEnv MUXTEST_*") // see startHost
+		servers[name] = sshtest.StartSSHD(t, "AcceptEnv MUXTEST_*")
 	}
 	return h, servers
 }

@@ -31,6 +31,12 @@ func (s *SSHD) configText(lines []string) string {
 		"MaxStartups 1000", // tests that want refusals say so
 		"LogLevel VERBOSE",
 	)
+	if !configures(lines, "setenv") { // the first such line counts, and no other
+		// A bash that sshd starts at nesting level 0 takes itself for one of
+		// rshd and reads .bashrc, whatever stands there: here programs that lock
+		// against each other for a minute.
+		config = append(config, "SetEnv SHLVL=9")
+	}
 	if !configures(lines, "subsystem") { // a second one of a name is an error
 		config = append(config, "Subsystem sftp internal-sftp")
 	}
