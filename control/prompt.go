@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 )
 
 // PromptKind says what is asked, and so how SSH_ASKPASS shows it.
@@ -64,6 +65,21 @@ type Prompter interface {
 	Run(ctx context.Context, c Command) (Ran, error)
 	// Notice shows a line (or lines) without asking for anything.
 	Notice(text string)
+	// Waiting tells how the wait for the connection stands, whenever that
+	// changes. It never blocks.
+	Waiting(w Waiting)
+	// Impatient yields once each time that the person wants another attempt
+	// now. Nil never does.
+	Impatient() <-chan struct{}
+}
+
+// Waiting is how a request's wait for its connection stands.
+type Waiting struct {
+	Attempt  int           // the one under way, or the last one; 0 before the first
+	Dialling bool          // an attempt is under way
+	Next     time.Duration // to the next attempt; 0 where none is scheduled
+	Silence  time.Duration // since the last byte of the connection that is silent or was lost; 0 where there was none
+	Cause    string        // why the last attempt failed or the connection ended, "" where nothing did
 }
 
 // answerStatus is the first byte of an answer frame.

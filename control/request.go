@@ -21,6 +21,9 @@ type Invocation struct {
 	Size  Window   // of the terminal, zero without one
 	Modes []byte   // of stdin's terminal as in RFC 4254 section 8, nil without one
 	PID   int      // of the client; filled in by the server from the socket
+	// Reattach says that the session was lost and the command of the Reattach
+	// keyword is to run in its place.
+	Reattach bool
 }
 
 // Getenv returns the value of a variable of the client's environment, the
@@ -42,7 +45,7 @@ const NoEscape = -1
 
 // Plan is what an Invocation turned out to mean. The first group travels to
 // the client with the first frame that follows it; the second stays in muxd,
-// where exactly one field is set.
+// where of what is to be done exactly one is set.
 type Plan struct {
 	Host      string // the destination as typed, for the client's messages
 	TTY       bool   // a terminal was asked for: raw mode once the session is open
@@ -52,11 +55,17 @@ type Plan struct {
 	// Background has the client go to the background once the session is open
 	// (-f; ssh.c, fork_postauth).
 	Background bool
+	// JSON has errors be told as objects (ErrorFormat json).
+	JSON bool
+	// Reattach says that a session on a terminal whose connection is lost is to
+	// be followed by another one, of an Invocation that says so.
+	Reattach bool
 	// HandOver, where there is one, is the command line with which the client
 	// becomes ssh itself, without the program's name: the destination is in the
 	// hands of a master that is not muxd (-S). Nothing follows then.
 	HandOver []string
 
+	Dest    Destination // also where nothing is opened
 	Session *SessionRequest
 	Direct  *DirectRequest
 	Hold    *HoldRequest
@@ -131,7 +140,45 @@ type ManageRequest struct {
 	Command string
 }
 
-// Managed is the answer to a ManageRequest: text for stderr and an exit status.
+// AdminRequest asks something about one destination, or all of them, as muxd's
+// own commands do.
+type AdminRequest struct {
+	Command string        // reconnect, recycle, wait, doctor
+	Dest    Destination   // nil: all
+	Forget  bool          // reconnect: what was learned of the destination is forgotten too
+	Down    bool          // wait: until there is no connection, and not until there is one
+	Limit   time.Duration // wait: the longest; 0 is none
+}
+
+// Event is a change of state, of a destination or of one of its connections.
+type Event struct {
+	Time    time.Time
+	Kind    EventKind
+	Host    string // as typed; "" where it is about none
+	User    string
+	Addr    string // host:port
+	Link    int    // number of the connection, of an EventLink
+	From    string // "" where this is the first that is told
+	To      string
+	Attempt int           // of an EventDial
+	Silence time.Duration // since the last byte, where a connection went silent or ended
+	Text    string        // the cause
+}
+
+// EventKind says what an Event is about.
+type EventKind string
+
+// The kinds of event.
+const (
+	EventHost    EventKind = "host"    // the destination's state
+	EventLink    EventKind = "link"    // a connection's state
+	EventDial    EventKind = "dial"    // an attempt failed
+	EventNetwork EventKind = "network" // the machine's network changed
+	EventWake    EventKind = "wake"    // the machine or muxd was asleep
+	EventLost    EventKind = "lost"    // so many events were not told: To is the number
+)
+
+// Managed is the answer to a ManageRequest or an AdminRequest: text for stderr and an exit status.
 type Managed struct {
 	Text string
 	Code int
@@ -200,6 +247,8 @@ type Error struct {
 	Phase ErrorPhase
 	Host  string // the destination as typed; "" when it is not about one
 	Text  string // cause and cure, without the host
+	// Silence is the time since the last byte when a connection was lost, else 0.
+	Silence time.Duration
 }
 
 // Error returns the line a person reads.

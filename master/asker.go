@@ -226,3 +226,15 @@ func (nobody) Run(context.Context, control.Command) (control.Ran, error) {
 
 // Notice implements control.Prompter.
 func (nobody) Notice(string) {}
+
+// Waiting implements control.Prompter.
+func (nobody) Waiting(control.Waiting) {}
+
+// Impatient implements control.Prompter.
+func (nobody) Impatient() <-chan struct{} { return nil }
+
+// Waiting implements control.Prompter.
+func (*asker) Waiting(control.Waiting) {}
+
+// Impatient implements control.Prompter.
+func (*asker) Impatient() <-chan struct{} { return nil }

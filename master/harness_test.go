@@ -260,8 +260,11 @@ type person struct {
 	runs func(ctx context.Context, c control.Command) (control.Ran, error)
 
 	mu      sync.Mutex
-	asked   []control.Prompt // guarded by mu
-	notices []string         // guarded by mu
+	asked   []control.Prompt  // guarded by mu
+	notices []string          // guarded by mu
+	waits   []control.Waiting // guarded by mu
+
+	impatient chan struct{} // of Impatient
 }
 
 // says answers the prompts in order, the last one for ever.
@@ -346,3 +349,11 @@ func (r *rig) many(people []control.Prompter, args ...string) []outcome {
 
 // persons are n requests with nobody behind them.
 func persons(n int) []control.Prompter { return make([]control.Prompter, n) }
+
+func (p *person) Waiting(w control.Waiting) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waits = append(p.waits, w)
+}
+
+func (p *person) Impatient() <-chan struct{} { return p.impatient }

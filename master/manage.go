@@ -66,3 +66,13 @@ func (h *host) retire() {
 	}
 	h.settle()
 }
+
+// Admin implements control.Backend.
+func (m *Master) Admin(ctx context.Context, r *control.AdminRequest) (*control.Managed, error) {
+	return nil, &control.Error{Phase: control.NotDialled, Text: fmt.Sprintf("a command %q that nobody knows", r.Command)}
+}
+
+// Events implements control.Backend.
+func (m *Master) Events(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+	return &control.Error{Phase: control.NotDialled, Text: "no events"}
+}

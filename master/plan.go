@@ -49,7 +49,7 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 	if c.refused != nil {
 		return nil, c.refused
 	}
-	plan := &control.Plan{Host: d.name, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull()}
+	plan := &control.Plan{Host: d.name, Dest: d, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull()}
 	if plan.HandOver, err = elsewhere(ctx, c, d, v); plan.HandOver != nil || err != nil {
 		return plan, err
 	}

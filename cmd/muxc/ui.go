@@ -318,3 +318,9 @@ func (u *ui) leave(text string, code int) {
 	}
 	os.Exit(code)
 }
+
+// Waiting implements control.Prompter.
+func (*ui) Waiting(control.Waiting) {}
+
+// Impatient implements control.Prompter.
+func (*ui) Impatient() <-chan struct{} { return nil }

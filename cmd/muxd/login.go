@@ -129,3 +129,9 @@ func (p *person) Stderr([]byte) error { return nil }
 
 // StdoutEOF implements control.Handler.
 func (p *person) StdoutEOF() {}
+
+// Waiting implements control.Prompter.
+func (*person) Waiting(control.Waiting) {}
+
+// Impatient implements control.Prompter.
+func (*person) Impatient() <-chan struct{} { return nil }

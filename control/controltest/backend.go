@@ -20,6 +20,8 @@ type Backend struct {
 	OnDirect  func(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error)
 	OnHold    func(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error)
 	OnManage  func(ctx context.Context, r *control.ManageRequest) (*control.Managed, error)
+	OnAdmin   func(ctx context.Context, r *control.AdminRequest) (*control.Managed, error)
+	OnEvents  func(ctx context.Context, dest control.Destination, f func(control.Event) error) error
 	OnStatus  func(ctx context.Context) (*control.Status, error)
 	OnStop    func(ctx context.Context, r *control.StopRequest) (*control.Stopped, error)
 }
@@ -64,6 +66,22 @@ func (b *Backend) Manage(ctx context.Context, r *control.ManageRequest) (*contro
 		return nil, errUnset
 	}
 	return b.OnManage(ctx, r)
+}
+
+// Admin implements control.Backend.
+func (b *Backend) Admin(ctx context.Context, r *control.AdminRequest) (*control.Managed, error) {
+	if b.OnAdmin == nil {
+		return nil, errUnset
+	}
+	return b.OnAdmin(ctx, r)
+}
+
+// Events implements control.Backend.
+func (b *Backend) Events(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+	if b.OnEvents == nil {
+		return errUnset
+	}
+	return b.OnEvents(ctx, dest, f)
 }
 
 // Status implements control.Backend.

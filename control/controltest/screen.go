@@ -97,3 +97,9 @@ func (s *Screen) Shown() (out, err string, notices []string) {
 	defer s.mu.Unlock()
 	return s.out.String(), s.err.String(), append([]string(nil), s.notices...)
 }
+
+// Waiting implements control.Prompter.
+func (s *Screen) Waiting(control.Waiting) {}
+
+// Impatient implements control.Prompter.
+func (s *Screen) Impatient() <-chan struct{} { return nil }

@@ -40,8 +40,14 @@ func (c *Config) flagOrTime(name string) (Three, time.Duration) {
 func (c *Config) Pinned() Three { return c.three("pinned") }
 
 // WaitForReady makes requests wait through an outage; the time, if not 0, is
-// the longest wait.
-func (c *Config) WaitForReady() (Three, time.Duration) { return c.flagOrTime("waitforready") }
+// the longest wait, and a wait of 0 is a no.
+func (c *Config) WaitForReady() (Three, time.Duration) {
+	on, d := c.flagOrTime("waitforready")
+	if on == Yes && d == 0 && c.str("waitforready") != "yes" {
+		return No, 0
+	}
+	return on, d
+}
 
 // MaxConnections bounds the connections to one destination.
 func (c *Config) MaxConnections() (n int, set bool) { return c.number("maxconnections", 0) }
@@ -50,8 +56,16 @@ func (c *Config) MaxConnections() (n int, set bool) { return c.number("maxconnec
 // not 0, is for how long. It is on where nothing was said.
 func (c *Config) RememberSecrets() (Three, time.Duration) { return c.flagOrTime("remembersecrets") }
 
-// Reattach asks for sessions that survive the connection.
-func (c *Config) Reattach() Three { return c.three("reattach") }
+// Reattach is the command that runs in place of a session on a terminal that
+// was lost, "" for none, as written.
+func (c *Config) Reattach() string { return c.textOrNone("reattach") }
+
+// KeepWarm is the silence after which an idle connection is used, so that no
+// firewall forgets it; 0 is never. What was learned holds where it is not set.
+func (c *Config) KeepWarm() (d time.Duration, set bool) {
+	on, d := c.flagOrTime("keepwarm")
+	return d, on == No || on == Yes && c.str("keepwarm") != "yes"
+}
 
 // StickyForward keeps forwards when the client that asked for them has gone.
 func (c *Config) StickyForward() Three { return c.three("stickyforward") }

@@ -43,7 +43,7 @@ func TestEveryKeywordIsKnown(t *testing.T) {
 
 // samples has a right value for each of muxd's keywords.
 var samples = map[string]string{
-	"Pinned": "yes", "WaitForReady": "30s", "MaxConnections": "3", "RememberSecrets": "no", "Reattach": "yes",
+	"Pinned": "yes", "WaitForReady": "30s", "MaxConnections": "3", "RememberSecrets": "no", "Reattach": "tmux new -A -s main", "KeepWarm": "20s",
 	"StickyForward": "no", "Bulk": "yes", "ErrorFormat": "json", "ControlSockets": "yes", "FdPass": "no",
 	"MaxLifetime": "1h", "Confirm": "ask", "Share": "no", "NotifyCommand": "notify-send x", "TCPKeepAliveIdle": "60",
 	"TCPKeepAliveInterval": "10", "TCPKeepAliveCount": "5", "TCPUserTimeout": "2m",
