@@ -86,6 +86,9 @@ func TestBackoff(t *testing.T) {
 		{"health before a replacement fails", "0 fail, 0 fail, 0 start, 1 up, 31 start, 32 fail, ?3, 33 start, 34 fail, ?3", "32s/1 34.8s/2"},
 		{"not yet health", "0 fail, 0 fail, 0 start, 1 up, 29 start, 30 fail, ?3", "31.28s/3"},
 
+		{"the health of the next connection", "0 start, 1 up, 40 start, 41 fail, 42 start, 43 up, 80 start, 81 fail, ?3", "1m21s/1"},
+		{"lost after replacements failed", "0 start, 1 up, 31 start, 32 fail, 33 start, 34 fail, 50 lost, ?3", "50s/0"},
+
 		// reset
 		{"at once", "0 start, 1 fail, 1 fail, 1 fail, 1.5 soft, ?300", "1.5s/0"},
 		{"not within 1 s of a start", "0 start, 0.1 fail, 0.2 hard, ?300", "1s/0"},

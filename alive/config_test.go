@@ -59,6 +59,9 @@ func TestHugeNumbers(t *testing.T) {
 		{math.MaxInt32 * time.Second, math.MaxInt32, true, math.MinInt64},
 	} {
 		e := c.terms()
+		if e.ask <= 0 || e.ask > e.interval || warm(off, 1e12).terms().ask != longest {
+			t.Errorf("%v asks after %v", c, e.ask)
+		}
 		if b := e.budget(); b <= 0 || b > longest || b < e.interval {
 			t.Errorf("%v bears %v", c, b)
 		}

@@ -118,7 +118,7 @@ func every(s float64, n int) Config { return Config{Interval: sec(s), CountMax: 
 
 // warm is c with a keep-warm probe after s seconds, cold is c with none.
 func warm(c Config, s float64) Config {
-	c.Warm = sec(s)
+	c.Warm = time.Duration(min(s*float64(time.Second), 1<<62))
 	return c
 }
 

@@ -63,8 +63,7 @@ func (w *Warmth) Answered(silence time.Duration) {
 	}
 	longer := min(now+now/4, limit)
 	if longer <= now {
-		w.Every, w.Row = now, 0 // as long as it may be: nothing left to count for
-		return
+		return // as long as it may be: nothing left to count for
 	}
 	w.Every = now
 	if w.Row = max(w.Row, 0) + 1; w.Row >= enough {

@@ -24,8 +24,16 @@ func TestWarmthLengthens(t *testing.T) {
 			t.Errorf("after %d more: %v, want %v s", c.answers, w.Interval(), c.want)
 		}
 	}
-	if w.Row != 0 {
-		t.Errorf("counts to %d where nothing can be longer", w.Row)
+	// Where nothing can be longer nothing changes, and nothing is written.
+	for _, w := range []Warmth{w, {Every: sec(5), Fatal: sec(6)}, {Every: sec(9), Fatal: sec(12)}} {
+		before := w
+		if w.answer(1000); w != before {
+			t.Errorf("%+v became %+v", before, w)
+		}
+	}
+	w = Warmth{Row: -1000, Fatal: -1} // from a file
+	if w.answer(40); w.Interval() != sec(18.75) {
+		t.Errorf("never counted up: %+v", w)
 	}
 }
 
@@ -102,14 +110,14 @@ func TestWarmthProperties(t *testing.T) {
 			w = Warmth{Every: time.Duration(r.Int64()) - 1<<62, Row: r.IntN(200) - 100, Fatal: time.Duration(r.Int64()) - 1<<62}
 		}
 		for range 400 {
-			before, shortest := w.Interval(), w.Fatal
+			old, before, shortest := w, w.Interval(), w.Fatal
 			if r.IntN(100) == 0 {
 				silence := time.Duration(r.Int64N(int64(2 * time.Minute)))
 				w.Lost(silence, epoch)
 				if after := w.Interval(); after > before || after > max(silence/2, 5*time.Second) {
 					t.Fatalf("seed %d: %v after a loss at %v, was %v", seed, after, silence, before)
 				}
-				if silence > 0 && (w.Fatal > silence || shortest > 0 && w.Fatal > shortest) {
+				if silence > 0 && (w.Fatal <= 0 || w.Fatal > silence || shortest > 0 && w.Fatal > shortest) {
 					t.Fatalf("seed %d: shortest %v", seed, w.Fatal)
 				}
 			} else {
@@ -118,6 +126,9 @@ func TestWarmthProperties(t *testing.T) {
 				if after < before || after > before && w.Fatal > 0 && after > w.Fatal/4*3 {
 					t.Fatalf("seed %d: %v after an answer, was %v, lost at %v", seed, after, before, w.Fatal)
 				}
+			}
+			if w.Every != old.Every && w.Every != w.Interval() {
+				t.Fatalf("seed %d: %v is kept for %v", seed, w.Every, w.Interval())
 			}
 			if i := w.Interval(); i < 5*time.Second || i > 30*time.Second {
 				t.Fatalf("seed %d: %v", seed, i)

@@ -84,7 +84,7 @@ func read(path string) (file, error) {
 		return f, fmt.Errorf("version %d, this muxd knows %d", head.Version, version)
 	}
 	if err := json.Unmarshal(b, &f); err != nil {
-		return file{}, fmt.Errorf("damaged: %w", err)
+		return f, fmt.Errorf("damaged: %w", err)
 	}
 	return f, nil
 }

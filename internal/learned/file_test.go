@@ -148,6 +148,33 @@ func TestNonsenseInside(t *testing.T) {
 	}
 }
 
+// A file longer than the bounds: the end of each list was used last.
+func TestTooManyInside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	var f file
+	f.Format, f.Version = format, version
+	for i := range 2 * maxDests {
+		f.Dests = append(f.Dests, destJSON{Dest: digest(fmt.Sprint(i)), Sessions: i + 1})
+		f.Keys = append(f.Keys, short(fmt.Sprint(i)))
+	}
+	for n := range 2 * maxNetworks {
+		d := &f.Dests[2*maxDests-1]
+		d.Networks = append(d.Networks, networkJSON{Network: short(fmt.Sprint(n)), Warmth: warmth(n + 1)})
+	}
+	if err := replace(path, f); err != nil {
+		t.Fatal(err)
+	}
+	s := Open(path, nil)
+	hub := s.dests[digest(fmt.Sprint(2*maxDests-1))]
+	if len(s.dests) != maxDests || len(s.keys) != maxKeys || hub == nil || len(hub.networks) != maxNetworks {
+		t.Fatalf("%d destinations, %d keys, %+v", len(s.dests), len(s.keys), hub)
+	}
+	if s.dests[digest(fmt.Sprint(maxDests))] == nil || s.keys[short(fmt.Sprint(2*maxDests-maxKeys))] == nil ||
+		hub.networks[short(fmt.Sprint(maxNetworks))] == nil {
+		t.Error("the wrong end")
+	}
+}
+
 // Any bytes: no crash; and what comes out of them goes through a file again
 // unchanged.
 func FuzzFile(f *testing.F) {

@@ -94,6 +94,9 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%q in clear in\n%s", clear, b)
 		}
 	}
+	if networkDigest(host, "home") == networkDigest("b", "home") || !strings.Contains(string(b), networkDigest(host, "home")) {
+		t.Error("the file tells who uses the same network")
+	}
 	if !strings.Contains(string(b), host) {
 		t.Errorf("a digest was hashed again:\n%s", b)
 	}
@@ -180,6 +183,40 @@ func TestBounds(t *testing.T) {
 	s.SetSessionLimit("one more", 1)
 	if _, d := s.dests[digest(name(3000-maxDests+2))]; d {
 		t.Error("the file lost the order of use")
+	}
+}
+
+// Each way to use a destination keeps it.
+func TestUses(t *testing.T) {
+	for name, use := range map[string]func(s *Store){
+		"Warmth":          func(s *Store) { s.Warmth(host, "home") },
+		"SetWarmth":       func(s *Store) { s.SetWarmth(host, "home", warmth(9)) },
+		"SetSessionLimit": func(s *Store) { s.SetSessionLimit(host, int(s.uses)) },
+		"SessionLimit":    func(s *Store) { s.SessionLimit(host) },
+	} {
+		s := Open("", nil)
+		s.SetWarmth(host, "home", warmth(20))
+		for i := range maxDests + 10 {
+			s.SetSessionLimit(fmt.Sprint("n", i), 1)
+			use(s)
+		}
+		if s.dests[host] == nil {
+			t.Errorf("%s is no use", name)
+		}
+	}
+	s := Open("", nil)
+	if s.SetWarmth(host, "home", alive.Warmth{}); len(s.dests) != 0 {
+		t.Error("nothing takes a place")
+	}
+}
+
+func TestTouchAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	s := Open(path, nil)
+	s.SetNeedsTouch("k")
+	s.Close()
+	if !Open(path, nil).NeedsTouch("k") {
+		t.Error("not written")
 	}
 }
 
