@@ -27,70 +27,92 @@ const (
 // who set nothing.
 type Config struct {
 	// Interval is ServerAliveInterval of ssh_config(5): the silence after
-	// which a probe is sent. Zero or less is off: the timer probes never and
-	// gives up never.
+	// which a probe is sent. Zero or less is off: it never asks for a probe
+	// and nothing is ever given up.
 	Interval time.Duration
 
 	// CountMax is ServerAliveCountMax. As ssh really counts (clientloop.c,
 	// server_alive_check) and unlike what its manual says, the connection is
 	// given up (CountMax+1) x Interval after the last byte; with zero or less
-	// after one Interval, and then no probe was ever sent.
+	// after one Interval, and then Interval never asked for a probe.
 	CountMax int
 
 	// Set says that the person set ServerAliveInterval. If not, Interval and
-	// CountMax mean nothing: the connection is probed after 15 s of silence
-	// and given up after 15 min.
+	// CountMax mean nothing: the connection is probed after 15 s of silence,
+	// or as Warm says, and given up after 15 min.
 	Set bool
+
+	// Warm is the silence after which an idle connection is probed so that no
+	// NAT or firewall on the way forgets it. It is a second number beside the
+	// others and moves the end of nothing. Zero is not said: then Interval
+	// alone counts, or the 15 s of who set nothing. NoWarm, as any negative
+	// value, is said to be none: with Interval unset the timer then sends
+	// nothing, and silence counts only from a question on, which Suspect and
+	// Resumed still ask. A Warm of Interval or more adds nothing.
+	Warm time.Duration
 }
+
+// NoWarm is the Warm of a person who wants no probe for the sake of a NAT.
+const NoWarm = time.Duration(-1)
 
 // Tightest returns which of the configurations of several living requests
 // holds for the connection they share: the one that gives up first and, of
 // two that give up together, the one that probes first. One that was set wins
 // over any that was not, and one that is on over any that was set to off. Of
 // no configuration at all it is the unset one. The order does not matter.
+//
+// Warm is chosen apart from the rest, because a probe that one request needs
+// harms no other: the shortest that is on, else NoWarm where one said that,
+// else not said. So ask Learned of the result, and not of each.
 func Tightest(cfgs ...Config) Config {
 	var best Config
+	var warm time.Duration
 	for _, c := range cfgs {
 		if c.tighter(best) {
 			best = c
 		}
+		switch {
+		case c.Warm > 0 && (warm <= 0 || c.Warm < warm):
+			warm = c.Warm
+		case c.Warm < 0 && warm == 0:
+			warm = NoWarm
+		}
 	}
+	best.Warm = warm
 	return best
 }
 
-// tighter reports whether c wins over d.
+// Learned returns c with the keep-warm interval that was learned of the path,
+// where the person left both numbers to us: any ServerAliveInterval or
+// KeepWarm that was set, off and none included, is kept as it is.
+func (c Config) Learned(w Warmth) Config {
+	if !c.Set && c.Warm == 0 {
+		c.Warm = w.Interval()
+	}
+	return c
+}
+
+// ProbeAfter is the silence after which a connection is probed by the timer;
+// zero is never.
+func (c Config) ProbeAfter() time.Duration {
+	t := c.terms()
+	if t.interval > 0 && t.interval <= t.ask && t.countMax == 0 {
+		return 0 // the end comes first
+	}
+	return t.ask
+}
+
+// tighter reports whether c wins over d, apart from Warm.
 func (c Config) tighter(d Config) bool {
 	if !c.Set || !d.Set {
 		return c.Set && !d.Set
 	}
-	c, d = c.effective(), d.effective()
-	if !c.on() || !d.on() {
-		return c.on() && !d.on()
+	s, t := c.terms(), d.terms()
+	if !s.on() || !t.on() {
+		return s.on() && !t.on()
 	}
-	if c.budget() != d.budget() {
-		return c.budget() < d.budget()
+	if s.budget() != t.budget() {
+		return s.budget() < t.budget()
 	}
-	return c.Interval < d.Interval
-}
-
-// effective returns the numbers to count by, in range and in one form, so that
-// two configurations that count alike are equal.
-func (c Config) effective() Config {
-	if !c.Set {
-		return Config{Interval: UnsetInterval, CountMax: unsetCountMax, Set: true}
-	}
-	if c.Interval <= 0 {
-		return Config{Set: true}
-	}
-	c.Interval = min(c.Interval, longest)
-	c.CountMax = int(min(max(int64(c.CountMax), 0), int64(longest/c.Interval)-1))
-	return c
-}
-
-// on reports whether silence is counted at all.
-func (c Config) on() bool { return c.Interval > 0 }
-
-// budget is the silence that an effective configuration bears.
-func (c Config) budget() time.Duration {
-	return c.Interval * time.Duration(c.CountMax+1)
+	return s.interval < t.interval
 }

@@ -25,6 +25,14 @@ func TestTightest(t *testing.T) {
 		{"unset numbers mean nothing", []Config{{Interval: 1}, every(86400, 9)}, every(86400, 9)},
 		{"a negative count is 0", []Config{every(10, 1), every(19, -5)}, every(19, -5)},
 		{"and not less", []Config{every(10, 1), every(30, -5)}, every(10, 1)},
+
+		{"the shortest warm of equals", []Config{warm(unset, 20), warm(unset, 9), warm(unset, 12)}, warm(unset, 9)},
+		{"warm of a looser one", []Config{warm(every(60, 3), 5), every(15, 3)}, warm(every(15, 3), 5)},
+		{"warm of an unset one", []Config{warm(unset, 7), every(15, 3)}, warm(every(15, 3), 7)},
+		{"on wins over none", []Config{cold(unset), warm(unset, 40)}, warm(unset, 40)},
+		{"none wins over not said", []Config{unset, cold(unset)}, cold(unset)},
+		{"none has one form", []Config{{Warm: -9 * time.Second}}, cold(unset)},
+		{"three ways", []Config{unset, cold(every(9, 9)), warm(off, 11)}, warm(every(9, 9), 11)},
 	} {
 		for range len(c.cfgs) + 1 { // in every rotation, and reversed
 			reversed := slices.Clone(c.cfgs)
@@ -44,14 +52,17 @@ func TestTightest(t *testing.T) {
 // Numbers that ssh accepts overflow a Duration when multiplied.
 func TestHugeNumbers(t *testing.T) {
 	for _, c := range []Config{
-		{math.MaxInt64, math.MaxInt, true},
-		{math.MaxInt64, 0, true},
-		{1, math.MaxInt, true},
-		{time.Minute, math.MaxInt32, true},
-		{math.MaxInt32 * time.Second, math.MaxInt32, true},
+		{math.MaxInt64, math.MaxInt, true, math.MaxInt64},
+		{math.MaxInt64, 0, true, 1},
+		{1, math.MaxInt, true, math.MaxInt64},
+		{time.Minute, math.MaxInt32, true, 0},
+		{math.MaxInt32 * time.Second, math.MaxInt32, true, math.MinInt64},
 	} {
-		e := c.effective()
-		if b := e.budget(); b <= 0 || b > longest || b < e.Interval {
+		e := c.terms()
+		if e.ask <= 0 || e.ask > e.interval || warm(off, 1e12).terms().ask != longest {
+			t.Errorf("%v asks after %v", c, e.ask)
+		}
+		if b := e.budget(); b <= 0 || b > longest || b < e.interval {
 			t.Errorf("%v bears %v", c, b)
 		}
 		p := New(c, epoch)

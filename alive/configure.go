@@ -17,36 +17,52 @@ import "time"
 //
 // tightening therefore never gains a dead connection time, and loosening gives
 // exactly what the looser values promise.
+//
+// Another Warm alone moves no end. The next question then comes after that
+// much silence, of which what passed counts: a keep-warm probe too early costs
+// nothing, and one too late the connection.
 func (p *Prober) Configure(cfg Config, now time.Time) {
-	cfg = cfg.effective()
-	if cfg == p.cfg {
+	t := cfg.terms()
+	if t == p.terms {
 		return
 	}
 	if p.late(now) {
 		p.Resumed(now) // else the old end would be judged by time we slept
 	}
-	end := now.Add(cfg.budget())
-	if p.cfg.on() && !p.asked.IsZero() {
-		end = earliest(end, latest(p.end(), p.since.Add(cfg.budget())))
+	if t.count == p.terms.count {
+		p.terms = t
+		p.warm(latest(p.since, p.floor))
+		if reached(p.askAt, now) {
+			p.askAt = now // it was not due before: a tick at now is on time
+		}
+		return
 	}
-	p.cfg, p.floor = cfg, now
+	end := now.Add(t.budget())
+	if !p.next.IsZero() && !p.asked.IsZero() {
+		start := p.since
+		if t.asking {
+			start = latest(start, p.asked)
+		}
+		end = earliest(end, latest(p.end(), start.Add(t.budget())))
+	}
+	p.terms, p.floor = t, now
 	p.armUntil(end, now)
 }
 
 // end is when the budget in force is spent if no byte comes.
 func (p *Prober) end() time.Time {
-	return p.next.Add(time.Duration(p.cfg.CountMax-p.count) * p.cfg.Interval)
+	return p.next.Add(time.Duration(p.countMax-p.counted) * p.interval)
 }
 
 // armUntil lays the intervals backwards from the end, which is at most one
 // budget after now.
 func (p *Prober) armUntil(end, now time.Time) {
 	p.arm(now)
-	if !p.cfg.on() {
+	if p.next.IsZero() {
 		return
 	}
-	i := p.cfg.Interval
+	i := p.interval
 	left := max((end.Sub(now)+i-1)/i, 1) // intervals to the end, the begun one included
-	p.count = p.cfg.CountMax + 1 - int(left)
+	p.counted = p.countMax + 1 - int(left)
 	p.next = end.Add(-(left - 1) * i)
 }

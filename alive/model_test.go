@@ -12,65 +12,94 @@ const grain = 250 * time.Millisecond
 // A model says the same as Prober in another way: one absolute end, looked at
 // again at every grain, with no deadline and no count of intervals.
 type model struct {
-	cfg                Config // effective
+	cfg                terms
 	last, since, floor time.Duration
-	end                time.Duration
+	end, ask           time.Duration // if counting; if cfg.ask
 	asking, doubted    bool
 	asked, srtt        time.Duration
 	owed, busy, dead   bool
 	sent               time.Duration
 }
 
-func (m *model) restart(t time.Duration) { m.end = t + m.cfg.budget() }
+func (m *model) counting() bool { return m.cfg.on() && (!m.cfg.asking || m.asking) }
+
+func (m *model) restart(t time.Duration) {
+	m.ask = t + m.cfg.ask
+	if m.cfg.asking {
+		t = max(t, m.asked)
+	}
+	m.end = t + m.cfg.budget()
+}
 
 // due says whether something is to happen at t: a probe, the end of an
-// interval, a doubt.
-func (m *model) due(t time.Duration) (probe, interval, doubt bool) {
+// interval, a question, a doubt.
+func (m *model) due(t time.Duration) (probe, interval, ask, doubt bool) {
 	verdict := min(max(3*m.srtt+time.Second, 3*time.Second), 5*time.Second)
 	return m.owed && !m.busy,
-		m.cfg.on() && t > m.end-m.cfg.budget() && (m.end-t)%m.cfg.Interval == 0,
+		m.counting() && t > m.end-m.cfg.budget() && (m.end-t)%m.cfg.interval == 0,
+		!m.asking && m.cfg.ask > 0 && t >= m.ask,
 		m.asking && !m.doubted && t == m.asked+verdict
 }
 
 func (m *model) byte(t time.Duration) {
 	m.last, m.since = t, max(m.since, t)
-	m.restart(max(t, m.floor))
 	if !m.asking || t >= m.asked {
 		m.asking, m.doubted = false, false
+	}
+	m.restart(max(t, m.floor))
+}
+
+func (m *model) question(t time.Duration) {
+	m.asking, m.asked = true, t
+	if m.cfg.asking {
+		m.restart(t)
 	}
 }
 
 func (m *model) resume(t time.Duration) {
 	m.since, m.floor = t, t
-	m.restart(t)
-	if m.cfg.on() || m.asking {
+	if m.cfg.on() || m.cfg.ask > 0 || m.asking {
 		m.asking, m.asked, m.owed = true, t, true
 	}
+	m.restart(t)
 }
 
-func (m *model) configure(c Config, t time.Duration) {
-	if c = c.effective(); c == m.cfg {
+func (m *model) configure(cfg Config, t time.Duration) {
+	c := cfg.terms()
+	if c.count == m.cfg.count {
+		if c.ask != m.cfg.ask {
+			m.cfg, m.ask = c, max(t, m.since+c.ask, m.floor+c.ask)
+		}
 		return
 	}
 	end := t + c.budget()
-	if m.asking && m.cfg.on() {
-		end = min(end, max(m.end, m.since+c.budget()))
+	if m.asking && m.counting() {
+		start := m.since
+		if c.asking {
+			start = max(start, m.asked)
+		}
+		end = min(end, max(m.end, start+c.budget()))
 	}
-	m.cfg, m.floor, m.end = c, t, end
+	m.cfg, m.floor = c, t
+	m.restart(t)
+	m.end = end
 }
 
 // tick is called at every grain, in order.
 func (m *model) tick(t time.Duration) Verdict {
-	_, interval, _ := m.due(t)
-	if m.dead = m.dead || interval && t >= m.end; m.dead {
+	if m.dead = m.dead || m.counting() && t >= m.end; m.dead {
 		return Dead
 	}
-	if interval && !m.asking {
-		m.asking, m.asked, m.owed = true, t, m.owed || !m.busy
+	if _, _, ask, _ := m.due(t); ask {
+		m.question(t)
+		m.owed = m.owed || !m.busy
 	}
-	switch probe, _, doubt := m.due(t); {
+	switch probe, _, _, doubt := m.due(t); {
 	case probe:
-		m.asking, m.asked, m.owed, m.busy, m.sent = true, t, false, true, t
+		if !m.asking {
+			m.question(t)
+		}
+		m.asked, m.owed, m.busy, m.sent = t, false, true, t
 		return Probe
 	case doubt:
 		m.doubted = true
@@ -105,14 +134,19 @@ func FuzzProber(f *testing.F) {
 }
 
 // configs are what requests ask for; two bear the same silence.
-var configs = []Config{unset, off, every(1, 0), every(1, 3), every(2, 1), every(5, 0), every(5, 1), every(5, 3), every(20, 0), every(15, 3)}
+var configs = []Config{unset, off, every(1, 0), every(1, 3), every(2, 1), every(5, 0), every(5, 1), every(5, 3), every(20, 0), every(15, 3),
+	warm(unset, 2), warm(unset, 30), warm(unset, 600), cold(unset), warm(off, 7), cold(off),
+	warm(every(1, 3), 0.5), warm(every(5, 0), 2), warm(every(15, 3), 4), warm(every(5, 3), 60), cold(every(5, 3))}
 
 func checkAgainstModel(t *testing.T, r *rand.Rand, seen *[4]int) {
 	cfg := configs[r.IntN(len(configs))]
-	p, m := New(cfg, epoch), &model{cfg: cfg.effective()}
+	p, m := New(cfg, epoch), &model{cfg: cfg.terms()}
 	m.restart(0)
-	rate := 8 + r.IntN(200) // one event in so many grains
-	for now := grain; now < 4*time.Minute; now += grain {
+	rate, length := 8+r.IntN(200), 4*time.Minute // one event in so many grains
+	if r.IntN(16) == 0 {
+		rate, length = 40*rate, time.Hour // the budgets of 15 min as well
+	}
+	for now := grain; now < length; now += grain {
 		if r.IntN(rate) == 0 {
 			now = event(r, p, m, now)
 		}
@@ -123,7 +157,7 @@ func checkAgainstModel(t *testing.T, r *rand.Rand, seen *[4]int) {
 		want := m.tick(now)
 		seen[want]++
 		if got != want {
-			t.Errorf("%v from the start, with %v: %v, want %v", now, p.cfg, got, want)
+			t.Errorf("%v from the start, with %+v: %v, want %v", now, p.terms, got, want)
 			return
 		}
 		if got == Dead {
@@ -159,7 +193,8 @@ func event(r *rand.Rand, p *Prober, m *model, now time.Duration) time.Duration {
 		}
 	case 3:
 		if p.Suspect(at(now)); !m.asking {
-			m.asking, m.asked, m.owed = true, now, true
+			m.question(now)
+			m.owed = true
 		}
 	case 4:
 		p.Resumed(at(now))
@@ -179,12 +214,12 @@ func event(r *rand.Rand, p *Prober, m *model, now time.Duration) time.Duration {
 func stall(r *rand.Rand, m *model, now time.Duration) time.Duration {
 	slack := 2 * time.Second
 	if m.cfg.on() {
-		slack = min(slack, m.cfg.Interval/2)
+		slack = min(slack, m.cfg.interval/2)
 	}
 	until := now + grain*time.Duration(1+r.IntN(80))
 	for t := now; t < until; t += grain {
-		probe, interval, doubt := m.due(t)
-		if !probe && !interval && !doubt {
+		probe, interval, ask, doubt := m.due(t)
+		if !probe && !interval && !ask && !doubt {
 			continue
 		}
 		if until-t > slack {

@@ -10,20 +10,21 @@ import "time"
 // the newest byte (Received), calls Tick, does what that advises, and begins
 // again. Times must not run backwards from call to call, Received's excepted.
 //
-//	 silence of one Interval, Suspect, Resumed
+//	 silence of one Interval or of Warm, Suspect, Resumed
 //	quiet ───────────────────────────────────► asked ──short verdict──► doubted
 //	  ▲                                          │                        │
 //	  └────────── a byte since the question ─────┴────────────────────────┘
 //	any ──(CountMax+1) x Interval of silence──► dead
 type Prober struct {
-	cfg Config // in force, always effective
+	terms // in force
 
 	last  time.Time // stamp of the newest byte
 	since time.Time // begin of the watched silence: last, or the end of a later stall
 	floor time.Time // no interval is counted from before it: stall or Configure
 
-	count int       // complete intervals of silence
-	next  time.Time // when the next one is complete; zero: off
+	counted int       // complete intervals of silence
+	next    time.Time // when the next one is complete; zero: none is counted
+	askAt   time.Time // when the timer asks, if no question is open; zero: never
 
 	asked   time.Time // since when a question waits for a byte; zero: none does
 	doubted bool      // Doubt was given, and no byte came since
@@ -36,7 +37,7 @@ type Prober struct {
 
 // New returns the Prober of a connection that has just logged in.
 func New(cfg Config, now time.Time) *Prober {
-	p := &Prober{cfg: cfg.effective(), last: now, since: now, floor: now}
+	p := &Prober{terms: cfg.terms(), last: now, since: now, floor: now}
 	p.arm(now)
 	return p
 }
@@ -60,7 +61,11 @@ func (p *Prober) Received(last time.Time) {
 func (p *Prober) Sent(now time.Time) {
 	p.wire = now
 	if !p.owed.IsZero() && !now.Before(p.owed) {
-		p.owed, p.asked = time.Time{}, now
+		p.owed = time.Time{}
+		if p.asked.IsZero() { // a byte came while it was owed
+			p.question(now)
+		}
+		p.asked = now
 	}
 }
 
@@ -94,21 +99,22 @@ func (p *Prober) Answered(now time.Time) {
 // connection that 0 was meant to keep.
 func (p *Prober) Suspect(now time.Time) {
 	if p.asked.IsZero() {
-		p.asked, p.owed = now, now
+		p.question(now)
+		p.owed = now
 	}
 }
 
 // Resumed reports that this machine or process was asleep until now (see
 // Drift; a late Tick finds out by itself). Every budget starts again and
 // a probe is due at once, because what came in meanwhile is still unread and
-// what is dead shall be known soon. With ServerAliveInterval 0 only an open
-// question starts again.
+// what is dead shall be known soon. With ServerAliveInterval 0 and no Warm only
+// an open question starts again.
 func (p *Prober) Resumed(now time.Time) {
 	p.since, p.floor = now, now
-	p.arm(now)
-	if p.cfg.on() || !p.asked.IsZero() {
+	if p.on() || p.terms.ask > 0 || !p.asked.IsZero() {
 		p.asked, p.owed = now, now
 	}
+	p.arm(now)
 }
 
 // Tick advances to now. Called before Deadline it does nothing and says Fine.
@@ -120,8 +126,8 @@ func (p *Prober) Tick(now time.Time) Verdict {
 		return Dead
 	case p.late(now):
 		p.Resumed(now)
-	case reached(p.next, now):
-		p.interval(now)
+	default:
+		p.timers(now)
 	}
 	return p.advise(now)
 }
@@ -133,30 +139,44 @@ func (p *Prober) Deadline() time.Time {
 		return time.Time{}
 	}
 	d := p.next
+	if p.asked.IsZero() {
+		d = earliest(d, p.askAt)
+	}
 	if p.wire.IsZero() {
 		d = earliest(d, p.owed)
 	}
 	return earliest(d, p.doubtAt())
 }
 
-// interval counts one interval of silence. The next is counted from now and
-// not from when this one was due: a probe that a busy machine sent late must
-// not be judged early.
-func (p *Prober) interval(now time.Time) {
-	p.count++
-	p.begin(now)
-	if p.count > p.cfg.CountMax {
-		p.dead = true
+// timers counts an interval of silence and asks, as either is due. The next
+// interval is counted from now and not from when this one was due: a probe
+// that a busy machine sent late must not be judged early.
+func (p *Prober) timers(now time.Time) {
+	if reached(p.next, now) {
+		p.counted++
+		p.begin(now)
+		if p.counted > p.countMax {
+			p.dead = true
+			return
+		}
+	}
+	if !p.asked.IsZero() || !reached(p.askAt, now) {
 		return
 	}
-	if !p.asked.IsZero() {
-		return
-	}
-	p.asked = now
+	p.question(now)
 	// A probe left on the wire from an earlier silence asks as well as
 	// a new one would, and longer: the peer answers in order.
 	if p.wire.IsZero() {
 		p.owed = now
+	}
+}
+
+// question opens one. Where nothing is counted without one, the whole budget
+// starts here.
+func (p *Prober) question(now time.Time) {
+	p.asked = now
+	if p.asking {
+		p.arm(now)
 	}
 }
 
@@ -183,10 +203,10 @@ func (p *Prober) advise(now time.Time) Verdict {
 func (p *Prober) heard(at time.Time) {
 	p.last = at
 	p.since = latest(p.since, at)
-	p.arm(latest(p.floor, at))
 	if !at.Before(p.asked) {
 		p.asked, p.doubted = time.Time{}, false
 	}
+	p.arm(latest(p.floor, at))
 }
 
 // late reports whether a tick at now shows a stall of our own.
@@ -203,17 +223,34 @@ func (p *Prober) doubtAt() time.Time {
 	return p.asked.Add(p.verdict())
 }
 
-// arm starts the whole budget at the given time.
+// arm starts the whole budget, and the silence after which the timer asks, at
+// the given time.
 func (p *Prober) arm(from time.Time) {
-	p.count = 0
+	p.counted = 0
 	p.begin(from)
+	p.warm(from)
 }
 
-// begin starts one interval at the given time.
+// begin starts one interval at the given time, or at the question that came
+// later; without one only where a silence counts by itself.
 func (p *Prober) begin(from time.Time) {
 	p.next = time.Time{}
-	if p.cfg.on() {
-		p.next = from.Add(p.cfg.Interval)
+	if p.asking {
+		if p.asked.IsZero() {
+			return
+		}
+		from = latest(from, p.asked)
+	}
+	if p.on() {
+		p.next = from.Add(p.interval)
+	}
+}
+
+// warm starts the silence after which the timer asks.
+func (p *Prober) warm(from time.Time) {
+	p.askAt = time.Time{}
+	if p.terms.ask > 0 {
+		p.askAt = from.Add(p.terms.ask)
 	}
 }
 

@@ -126,6 +126,7 @@ func TestLateTickNeverCondemns(t *testing.T) {
 		{"half an interval is late", every(1, 0), []input{stallAt(0.5, 1.5)}, 99, "1.5s dead"},
 		{"a bit more is a stall", every(1, 0), []input{stallAt(0.5, 1.501)}, 99, "1.501s probe, 2.501s dead"},
 		{"a late probe gets its interval", every(4, 1), []input{stallAt(1, 6)}, 99, "6s probe, 9s doubt, 10s dead"},
+		{"off: 1.5 s late is no stall", off, []input{suspectAt(1), stallAt(2, 5.5)}, 99, "1s probe, 5.5s doubt"},
 		{"off, with a question", off, []input{suspectAt(1), stallAt(2, 100)}, 999, "1s probe, 1m43s doubt"},
 		{"answered while stopped", every(15, 3), []input{stallAt(16, 301), lateByteAt(301, 300.9), answerAt(301)}, 330,
 			"15s probe, 5m15.9s probe, 5m20.9s doubt"},

@@ -116,6 +116,17 @@ func tell(t *testing.T, stories []story) {
 // every is ServerAliveInterval s with ServerAliveCountMax n.
 func every(s float64, n int) Config { return Config{Interval: sec(s), CountMax: n, Set: true} }
 
+// warm is c with a keep-warm probe after s seconds, cold is c with none.
+func warm(c Config, s float64) Config {
+	c.Warm = time.Duration(min(s*float64(time.Second), 1<<62))
+	return c
+}
+
+func cold(c Config) Config {
+	c.Warm = NoWarm
+	return c
+}
+
 var (
 	unset = Config{}
 	off   = Config{Set: true}

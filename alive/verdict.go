@@ -78,8 +78,8 @@ func (p *Prober) measure(rtt time.Duration) {
 // a probe 1 s, and a process that slept through 2 s more would condemn
 // a peer whose answer lies in the socket's buffer.
 func (p *Prober) slack() time.Duration {
-	if !p.cfg.on() {
+	if !p.on() {
 		return maxSlack
 	}
-	return min(p.cfg.Interval/2, maxSlack)
+	return min(p.interval/2, maxSlack)
 }
