@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"muxd/control"
@@ -18,7 +19,12 @@ type asker struct {
 	// silent is the one who did not answer in time; written before the dial ends,
 	// and read after.
 	silent *waiter
+	asking atomic.Int32 // questions that a person is at
+	asked  atomic.Bool  // a person was asked something
 }
+
+// busy reports that a person is at a question.
+func (a *asker) busy() bool { return a.asking.Load() > 0 }
 
 // longSilence is how long somebody must have been at a question, when its login
 // ends under it, to be the reason: sshd's LoginGraceTime is as long as our own
@@ -32,6 +38,9 @@ var errUnanswered = fmt.Errorf("nobody answered within %v", control.PromptTimeou
 func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, errUnanswered)
 	defer cancel()
+	a.asking.Add(1)
+	a.asked.Store(true)
+	defer func() { a.asking.Add(-1); a.h.post(func() {}) }() // what waited for the answer is decided now
 	tried := map[*waiter]bool{}
 	interrupted := false
 	for {
@@ -233,8 +242,16 @@ func (nobody) Waiting(control.Waiting) {}
 // Impatient implements control.Prompter.
 func (nobody) Impatient() <-chan struct{} { return nil }
 
-// Waiting implements control.Prompter.
-func (*asker) Waiting(control.Waiting) {}
+// background is the Prompter of a dial that no client waits for.
+type background struct{ nobody }
+
+// Waiting implements control.Prompter: whoever waits for this dial waits for
+// what it waits for. It is called by the other host's run, which must not wait
+// for ours.
+func (a *asker) Waiting(w control.Waiting) {
+	a.h.viaWaiting.Store(&w)
+	go a.h.post(func() {})
+}
 
 // Impatient implements control.Prompter.
 func (*asker) Impatient() <-chan struct{} { return nil }

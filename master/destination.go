@@ -36,6 +36,12 @@ type destination struct {
 	proxyShell string   // that runs it
 	proxyEnv   []string // of the client that asked
 
+	// again resolves the same words once more, after the client has gone; nil for
+	// a jump host.
+	again    func() (*destination, error)
+	asked    time.Time     // when the request was made
+	patience time.Duration // how long it waits for its connection; 0: one attempt, < 0: without a bound
+
 	verbose int // how much of what happens to it the request wants to know: -v
 
 	alive         alive.Config  // of the configuration

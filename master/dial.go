@@ -112,7 +112,11 @@ func (m *Master) connect(ctx context.Context, d *destination, p control.Prompter
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, &control.Error{Phase: control.Refused, Host: d.name, Text: describeConnect(d.addr(), err)}
+			err = &control.Error{Phase: control.Refused, Host: d.name, Text: describeConnect(d.addr(), err)}
+			if unknown {
+				err = &noName{err}
+			}
+			return nil, err
 		}
 		sleep(ctx, time.Second) // between attempts, as ssh does
 	}
@@ -158,12 +162,21 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}}
 	l.distrusted, l.update = a.check.distrusted(), a.check.keyUpdate(h)
 	l.tcp, _ = nc.(*net.TCPConn)
+	l.local = localAddr(l.tcp)
+	if d.via == nil && d.proxy == "" {
+		l.warm = warm{learned: m.cfg.Learned, key: h.key, network: m.cfg.Network()}
+	}
 	l.qos[0], l.qos[1] = d.conf.IPQoS()
 	l.log = h.log.With("link", l.id)
 	l.onState = func(l *link) { go h.post(func() { h.changed(l) }) }
+	l.onEvent = func(e control.Event) {
+		e.Host, e.User, e.Addr = d.name, d.user, d.addr()
+		h.m.events.tell(e, h.key)
+	}
 	l.log.Info("logged in", "user", d.user, "addr", d.addr(), "remote", cc.RemoteAddr().String(), "auth", l.auth,
 		"server", string(cc.ServerVersion()))
 	tellLogin(p, d, l)
+	l.tellState("", linkReady, nil)
 	l.start(chans, reqs)
 	return l, nil
 }

@@ -48,7 +48,7 @@ func (m *Master) openDirect(ctx context.Context, d *destination, r *control.Dire
 		}
 	}
 	kind, extra := directOpen(r)
-	ch, reqs, err := ls.link.open(ctx, kind, extra)
+	ch, reqs, err := ls.link.open(ctx, ls.slow, kind, extra)
 	if err != nil {
 		ls.release()
 		return nil, directFailure(d.name, r, ls.link, err)

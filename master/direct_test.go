@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/sshtest"
 )
@@ -149,12 +150,12 @@ func TestHoldComesBack(t *testing.T) {
 			return r.srv.DialContext(ctx, network, addr)
 		}
 		r.srv.Peers()[0].Drop()
-		time.Sleep(time.Hour + holdPauseMax)
+		time.Sleep(time.Hour + alive.CapPinned)
 		r.wantState("ready")
-		if dials < 100 || dials > 140 {
+		if dials < 100 || dials > 400 { // 30 s apart at most, 15 s on the average
 			t.Errorf("%d attempts in an hour", dials)
 		}
-		if told := p.told(); strings.Count(told, "trying again until it is back") != 1 {
+		if told := p.told(); told != "" {
 			t.Errorf("told %q", told)
 		}
 	})

@@ -32,19 +32,41 @@ type needsPerson struct{ err error }
 func (e *needsPerson) Error() string { return e.err.Error() }
 func (e *needsPerson) Unwrap() error { return e.err }
 
-// stateAfter decides where a failed dial leaves the host. What the network
-// does may be over in a moment; what a person must mend is not tried by
-// anybody but a person's request.
-func stateAfter(err error) State {
-	var p *needsPerson
+// fault is what a failed dial means for the next one.
+type fault int
+
+const (
+	faultNetwork fault = iota // may be over in a moment: tried again for as long as somebody wants it
+	faultBusy                 // the server is there and sends newcomers away: tried again, later
+	faultNoName               // there is no such name: as faultNetwork where there was one before
+	faultPerson               // would be repeated by every attempt: a refused login, a host key, a configuration
+)
+
+// classify is the one place that decides it.
+func classify(err error) fault {
+	var person *needsPerson
+	var busy *busyError
+	var name *noName
 	switch {
-	case errors.Is(err, errStopping):
-		return Closed
-	case errors.As(err, &p):
-		return Blocked
+	case errors.As(err, &person):
+		return faultPerson
+	case errors.As(err, &busy):
+		return faultBusy
+	case errors.As(err, &name):
+		return faultNoName
 	}
-	return Idle
+	return faultNetwork
 }
+
+// noName marks a name that the resolver knows nothing of.
+type noName struct{ err error }
+
+func (e *noName) Error() string { return e.err.Error() }
+func (e *noName) Unwrap() error { return e.err }
+
+// errReplaced ends a link that carries nothing any more, after another one took
+// its place.
+var errReplaced = errors.New("replaced")
 
 func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }
 
@@ -103,7 +125,7 @@ func lostError(host string, phase control.ErrorPhase, l *link, why error) error 
 	case control.Running:
 		text += "; the command may still be running"
 	}
-	return &control.Error{Phase: phase, Host: host, Text: text}
+	return &control.Error{Phase: phase, Host: host, Text: text, Silence: l.silence()}
 }
 
 // describeEnd says in words why a connection ended by itself.

@@ -15,17 +15,18 @@ import (
 	"muxd/control"
 )
 
-func TestStateAfter(t *testing.T) {
+func TestClassify(t *testing.T) {
 	for _, c := range []struct {
 		err  error
-		want State
+		want fault
 	}{
-		{errors.New("connection refused"), Idle}, {context.Canceled, Idle}, {context.DeadlineExceeded, Idle},
-		{&control.Error{Phase: control.Refused, Text: "down"}, Idle}, {syscall.ECONNREFUSED, Idle},
-		{&needsPerson{errors.New("host key")}, Blocked}, {fmt.Errorf("wrapped: %w", &needsPerson{errors.New("x")}), Blocked},
-		{errStopping, Closed}, {&needsPerson{errStopping}, Closed},
+		{errors.New("connection refused"), faultNetwork}, {context.DeadlineExceeded, faultNetwork},
+		{&control.Error{Phase: control.Refused, Text: "down"}, faultNetwork}, {syscall.ECONNREFUSED, faultNetwork},
+		{&needsPerson{errors.New("host key")}, faultPerson}, {fmt.Errorf("wrapped: %w", &needsPerson{errors.New("x")}), faultPerson},
+		{&busyError{err: errors.New("MaxStartups")}, faultBusy}, {&needsPerson{&busyError{err: errors.New("x")}}, faultPerson},
+		{&noName{&control.Error{Phase: control.Refused, Text: "no such host"}}, faultNoName},
 	} {
-		if got := stateAfter(c.err); got != c.want {
+		if got := classify(c.err); got != c.want {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}

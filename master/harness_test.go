@@ -59,6 +59,7 @@ func newRig(t *testing.T, opts sshtest.Options) *rig {
 		t.Fatal(err)
 	}
 	r.know(r.srv.HostKey())
+	r.impatient()
 	r.m = New(Config{Log: slog.New(slog.DiscardHandler), Home: r.home, User: "me", SystemFile: filepath.Join(r.home, "none"),
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if r.dial != nil {
@@ -69,6 +70,18 @@ func newRig(t *testing.T, opts sshtest.Options) *rig {
 		OnStop: func() { r.stop++ }})
 	return r
 }
+
+// impatient has every request make one attempt. Tests of the wait say otherwise
+// by -o or by patient.
+func (r *rig) impatient() {
+	if err := os.MkdirAll(filepath.Join(r.home, ".config", "muxd"), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(".config/muxd/config", "WaitForReady no\n")
+}
+
+// patient has the defaults hold.
+func (r *rig) patient() { r.write(".config/muxd/config", "") }
 
 func (r *rig) close() {
 	r.m.Close()
@@ -143,6 +156,15 @@ func (r *rig) run(args ...string) string {
 	}
 	synctest.Wait()
 	return out
+}
+
+// hangUp ends the connection as -O exit does, and lets the least pause between
+// two dials pass.
+func (r *rig) hangUp() {
+	h := r.host()
+	h.call(func() { h.shut(errAsked); h.dismiss() })
+	time.Sleep(time.Second)
+	synctest.Wait()
 }
 
 // host returns the one destination there is, nil without one.

@@ -3,19 +3,10 @@ package master
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"muxd/control"
-)
-
-// How long a client that holds a connection (-N) waits after a failed attempt
-// to get a new one, at first and at most.
-const (
-	holdPause    = time.Second
-	holdPauseMax = 30 * time.Second
 )
 
 // hold keeps the connection for a client that wants nothing of it: it does not
@@ -76,19 +67,11 @@ func (h *hold) again(lost error) (*lease, error) {
 		return nil, asControl(h.d.name, control.Refused, lost)
 	}
 	debugf(h.p, h.d, 1, "connection lost (%v), making another one", lost)
-	for pause := holdPause; ; pause = min(2*pause, holdPauseMax) {
-		ls, err := h.m.acquireBare(h.ctx, h.d, h.p)
-		switch {
-		case err == nil, h.ctx.Err() != nil:
-			return ls, err
-		case stateAfter(err) != Idle:
-			return nil, asControl(h.d.name, control.Refused, err)
-		}
-		if pause == holdPause && informs(h.d.conf) {
-			h.p.Notice(fmt.Sprintf("muxc: %s: connection lost (%v), trying again until it is back", h.d.name, lost))
-		}
-		sleep(h.ctx, pause)
+	ls, err := h.m.acquireHeld(h.ctx, h.d, h.p)
+	if err != nil && h.ctx.Err() == nil {
+		err = asControl(h.d.name, control.Refused, err)
 	}
+	return ls, err
 }
 
 // Read implements control.Stream: there is nothing to read, until the end.

@@ -3,11 +3,11 @@ package master
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"muxd/alive"
 	"muxd/control"
 )
 
@@ -19,9 +19,10 @@ const forgetAfter = 10 * time.Minute
 // be asked about it. Connections come and go under it.
 //
 // Everything is decided by one goroutine, run: it alone touches the fields
-// marked so, and everybody else posts it functions to run. Whether a request
-// that comes at the moment of expiry gets the old connection or a new one is
-// therefore a matter of order, never of luck.
+// marked so, and everybody else posts it functions to run. After each of them,
+// and when a moment has come that was waited for, decide looks at all of it.
+// Whether a request that comes at the moment of expiry gets the old connection
+// or a new one is therefore a matter of order, never of luck.
 type host struct {
 	m      *Master
 	key    string
@@ -32,17 +33,20 @@ type host struct {
 
 	// Owned by run.
 	dest        *destination // of the newest request
+	agents      []string     // sockets of the agents that requests brought, newest first
 	links       map[*link]struct{}
 	current     *link // serves new work; nil while there is none
+	newest      *link // of all that there were
 	waiters     []*waiter
-	dialing     *dialing    // nil unless a dial is under way
-	leases      int         // over all links
-	places      places      // how many sessions fit on a connection
-	growing     bool        // growNow is about to be posted
-	needsPerson bool        // a further connection cannot be had without a person
-	hostKey     []byte      // of the last login, in wire form; nil before the first
-	timer       *time.Timer // expiry of an idle connection, then of the host; nil when unarmed
-	timerID     int         // counts armings, so that a timer that fires late is known
+	dialing     *dialing  // nil unless a dial is under way
+	leases      int       // over all links
+	places      places    // how many sessions fit on a connection
+	growing     bool      // growNow is about to be posted
+	needsPerson bool      // a further connection cannot be had without a person
+	hostKey     []byte    // of the last login, in wire form; nil before the first
+	used        time.Time // when it was last in use; zero: never, or closed by request
+	quietSince  time.Time // since when there is nothing to remember it for; zero while there is
+	outage                // why there is no connection, and when the next one is tried
 
 	mu      sync.Mutex
 	state   State     // guarded by mu; written by run
@@ -62,6 +66,9 @@ type hostShown struct {
 	dest    *destination
 	links   []*link
 	waiting int
+	attempt int
+	next    time.Time
+	wanted  string
 }
 
 // waiter is a request that waits for a link.
@@ -71,7 +78,10 @@ type waiter struct {
 	p      control.Prompter
 	again  bool        // had a place that the server did not have: first in line
 	bare   bool        // wants no session, and so no place for one
+	holds  bool        // wants the connection alone, and had it before
 	answer chan answer // capacity 1: run never waits for a waiter
+
+	told told // owned by run
 }
 
 type answer struct {
@@ -79,17 +89,11 @@ type answer struct {
 	err   error
 }
 
-// dialing is a dial under way.
-type dialing struct {
-	cancel  context.CancelFunc
-	asker   *asker
-	further bool // beside a link that is fit for work: nobody is asked
-}
-
 func newHost(m *Master, d *destination) *host {
 	ctx, cancel := context.WithCancel(m.ctx)
 	h := &host{m: m, key: d.key, log: m.cfg.Log.With("host", d.name), events: make(chan func(), 16),
 		ctx: ctx, cancel: cancel, dest: d, links: map[*link]struct{}{}, since: time.Now()}
+	h.backoff = alive.Backoff{Rand: m.cfg.Rand}
 	h.shown.dest = d
 	return h
 }
@@ -97,14 +101,17 @@ func newHost(m *Master, d *destination) *host {
 // run is the host's goroutine.
 func (h *host) run() {
 	defer h.end()
+	timer := time.NewTimer(forgetAfter)
+	defer timer.Stop()
 	for {
 		select {
 		case f := <-h.events:
 			f()
+		case <-timer.C:
 		case <-h.ctx.Done():
 			return
 		}
-		h.publish()
+		rearm(timer, h.decide(time.Now()))
 	}
 }
 
@@ -119,10 +126,21 @@ func (h *host) post(f func()) bool {
 	}
 }
 
+// call runs f in run and waits for it.
+func (h *host) call(f func()) {
+	done := make(chan struct{})
+	if !h.post(func() { defer close(done); f() }) {
+		return
+	}
+	select {
+	case <-done:
+	case <-h.ctx.Done():
+	}
+}
+
 // end answers whoever still waits and closes what is open.
 func (h *host) end() {
 	h.setState(Closed)
-	h.disarm()
 	for {
 		select {
 		case f := <-h.events:
@@ -139,45 +157,133 @@ func (h *host) end() {
 	h.publish()
 }
 
+// decide does what is due and returns when to look again; the zero time is not
+// before something happens. It is called after each event, so nothing else needs
+// to remember whom it might concern.
+func (h *host) decide(now time.Time) time.Time {
+	if h.ctx.Err() != nil {
+		return time.Time{}
+	}
+	a := agenda{now: now}
+	h.serve()
+	h.loseThePatient(&a)
+	h.reconnect(&a)
+	h.rest(&a)
+	h.setState(h.stands())
+	h.tell(&a)
+	h.publish()
+	return a.next
+}
+
+// agenda gathers the moments at which there is something to decide.
+type agenda struct {
+	now, next time.Time
+	retry     time.Time // when the next attempt is due; zero: none is
+}
+
+// at notes a moment, and reports whether it has come.
+func (a *agenda) at(t time.Time) bool {
+	if !t.After(a.now) {
+		return true
+	}
+	if a.next.IsZero() || t.Before(a.next) {
+		a.next = t
+	}
+	return false
+}
+
 // publish copies for status what run owns.
 func (h *host) publish() {
+	_, why := h.demand(time.Now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.shown.dest = h.dest
-	h.shown.waiting = len(h.waiters)
-	h.shown.links = h.shown.links[:0:0]
+	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), wanted: why, attempt: h.backoff.Attempts(), next: h.retry,
+		links: h.shown.links[:0:0]}
 	for l := range h.links {
 		h.shown.links = append(h.shown.links, l)
 	}
 }
 
+// stands is the state that fits what there is.
+func (h *host) stands() State {
+	_, wanted := h.demand(time.Now())
+	switch {
+	case h.current != nil:
+		return Ready
+	case h.dialing != nil && !h.dialing.further:
+		return Connecting
+	case h.has(linkSuspect):
+		return Suspect
+	case h.dialing != nil:
+		return Connecting
+	case h.blocked != nil:
+		return Blocked
+	case wanted != "":
+		return Waiting
+	}
+	return Idle
+}
+
+// serving reports a link that new work can be given.
+func (h *host) serving() bool { return h.current != nil && h.current.usable() }
+
+// has reports a link in that state.
+func (h *host) has(s linkState) bool {
+	for l := range h.links {
+		if l.State() == s {
+			return true
+		}
+	}
+	return false
+}
+
 // setState is called by run alone.
 func (h *host) setState(s State) {
 	h.mu.Lock()
-	old := h.state
+	old, err := h.state, h.lastErr
 	if old != s {
 		h.state, h.since = s, time.Now()
 	}
 	h.mu.Unlock()
-	if old != s {
-		h.log.Info("state", "from", old.String(), "to", s.String())
+	if old == s {
+		return
 	}
+	h.log.Info("state", "from", old.String(), "to", s.String())
+	e := h.event(control.EventHost)
+	e.From, e.To = old.String(), s.String()
+	if s == Waiting || s == Blocked || s == Suspect {
+		e.Silence = h.silence()
+		if e.Text = h.cause(); e.Text == "" && err != nil {
+			e.Text = withoutHost(err)
+		}
+	}
+	h.m.events.tell(e, h.key)
+}
+
+// State returns where the host stands.
+func (h *host) State() State {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state
 }
 
 // want should be posted for every request. A link in service is given at once.
 func (h *host) want(w *waiter) {
-	h.disarm()
-	h.dest = w.dest
 	if h.ctx.Err() != nil {
 		w.answer <- answer{err: errStopping}
 		return
+	}
+	if !w.background() {
+		h.dest = w.dest
+		h.meetAgent(w.dest.agent)
+		h.backoff.Reset(time.Now(), 0, false)
+		h.dismissed = false
 	}
 	if w.again {
 		h.waiters = append([]*waiter{w}, h.waiters...)
 	} else {
 		h.waiters = append(h.waiters, w)
 	}
-	h.serve()
 }
 
 // give hands a waiter its lease. The count changes here, in run, so an expiry
@@ -191,6 +297,9 @@ func (h *host) give(w *waiter, l *link) {
 	}
 	ls := &lease{host: h, link: l, dest: w.dest, p: w.p, bare: w.bare}
 	l.addLease(ls)
+	if w.told.any && w.p != nil {
+		w.p.Waiting(control.Waiting{}) // over
+	}
 	w.answer <- answer{lease: ls}
 }
 
@@ -205,99 +314,9 @@ func (h *host) leave(w *waiter, why error) {
 			break
 		}
 	}
-	if len(h.waiters) == 0 && h.dialing != nil {
+	if len(h.waiters) == 0 && h.dialing != nil && !h.dialing.alone() {
 		h.dialing.cancel()
 	}
-	h.rest()
-}
-
-// dial starts the one dial that all waiters share. A further connection is
-// dialled beside others, and only where login needs no person.
-func (h *host) dial(w *waiter, further bool) {
-	ctx, cancel := context.WithCancel(h.ctx)
-	d := &dialing{cancel: cancel, further: further, asker: &asker{h: h}}
-	h.dialing = d
-	var p control.Prompter = d.asker
-	if further {
-		p = nobody{}
-	} else {
-		h.setState(Connecting)
-	}
-	before := h.hostKey
-	go func() {
-		l, err := h.m.dial(ctx, h, w.dest, p, before)
-		cancel()
-		h.post(func() { h.dialed(d, l, err) })
-		if h.ctx.Err() != nil && l != nil {
-			l.fail(errStopping) // the host ended, perhaps without having seen this
-		}
-	}()
-}
-
-// dialed should be posted when a dial ended, with a link or an error.
-func (h *host) dialed(d *dialing, l *link, err error) {
-	if h.dialing == d {
-		h.dialing = nil
-	}
-	if err != nil {
-		h.mu.Lock()
-		if !isCanceled(err) { // nobody waited for it any more
-			h.lastErr = err
-		}
-		h.mu.Unlock()
-		h.log.Info("dial failed", "err", err)
-		if d.further {
-			h.furtherFailed(err)
-		} else {
-			h.failed(d, err)
-		}
-		h.rest()
-		return
-	}
-	h.mu.Lock()
-	h.logins++
-	h.lastErr = nil
-	h.mu.Unlock()
-	if old := h.current; old != nil && !d.further {
-		old.drain() // it answered again while this one was dialled
-		h.current = nil
-	}
-	h.links[l] = struct{}{}
-	h.hostKey = l.hostKey
-	if h.current == nil {
-		h.current = l
-	}
-	h.setState(Ready)
-	h.serve()
-	if !l.usable() {
-		h.changed(l) // it died on the way here
-	}
-	h.rest()
-}
-
-// failed shares a dial's error with all who waited for it. Waiters who came
-// while a given-up dial was ending are not to blame for that, and dial anew; so
-// do those behind one who was asked and went to lunch.
-func (h *host) failed(d *dialing, err error) {
-	if l := h.current; l != nil && l.usable() {
-		// Given up because the old link answered again. Whoever came between
-		// its doubt and its answer is served by it.
-		h.serve()
-		h.settle()
-		return
-	}
-	h.setState(stateAfter(err))
-	if w := d.asker.silent; w != nil && slices.Contains(h.waiters, w) && len(h.waiters) > 1 {
-		h.waiters = slices.DeleteFunc(h.waiters, func(x *waiter) bool { return x == w })
-		w.answer <- answer{err: err}
-		h.dial(h.waiters[0], false)
-		return
-	}
-	if isCanceled(err) && len(h.waiters) > 0 {
-		h.dial(h.waiters[0], false)
-		return
-	}
-	h.refuseAll(err)
 }
 
 func (h *host) refuseAll(err error) {
@@ -307,137 +326,46 @@ func (h *host) refuseAll(err error) {
 	h.waiters = nil
 }
 
-// changed should be posted when a link's state changed.
-func (h *host) changed(l *link) {
-	switch l.State() {
-	case linkDead:
-		delete(h.links, l)
-		h.withdraw(l)
-		if len(h.links) == 0 {
-			h.disarm() // it was the connection's time; now the host's own runs
-			h.places, h.needsPerson = places{}, false
-		}
-	case linkSuspect:
-		h.withdraw(l)
-	case linkReady:
-		if l.usable() {
-			h.restore(l)
-		}
-	}
-	h.serve()
-	h.settle()
-	h.rest()
-}
-
-// withdraw takes a link out of service, and puts another that is fit in its
-// place if there is one.
-func (h *host) withdraw(l *link) {
-	if h.current != l {
-		return
-	}
-	h.current = nil
-	for o := range h.links {
-		if o != l && o.usable() {
-			h.current = o
-		}
-	}
-}
-
-// restore puts a link that answers again back into service, or lets it drain
-// when another took its place. It may be in service still: when the answer came
-// before its doubt was heard here. Then too somebody may have met the doubt.
-func (h *host) restore(l *link) {
-	if _, ours := h.links[l]; !ours {
-		return
-	}
-	if h.current != nil && h.current != l {
-		l.drain()
-		return
-	}
-	h.current = l
-	h.serve()
-	if h.dialing != nil {
-		h.dialing.cancel()
-	}
-}
-
-// settle finds the state that fits the links.
-func (h *host) settle() {
-	switch {
-	case h.ctx.Err() != nil:
-	case h.current != nil:
-		h.setState(Ready)
-	case h.dialing != nil:
-		h.setState(Connecting)
-	case h.State() == Ready:
-		h.setState(Idle)
-	}
-}
-
-// State returns where the host stands.
-func (h *host) State() State {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.state
-}
-
 // released should be posted when a lease came back.
-func (h *host) released(ls *lease) {
-	ls.giveBack()
-	h.serve()
-	h.rest()
-}
+func (h *host) released(ls *lease) { ls.giveBack() }
 
-// rest arms the timer that fits a host nobody uses: the connection's expiry if
-// there is one, the host's own otherwise.
-func (h *host) rest() {
-	if h.leases > 0 || len(h.waiters) > 0 || h.dialing != nil || h.timer != nil || h.ctx.Err() != nil {
+// rest closes a connection that nobody has used for as long as ControlPersist
+// says, and forgets a host that there is nothing to say about any more.
+func (h *host) rest(a *agenda) {
+	if h.leases > 0 || len(h.waiters) > 0 || h.dialing != nil {
+		h.quietSince = time.Time{}
 		return
 	}
-	after := forgetAfter
-	switch {
-	case h.dest.alone != "":
-		after = 0 // nobody will ask about it again
+	persist, forever := h.dest.persist()
+	switch _, wanted := h.demand(a.now); {
 	case len(h.links) > 0:
-
-		var forever bool
-		if after, forever = h.dest.persist(); forever {
+		h.quietSince = time.Time{}
+		if forever || h.dest.pinned() || !a.at(h.used.Add(persist)) {
 			return
 		}
+		h.log.Info("idle, closing", "after", h.dest.persistText())
+		h.shut(errIdle)
+	case wanted != "":
+		h.quietSince = time.Time{}
+		a.at(h.used.Add(persist))
+	default:
+		if h.quietSince.IsZero() {
+			h.quietSince = a.now
+		}
+		after := forgetAfter
+		if h.dest.alone != "" {
+			after = 0 // nobody will ask about it again
+		}
+		if a.at(h.quietSince.Add(after)) {
+			h.m.forget(h)
+		}
 	}
-	h.timerID++
-	id := h.timerID
-	h.timer = time.AfterFunc(after, func() { h.post(func() { h.expire(id) }) })
 }
 
-func (h *host) disarm() {
-	if h.timer != nil {
-		h.timer.Stop()
-		h.timer = nil
-	}
-	h.timerID++
-}
-
-// expire should be posted by the timer. A request that came in between has
-// disarmed it, so that its number no longer fits.
-func (h *host) expire(id int) {
-	if id != h.timerID {
-		return
-	}
-	h.timer = nil
-	if len(h.links) == 0 {
-		h.m.forget(h)
-		return
-	}
-	h.log.Info("idle, closing", "after", h.dest.persistText())
-	h.shut(errIdle)
-}
-
-// shut closes every link and leaves the host idle.
+// shut closes every link.
 func (h *host) shut(why error) {
 	for l := range h.links {
 		l.fail(why)
 	}
 	h.current = nil
-	h.settle()
 }

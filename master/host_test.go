@@ -110,7 +110,7 @@ func TestStates(t *testing.T) {
 		r.wantState("connecting")
 		time.Sleep(time.Second)
 		r.wantState("ready")
-		r.srv.Last().Drop()
+		r.wantManaged("exit", "Exit request sent.")
 		r.wantState("idle")
 		r.srv.RotateHostKey()
 		_, err := r.ask(t.Context(), nil, "host", "true")
@@ -177,7 +177,7 @@ func TestExpiryForever(t *testing.T) {
 			r.run("-o", "ControlPersist="+v, "host", "true")
 			time.Sleep(50 * time.Hour)
 			r.wantLinks("ready")
-			r.srv.Last().Drop()
+			r.wantManaged("exit", "Exit request sent.")
 			synctest.Wait()
 			just(t, 10*time.Minute, "remembered", func() bool { return r.host() != nil })
 		})
@@ -190,11 +190,11 @@ func TestForgettingCountsFromTheEnd(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		r.run("-o", "ControlPersist=1h", "host", "true")
 		time.Sleep(59*time.Minute + 59*time.Second)
-		r.srv.Last().Drop()
+		r.wantManaged("exit", "Exit request sent.")
 		synctest.Wait()
 		just(t, 10*time.Minute, "remembered", func() bool { return r.host() != nil })
 		r.run("-o", "ControlPersist=1h", "host", "true")
-		r.srv.Last().Drop()
+		r.wantManaged("exit", "Exit request sent.")
 		synctest.Wait()
 		just(t, 10*time.Minute, "remembered", func() bool { return r.host() != nil })
 	})
@@ -219,8 +219,7 @@ func TestExpiryMeetsARequest(t *testing.T) {
 				time.Sleep(time.Second) // with the timer
 				continue
 			}
-			time.AfterFunc(time.Second, func() {}) // and behind it
-			<-time.After(time.Second)
+			time.Sleep(time.Second - time.Nanosecond) // and just before it
 		}
 		dialled = r.srv.Logins()
 		t.Logf("%d of 1000 requests met the expiry first", dialled)
@@ -288,7 +287,8 @@ func TestForgettingMeetsARequest(t *testing.T) {
 func TestNewsOutOfOrder(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		keep := r.open("host", "sleep", "1h")
-		synctest.Wait() // the link's watch has nothing left to look at
+		synctest.Wait()         // the link's watch has nothing left to look at
+		time.Sleep(time.Second) // the least pause between two dials
 		h, l := r.host(), keep.l
 		news := func() { h.call(func() { h.changed(l) }) }
 
@@ -343,8 +343,8 @@ func TestAFailedReplacementLeavesNobodyWaiting(t *testing.T) {
 }
 
 func TestStateNames(t *testing.T) {
-	got := fmt.Sprint(Idle, Connecting, Ready, Waiting, Blocked, Closed, linkReady, linkSuspect, linkDraining, linkDead)
-	if got != "idle connecting ready waiting blocked closed ready suspect draining dead" {
+	got := fmt.Sprint(Idle, Connecting, Ready, Suspect, Waiting, Blocked, Closed, linkReady, linkSuspect, linkDraining, linkDead)
+	if got != "idle connecting ready suspect waiting blocked closed ready suspect draining dead" {
 		t.Error(got)
 	}
 }

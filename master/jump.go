@@ -144,7 +144,7 @@ func (m *Master) throughHop(ctx context.Context, d *destination, p control.Promp
 // the time that connecting to an address directly would have.
 func openThrough(ctx context.Context, d *destination, ls *lease) (net.Conn, error) {
 	ls.link.addHop(1) // before, so that it does not end as unused meanwhile
-	ch, reqs, err := ls.link.openWithin(ctx, d.connectLimit(openTimeout), "direct-tcpip", tcpOpen(d.host, d.port))
+	ch, reqs, err := ls.link.openWithin(ctx, d.connectLimit(openTimeout), nil, "direct-tcpip", tcpOpen(d.host, d.port))
 	if err != nil {
 		ls.link.addHop(-1)
 		return nil, err
@@ -183,6 +183,10 @@ func hopError(d *destination, err error) error {
 	var p *needsPerson
 	if errors.As(err, &p) {
 		return &needsPerson{wrapped}
+	}
+	var name *noName
+	if errors.As(err, &name) {
+		return &noName{wrapped}
 	}
 	return wrapped
 }

@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"sync"
+	"time"
 
 	"muxd/control"
 )
@@ -16,6 +17,14 @@ type lease struct {
 	p    control.Prompter // of the request; may be nil
 	bare bool             // has no place for a session
 	once sync.Once
+}
+
+// slow tells the request that its channel is slow to open: a person may have
+// come to a connection that has gone silent.
+func (ls *lease) slow() {
+	if ls.p != nil {
+		ls.p.Waiting(control.Waiting{Silence: ls.link.silence(), Cause: "waiting for the server to answer"})
+	}
 }
 
 // release gives the hold back. It is safe to call more than once.
@@ -37,6 +46,9 @@ func (ls *lease) exchange() {
 
 // giveBack counts the hold as ended. Called in run.
 func (ls *lease) giveBack() {
+	if !ls.host.dismissed {
+		ls.host.used = time.Now()
+	}
 	ls.host.leases--
 	ls.link.leases--
 	if !ls.bare {
@@ -57,6 +69,14 @@ func (m *Master) acquireBare(ctx context.Context, d *destination, p control.Prom
 	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, answer: make(chan answer, 1)}, nil)
 }
 
+// acquireHeld is acquireBare for a client that wants nothing but the connection,
+// and has had it already: it waits for as long as it takes.
+func (m *Master) acquireHeld(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+	patient := *d
+	patient.patience = forever
+	return m.await(&waiter{ctx: ctx, dest: &patient, p: p, bare: true, holds: true, answer: make(chan answer, 1)}, nil)
+}
+
 // await has w wait for its lease.
 func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 	ctx := w.ctx
@@ -75,15 +95,23 @@ func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 	if !h.post(want) {
 		return nil, errStopping
 	}
-	select {
-	case a := <-w.answer:
-		if a.lease != nil {
-			a.lease.tellLink()
+	var impatient <-chan struct{}
+	if w.p != nil {
+		impatient = w.p.Impatient()
+	}
+	for ctx.Err() == nil {
+		select {
+		case a := <-w.answer:
+			if a.lease != nil {
+				a.lease.tellLink()
+			}
+			return a.lease, a.err
+		case <-h.ctx.Done():
+			return nil, errStopping
+		case <-impatient:
+			h.post(h.hurry)
+		case <-ctx.Done():
 		}
-		return a.lease, a.err
-	case <-h.ctx.Done():
-		return nil, errStopping
-	case <-ctx.Done():
 	}
 	// The answer may be on its way; leave makes sure that there is one, and a
 	// lease that was given meanwhile goes back.

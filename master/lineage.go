@@ -46,7 +46,7 @@ func (m *Master) supersede(d *destination, p control.Prompter) {
 		return
 	}
 	h.log.Info("the configuration changed, retired")
-	h.post(h.retire)
+	h.post(h.dismiss)
 	debugf(p, d, 1, "the configuration of %s changed: this is another connection, and the one from before takes no more sessions", d.name)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,11 +14,19 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/alive"
+	"muxd/control"
 )
 
 // openTimeout bounds the wait for the answer to a channel open on a link that
 // is not known to be silent. sshd answers in one round trip.
 const openTimeout = 30 * time.Second
+
+const (
+	// openSlow is when a channel open is slow enough to tell somebody.
+	openSlow = time.Second
+	// openDoubt is when it makes the link prove itself.
+	openDoubt = 5 * time.Second
+)
 
 // errLinkDoubted ends an open that waits on a link which stopped answering.
 var errLinkDoubted = errors.New("the connection does not answer")
@@ -29,24 +38,28 @@ type link struct {
 	wire    *wire
 	log     *slog.Logger
 	since   time.Time
-	auth    string       // how the login went
-	hostKey []byte       // what the server presented, without a certificate, in wire form
-	base    alive.Config // of the destination; requests may tighten it
-	tcp     *net.TCPConn // nil for a connection of another kind
-	qos     [2]int       // IPQoS: interactive, bulk; -1 leaves the system's
-	leases  int          // owned by host.run; requests that hold the link
-	placed  int          // owned by host.run; those of them that have a session's place
-	paused  bool         // owned by host.run; the server is about to free a place
-	onState func(*link)  // tells the host that the state changed; never blocks
-	update  *keyUpdate   // owned by requests; nil: nothing is learned of further host keys
+	auth    string              // how the login went
+	hostKey []byte              // what the server presented, without a certificate, in wire form
+	base    alive.Config        // of the destination; requests may tighten it
+	tcp     *net.TCPConn        // nil for a connection of another kind
+	local   netip.Addr          // this machine's address, where the connection has one
+	qos     [2]int              // IPQoS: interactive, bulk; -1 leaves the system's
+	leases  int                 // owned by host.run; requests that hold the link
+	placed  int                 // owned by host.run; those of them that have a session's place
+	paused  bool                // owned by host.run; the server is about to free a place
+	warm    warm                // how its idle life is learned
+	onState func(*link)         // tells the host that the state changed; never blocks
+	onEvent func(control.Event) // tells whoever listens; never blocks
+	update  *keyUpdate          // owned by requests; nil: nothing is learned of further host keys
 
 	// distrusted says that the host key is not the host's, and that the link
 	// exists only because checking is off: it gets no agent, no X11 and no
 	// forward, as in ssh.
 	distrusted bool
 
-	rtt     atomic.Int64 // nanoseconds, of the last answered probe
-	proving atomic.Bool  // the server was asked to prove host keys, and has not answered
+	rtt        atomic.Int64 // nanoseconds, of the last answered probe
+	askedAfter atomic.Int64 // nanoseconds of silence before the last probe
+	proving    atomic.Bool  // the server was asked to prove host keys, and has not answered
 
 	kick chan struct{} // capacity 1: wakes watch
 	done chan struct{} // closed when the connection ended
@@ -58,6 +71,7 @@ type link struct {
 	configs     map[*lease]alive.Config // guarded by mu; of the requests that live on it
 	verbose     map[*lease]struct{}     // guarded by mu; of the requests that want to know
 	suspect     bool                    // guarded by mu; somebody asks watch to probe now
+	slept       bool                    // guarded by mu; nothing ran here for a while, watch is to know
 	sessions    map[*session]struct{}   // guarded by mu; open
 	hops        int                     // guarded by mu; connections that go through it
 	interactive bool                    // guarded by mu; the class that mark set
@@ -98,8 +112,10 @@ func (l *link) reap() {
 	if l.err == nil {
 		l.err = describeEnd(err)
 	}
+	from := l.state
 	l.state = linkDead
 	l.mu.Unlock()
+	l.tellState(from.String(), linkDead, l.err)
 	l.wire.Close()
 	close(l.done)
 	l.log.Info("connection ended", "err", l.err, "up", time.Since(l.since).Round(time.Second))
@@ -151,10 +167,14 @@ func (l *link) silence() time.Duration { return time.Since(l.wire.LastRead()) }
 // drain keeps the link for the sessions it has and closes it after the last.
 func (l *link) drain() {
 	l.mu.Lock()
-	if l.state != linkDead {
+	from := l.state
+	if from != linkDead {
 		l.state = linkDraining
 	}
 	l.mu.Unlock()
+	if from < linkDraining {
+		l.tellState(from.String(), linkDraining, nil)
+	}
 	l.drained()
 }
 
@@ -164,7 +184,7 @@ func (l *link) drained() {
 	over := l.state == linkDraining && !l.carries()
 	l.mu.Unlock()
 	if over {
-		l.fail(errors.New("replaced"))
+		l.fail(errReplaced)
 	}
 }
 
@@ -192,8 +212,8 @@ func (l *link) addHop(n int) {
 // open opens a channel, or fails when ctx ends, the link dies or is doubted.
 // The SSH library's call cannot be given up, so it runs on in a goroutine,
 // whose channel, if it comes late, is closed.
-func (l *link) open(ctx context.Context, kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	return l.openWithin(ctx, openTimeout, kind, extra)
+func (l *link) open(ctx context.Context, slow func(), kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	return l.openWithin(ctx, openTimeout, slow, kind, extra)
 }
 
 // unanswered is a channel open that was not answered within that time.
@@ -203,16 +223,26 @@ func (d unanswered) Error() string {
 	return fmt.Sprintf("the server did not answer a channel open within %v", time.Duration(d))
 }
 
-// openWithin is open with a limit of its own.
-func (l *link) openWithin(ctx context.Context, limit time.Duration, kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+// hasten sees to an open that is slow, until the function that it returns is
+// called.
+func (l *link) hasten(limit time.Duration, slow func()) (stop func()) {
+	doubt := time.AfterFunc(min(openDoubt, limit), l.suspicious)
+	if slow == nil {
+		return func() { doubt.Stop() }
+	}
+	late := time.AfterFunc(openSlow, slow)
+	return func() { late.Stop(); doubt.Stop() }
+}
+
+// openWithin is open with a limit of its own. One that is slow is told to slow,
+// where that is not nil, and then makes the link prove itself.
+func (l *link) openWithin(ctx context.Context, limit time.Duration, slow func(), kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
 	type opened struct {
 		ch   ssh.Channel
 		reqs <-chan *ssh.Request
 		err  error
 	}
-	l.mu.Lock()
-	doubted := l.doubted
-	l.mu.Unlock()
+	doubted := l.doubts()
 	got := make(chan opened)
 	gone := make(chan struct{})
 	go func() {
@@ -228,6 +258,7 @@ func (l *link) openWithin(ctx context.Context, limit time.Duration, kind string,
 	}()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
+	defer l.hasten(limit, slow)()
 	select {
 	case o := <-got:
 		return o.ch, o.reqs, o.err

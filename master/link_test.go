@@ -138,7 +138,7 @@ func TestOpenOnADeadLink(t *testing.T) {
 		r.srv.Last().Drop()
 		synctest.Wait()
 		start := time.Now()
-		if _, _, err := l.open(t.Context(), "session", nil); err != errIdle || time.Since(start) != 0 {
+		if _, _, err := l.open(t.Context(), nil, "session", nil); err != errIdle || time.Since(start) != 0 {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		time.Sleep(time.Hour)

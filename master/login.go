@@ -43,7 +43,7 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	}
 	if s, ok := p.(*suspending); ok {
 		cfg.Waiting = s.dl.hold
-		_, cfg.Background = s.Prompter.(nobody)
+		_, cfg.Background = s.Prompter.(background)
 	}
 	files, defaults := conf.IdentityFiles()
 	cfg.IdentitiesDefault = defaults

@@ -3,30 +3,30 @@ package master
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"muxd/control"
 )
 
 // Manage implements control.Backend: what ssh -O asks of a master. The texts
 // and exit statuses are ssh's (mux.c, muxclient), because scripts read them.
-func (m *Master) Manage(_ context.Context, r *control.ManageRequest) (*control.Managed, error) {
+func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control.Managed, error) {
 	d := r.Dest.(*destination)
 	h := m.lookup(d)
 	if h == nil || !h.up() {
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "no connection"}
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: h.absence()}
 	}
 	switch r.Command {
 	case "check":
-		return &control.Managed{Text: fmt.Sprintf("Master running (pid=%d)", os.Getpid())}, nil
+		return m.check(ctx, d, h)
 	case "exit":
 		h.call(func() {
 			h.shut(errAsked)
 			h.hostKey = nil // what comes now is a first login
+			h.dismiss()
 		})
 		return &control.Managed{Text: "Exit request sent."}, nil
 	case "stop":
-		h.call(h.retire)
+		h.call(h.dismiss)
 		return &control.Managed{Text: "Stop listening request sent."}, nil
 	}
 	return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
@@ -45,34 +45,14 @@ func (h *host) up() bool {
 	return up
 }
 
-// call runs f in run and waits for it.
-func (h *host) call(f func()) {
-	done := make(chan struct{})
-	if !h.post(func() { defer close(done); f() }) {
-		return
+// absence says that there is no connection, and why if that is known.
+func (h *host) absence() string {
+	text := "no connection"
+	if h == nil {
+		return text
 	}
-	select {
-	case <-done:
-	case <-h.ctx.Done():
+	if st := h.status(); st.LastErr != "" && st.State != Idle.String() {
+		text += " (" + st.State + ": " + st.LastErr + ")"
 	}
-}
-
-// retire takes the connection out of service: its sessions go on, it ends with
-// the last of them, and the next request logs in anew.
-func (h *host) retire() {
-	h.current = nil
-	for l := range h.links {
-		l.drain()
-	}
-	h.settle()
-}
-
-// Admin implements control.Backend.
-func (m *Master) Admin(ctx context.Context, r *control.AdminRequest) (*control.Managed, error) {
-	return nil, &control.Error{Phase: control.NotDialled, Text: fmt.Sprintf("a command %q that nobody knows", r.Command)}
-}
-
-// Events implements control.Backend.
-func (m *Master) Events(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
-	return &control.Error{Phase: control.NotDialled, Text: "no events"}
+	return text
 }

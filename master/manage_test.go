@@ -41,7 +41,7 @@ func TestCheckExitStop(t *testing.T) {
 		}
 		no()
 		r.run("host", "true")
-		r.wantManaged("check", running)
+		r.wantManaged("check", running+"\nhost: last byte 0s ago")
 		s := r.open("host", "cat")
 		r.wantManaged("exit", "Exit request sent.")
 		_, _, err := finish(s)
@@ -55,7 +55,7 @@ func TestCheckExitStop(t *testing.T) {
 		no()
 		r.run("host", "true") // logs in anew
 		r.wantLinks("draining ready")
-		r.wantManaged("check", running)
+		r.wantManaged("check", running+"\nhost: last byte 0s ago")
 		s.CloseWrite()
 		if _, exit, err := finish(s); exit.Code != 0 || err != nil {
 			t.Errorf("%v %v", exit, err)
@@ -73,7 +73,7 @@ func TestExitOfASilentConnection(t *testing.T) {
 		s := r.open("host", "sleep", "9h")
 		r.silent()
 		time.Sleep(time.Minute)
-		r.wantLinks("suspect")
+		r.wantLinks("suspect ready")
 		r.wantManaged("exit", "Exit request sent.")
 		_, _, err := finish(s)
 		wantError(t, err, control.Running, "closed by request")

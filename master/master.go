@@ -3,10 +3,12 @@ package master
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muxd/control"
@@ -39,6 +41,16 @@ type Config struct {
 	// is the system's resolver or, with a Dial of one's own, none: then Dial
 	// gets the name.
 	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	// Rand draws the jitter of attempts, from [0,1); nil is math/rand.
+	Rand func() float64
+	// Routed reports whether there is a way to an address, and HasAddress
+	// whether it is this machine's. Nil: nobody knows.
+	Routed, HasAddress func(ip netip.Addr) bool
+	// Network names the network that the machine is in now, "" where that is not
+	// known; nil is always so.
+	Network func() string
+	// Learned keeps what was learned; nil keeps nothing.
+	Learned Learned
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil
@@ -58,6 +70,9 @@ type Master struct {
 	wg      sync.WaitGroup // one for each host.run
 	slots   reach.Slots    // of connections that are not logged in yet
 	keyring sshauth.Keyring
+	events  hub
+
+	networkAt atomic.Int64 // when the network last changed or this machine woke, in ns since 1970; 0: never
 
 	mu       sync.Mutex
 	hosts    map[string]*host   // guarded by mu
@@ -77,6 +92,15 @@ func New(cfg Config) *Master {
 	}
 	if cfg.Lookup == nil {
 		cfg.Lookup = canonical
+	}
+	if cfg.Learned == nil {
+		cfg.Learned = nothing{}
+	}
+	if cfg.Network == nil {
+		cfg.Network = func() string { return "" }
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Float64
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Master{cfg: cfg, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{}}
@@ -164,7 +188,7 @@ func (m *Master) Links() (links, sessions int) {
 		st := h.status()
 		links += len(st.Links)
 		sessions += len(st.Sessions)
-		if st.State == Connecting.String() {
+		if s := st.State; s == Connecting.String() || s == Waiting.String() {
 			links++
 		}
 	}

@@ -29,6 +29,7 @@ type commandLine struct {
 	logLevel    string            // what -q, -v and -o LogLevel come to, "" if there was none
 	verbose     int               // -v
 	masters     int               // -M
+	logs        bool              // -E: nobody sees what is said
 	refused     error             // the first option that is not carried out
 	remarks     []string
 	isHop       bool   // it is a jump host's: what it is for is a forward
@@ -74,7 +75,7 @@ var refusals = map[byte]string{
 
 // clientSide are the options that muxc itself carries out, and those that mean
 // nothing any more.
-const clientSide = "EVy2"
+const clientSide = "Vy2"
 
 // sortOptions turns the options into settings, in ssh's order of preference:
 // the first one given counts, but for those whose count or last one does.
@@ -164,6 +165,8 @@ func (c *commandLine) addOther(o getopt.Option) error {
 		}
 		c.stdio = o.Value
 		return c.setSession("none", 'N')
+	case 'E':
+		c.logs = true
 	case 'q', 'v':
 		c.addLevel(o.Name)
 	case 's':

@@ -114,7 +114,8 @@ func (h *host) serve() {
 	}
 }
 
-// grow begins to get a place for the first in line. Called in run.
+// grow begins to get a place for the first in line, where there is a connection
+// and it has none. Called in run.
 func (h *host) grow() {
 	if h.dialing != nil || h.ctx.Err() != nil {
 		return
@@ -125,11 +126,7 @@ func (h *host) grow() {
 			fit++
 		}
 	}
-	switch {
-	case fit == 0:
-		h.dial(h.waiters[0], false)
-	case h.needsPerson || fit >= h.maxConnections() || h.growing:
-	default:
+	if fit > 0 && fit < h.maxConnections() && !h.needsPerson && !h.growing {
 		h.growing = true
 		time.AfterFunc(placeSoon, func() { h.post(h.growNow) })
 	}
@@ -140,7 +137,7 @@ func (h *host) growNow() {
 	h.growing = false
 	if len(h.waiters) > 0 && h.pick(h.waiters[0]) == nil && h.dialing == nil {
 		h.log.Info("no free place, dialling a further connection", "learned limit", h.places.limit, "waiting", len(h.waiters))
-		h.dial(h.waiters[0], true)
+		h.dial(h.waiters[0].dest, forRoom)
 	}
 }
 
@@ -157,8 +154,6 @@ func (h *host) maxConnections() int {
 func (h *host) furtherFailed(err error) {
 	var p *needsPerson
 	h.needsPerson = h.needsPerson || errors.As(err, &p)
-	h.settle()
-	h.serve()
 }
 
 // refused should be posted when the server had no place for a session on l. It

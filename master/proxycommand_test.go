@@ -70,7 +70,7 @@ func proxied(t *testing.T, env ...string) (m *Master, srv *sshtest.Server, ask f
 			return nil, net.ErrClosed
 		}})
 	t.Cleanup(m.Close)
-	v := &control.Invocation{Args: []string{"inside", "echo", "hello"}, Dir: home, Env: append([]string{"PROXY_TEST_ADDR=" + addr, "SHELL=/bin/sh"}, env...)}
+	v := &control.Invocation{Args: []string{"-o", "WaitForReady=no", "inside", "echo", "hello"}, Dir: home, Env: append([]string{"PROXY_TEST_ADDR=" + addr, "SHELL=/bin/sh"}, env...)}
 	return m, srv, func(ctx context.Context, p control.Prompter) (control.Stream, error) {
 		plan, err := m.Resolve(context.Background(), v, p)
 		if err != nil {

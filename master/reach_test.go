@@ -38,10 +38,10 @@ func TestResolvedAnew(t *testing.T) {
 		args := []string{"-4", "-oConnectionAttempts=2", "host", "true"}
 		r.run(args...)
 		at = "192.0.2.2"
-		r.srv.Last().Drop()
+		r.hangUp()
 		r.run(args...)
 		at = "192.0.2.3"
-		r.srv.Last().Drop()
+		r.hangUp()
 		start := time.Now()
 		r.run(args...)
 		if took := time.Since(start); took != time.Second {
@@ -51,7 +51,7 @@ func TestResolvedAnew(t *testing.T) {
 			t.Errorf("dialled %v, %d lookups", dialled, lookups)
 		}
 		r.dial = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
-		r.srv.Last().Drop()
+		r.hangUp()
 		_, err := r.ask(context.Background(), nil, args...)
 		wantError(t, err, control.Refused, "connect to host:22: 192.0.2.4: connection refused")
 	})

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"muxd/alive"
 	"muxd/control"
@@ -21,7 +23,22 @@ func (m *Master) resolve(line *getopt.CommandLine, c *commandLine, v *control.In
 	if err != nil {
 		return nil, err
 	}
-	return m.destination(line.Destination, host, c, v, strings.Join(line.Command, " "), 0)
+	d, err := m.destination(line.Destination, host, c, v, strings.Join(line.Command, " "), 0)
+	if err == nil {
+		d.again = m.resolveAgain(line, c, v)
+	}
+	return d, err
+}
+
+// resolveAgain is resolve for when the client is gone: what only it could run
+// makes it fail.
+func (m *Master) resolveAgain(line *getopt.CommandLine, c *commandLine, v *control.Invocation) func() (*destination, error) {
+	return func() (*destination, error) {
+		own := *c
+		own.settings = slices.Clone(c.settings)
+		own.run = func(control.Command) (control.Ran, error) { return control.Ran{}, control.ErrNobody }
+		return m.resolve(line, &own, v)
+	}
 }
 
 // destination takes the words of the destination apart and returns the host.
@@ -69,7 +86,8 @@ func (m *Master) destination(name, host string, c *commandLine, v *control.Invoc
 		return nil, err
 	}
 	d := &destination{name: name, user: conf.User(), host: conf.HostName(), port: conf.Port(), conf: conf,
-		batch: conf.BatchMode(), agent: conf.IdentityAgent().Socket, alive: aliveConfig(conf), verbose: verbosity(conf)}
+		batch: conf.BatchMode(), agent: conf.IdentityAgent().Socket, alive: aliveConfig(conf), verbose: verbosity(conf),
+		asked: time.Now(), patience: patienceOf(conf, v.TTY[2] && !quiet(conf) && !c.logs)}
 	if err := getopt.ValidHost(d.host); err != nil {
 		return nil, err
 	}
@@ -185,7 +203,13 @@ func localNetwork(nets []netip.Prefix) (bool, error) {
 func aliveConfig(conf *sshconf.Config) alive.Config {
 	interval, set := conf.ServerAliveInterval()
 	count, _ := conf.ServerAliveCountMax()
-	return alive.Config{Interval: interval, CountMax: count, Set: set}
+	c := alive.Config{Interval: interval, CountMax: count, Set: set}
+	if warm, said := conf.KeepWarm(); said {
+		if c.Warm = warm; warm == 0 {
+			c.Warm = alive.NoWarm
+		}
+	}
+	return c
 }
 
 // withoutAlive returns the settings without those that hold for one request
@@ -193,7 +217,7 @@ func aliveConfig(conf *sshconf.Config) alive.Config {
 func withoutAlive(all []sshconf.Setting) ([]sshconf.Setting, bool) {
 	var rest []sshconf.Setting
 	for _, s := range all {
-		if k := strings.ToLower(s.Keyword); k != "serveraliveinterval" && k != "serveralivecountmax" {
+		if k := strings.ToLower(s.Keyword); k != "serveraliveinterval" && k != "serveralivecountmax" && k != "keepwarm" {
 			rest = append(rest, s)
 		}
 	}

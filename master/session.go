@@ -40,6 +40,7 @@ type session struct {
 	busy   bool     // guarded by mu; sender runs
 	eow    bool     // guarded by mu; the server takes no more stdin
 	closed bool     // guarded by mu
+	handed bool     // guarded by mu; the command was sent, or is about to be
 }
 
 // Session implements control.Backend: it opens a session on the destination's
@@ -82,7 +83,7 @@ func checkRequest(d *destination, r *control.SessionRequest) error {
 // terminal costs a third, because whether it was granted must be known.
 func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRequest) (*session, error) {
 	host := r.Dest.String()
-	ch, reqs, err := l.open(ctx, "session", nil)
+	ch, reqs, err := l.open(ctx, ls.slow, "session", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -93,19 +94,61 @@ func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRe
 		h.post(func() { h.places.fitted(open); h.serve() })
 	}
 	go s.requests(reqs)
-	started := make(chan error, 1)
-	go func() { started <- s.begin(r) }()
-	select {
-	case err = <-started:
-	case <-ctx.Done():
-		s.Close() // the lease is given back by whoever asked for it
-		return nil, asControl(host, control.Sent, ctx.Err())
-	}
-	if err != nil {
-		s.Close()
+	if err := s.started(ctx, r); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// started has the session begin, and closes it if it does not. The lease is
+// given back by whoever asked for it.
+func (s *session) started(ctx context.Context, r *control.SessionRequest) error {
+	began := make(chan error, 1)
+	go func() { began <- s.begin(r) }()
+	doubted := s.l.doubts()
+	for {
+		select {
+		case err := <-began:
+			if err != nil {
+				s.Close()
+			}
+			return err
+		case <-doubted:
+			// Before the command was handed over, another connection can have it.
+			// After, this one's whole budget is waited for.
+			if s.takeBack() {
+				return errLinkDoubted
+			}
+			doubted = nil
+		case <-ctx.Done():
+			s.Close()
+			return asControl(s.host, control.Sent, ctx.Err())
+		}
+	}
+}
+
+// handOver notes that the command is on its way. It reports false when the
+// session was given up before.
+func (s *session) handOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handed = !s.closed
+	return s.handed
+}
+
+// takeBack closes the session if the command was not handed over.
+func (s *session) takeBack() bool {
+	s.mu.Lock()
+	handed := s.handed
+	if !handed {
+		s.closed = true
+	}
+	s.mu.Unlock()
+	if !handed {
+		s.queue(func() { s.ch.Close() })
+		s.l.drained()
+	}
+	return !handed
 }
 
 // begin sends env, pty-req and the request itself (RFC 4254 sections 6.2, 6.4
@@ -128,6 +171,9 @@ func (s *session) begin(r *control.SessionRequest) error {
 	var payload []byte
 	if r.Kind != control.Shell {
 		payload = ssh.Marshal(struct{ What string }{r.Command})
+	}
+	if !s.handOver() {
+		return errLinkDoubted
 	}
 	s.debugf("sending %s request: %s", r.Kind, control.CleanLine(r.Command))
 	ok, err := s.ch.SendRequest(string(r.Kind), true, payload)
@@ -278,10 +324,24 @@ func (s *session) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	if first {
-		s.queue(func() { s.ch.Close() })
+		s.queue(func() { s.hangUp(); s.ch.Close() })
 		s.l.drained()
 	}
 	return nil
+}
+
+// hangUp tells a command that its client is gone, as the loss of its terminal
+// would: without one it hears nothing of it, and may run on for ever. It need
+// not arrive; a command that ended takes no harm.
+func (s *session) hangUp() {
+	select {
+	case <-s.done:
+		return
+	default:
+	}
+	if !s.tty && (s.r.Kind == control.Exec || s.r.Kind == control.Shell) {
+		s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{"HUP"}))
+	}
 }
 
 func (s *session) abandoned() bool {
@@ -343,6 +403,13 @@ func (s *session) Wait() (control.Exit, error) {
 	}
 	return control.Exit{}, &control.Error{Phase: control.Running, Host: s.host,
 		Text: "the server closed the session without an exit status"}
+}
+
+// doubts is closed when the link turns suspect.
+func (l *link) doubts() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubted
 }
 
 func (l *link) addSession(s *session) {

@@ -2,13 +2,14 @@ package master
 
 // State is where a host stands. One goroutine, host.run, changes it.
 //
-//	idle ──wanted──► connecting ──a link is up──► ready ──last link died, or idle for ControlPersist──► idle
-//	                   ▲     └──login refused, host key, a person needed──► blocked ─┐
-//	                   └────────────── any request makes one attempt ────────────────┘      any ──stop──► closed
+//	idle ──wanted──► connecting ──a link is up──► ready ◄──byte seen, or replaced── suspect ◄──silence── ready
+//	  ▲                ▲  │  └──login refused, host key, a person needed──► blocked
+//	  │                │  └──the network──► waiting                           │
+//	nobody wants it    ├──── timer, wake, new network, new request ─┘         │
+//	any more           └──── any request, or the cause changed ───────────────┘      any ──stop──► closed
 //
-// waiting (a timer will try again) is part of the picture for what is wanted
-// without a request, such as a forward; a request that fails ends with its
-// error instead.
+// Wanted is what a client waits for, what is pinned, and what was used within
+// ControlPersist.
 type State uint8
 
 // The states of a host.
@@ -16,13 +17,14 @@ const (
 	Idle       State = iota // no connection, and nobody wants one
 	Connecting              // a dial is under way
 	Ready                   // there is a link for new work
+	Suspect                 // there are links, and none of them answers
 	Waiting                 // wanted, and a timer decides when to dial again
 	Blocked                 // the last dial failed by something only a person can mend: no timer dials
 	Closed                  // muxd is ending
 )
 
 func (s State) String() string {
-	return [...]string{"idle", "connecting", "ready", "waiting", "blocked", "closed"}[s]
+	return [...]string{"idle", "connecting", "ready", "suspect", "waiting", "blocked", "closed"}[s]
 }
 
 // linkState is where one connection stands. It never goes back from dead, and a

@@ -7,7 +7,6 @@ import (
 	"sort"
 	"time"
 
-	"muxd/alive"
 	"muxd/control"
 )
 
@@ -65,21 +64,13 @@ func (l *link) status() (control.LinkStatus, []control.SessionStatus) {
 	st := control.LinkStatus{State: l.state.String(), Since: l.since, Remote: l.conn.RemoteAddr().String(),
 		Auth: l.auth, Server: string(l.conn.ServerVersion()), LastByte: l.wire.LastRead(),
 		RTT: time.Duration(l.rtt.Load()), In: l.wire.in.Load(), Out: l.wire.out.Load(), Sessions: len(l.sessions),
-		Interval: probeInterval(cfg), CountMax: cfg.CountMax}
+		Interval: cfg.ProbeAfter(), CountMax: cfg.CountMax}
 	var ss []control.SessionStatus
 	for s := range l.sessions {
 		ss = append(ss, s.status())
 	}
 	sort.Slice(ss, func(i, j int) bool { return ss[i].Since.Before(ss[j].Since) })
 	return st, ss
-}
-
-// probeInterval is the silence after which a probe goes out, 0 for never.
-func probeInterval(c alive.Config) time.Duration {
-	if !c.Set {
-		return alive.UnsetInterval
-	}
-	return max(0, c.Interval)
 }
 
 func (s *session) status() control.SessionStatus {

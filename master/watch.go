@@ -1,7 +1,6 @@
 package master
 
 import (
-	"fmt"
 	"time"
 
 	"muxd/alive"
@@ -11,7 +10,7 @@ import (
 // the last byte, so the Prober needs no lock. It never blocks: a probe runs in
 // a goroutine of its own, because the SSH library's request has no time limit.
 func (l *link) watch() {
-	cfg := l.config()
+	cfg := l.config().Learned(l.warm.now())
 	p := alive.New(cfg, time.Now())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -28,15 +27,20 @@ func (l *link) watch() {
 			probing = false
 			if ok {
 				p.Answered(time.Now())
+				l.warm.answered(time.Duration(l.askedAfter.Load()))
 			}
 		}
 		now := time.Now()
-		if c := l.config(); c != cfg {
+		if c := l.config().Learned(l.warm.now()); c != cfg {
 			cfg = c
 			p.Configure(cfg, now)
 		}
 		p.Received(l.wire.LastRead())
-		if l.takeSuspicion() {
+		suspect, slept := l.takeSuspicion()
+		if slept {
+			p.Resumed(now)
+		}
+		if suspect {
 			p.Suspect(now)
 		}
 		switch p.Tick(now) {
@@ -46,13 +50,14 @@ func (l *link) watch() {
 			// for proofs is as good as one, and would keep it back.
 			if !probing && !l.proving.Load() {
 				probing = true
+				l.askedAfter.Store(int64(l.silence()))
 				go l.probe(answered)
 			}
 		case alive.Doubt:
 			doubted = now
 			l.doubt()
 		case alive.Dead:
-			l.fail(fmt.Errorf("no answer: nothing was received for %v", l.silence().Round(time.Second)))
+			l.fail(noAnswer(l.silence()))
 			return
 		}
 		// A doubt means that the last byte came before it, so one that came at
@@ -94,12 +99,21 @@ func (l *link) suspicious() {
 	l.wake()
 }
 
-func (l *link) takeSuspicion() bool {
+// resumed tells watch that nothing ran here for a while: silence from before
+// counts for nothing, and a probe goes out at once.
+func (l *link) resumed() {
+	l.mu.Lock()
+	l.slept = true
+	l.mu.Unlock()
+	l.wake()
+}
+
+func (l *link) takeSuspicion() (suspect, slept bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.suspect
-	l.suspect = false
-	return s
+	suspect, slept = l.suspect, l.slept
+	l.suspect, l.slept = false, false
+	return suspect, slept
 }
 
 func (l *link) wake() {
@@ -115,14 +129,18 @@ func (l *link) wake() {
 func (l *link) doubt() {
 	l.mu.Lock()
 	idle := !l.carries()
-	if l.state == linkReady {
+	was := l.state
+	if was == linkReady {
 		l.state = linkSuspect
 		close(l.doubted)
 	}
 	l.mu.Unlock()
+	if was == linkReady {
+		l.tellState(was.String(), linkSuspect, nil)
+	}
 	l.log.Info("connection does not answer", "silence", l.silence().Round(time.Millisecond), "idle", idle)
 	if idle {
-		l.fail(fmt.Errorf("no answer: nothing was received for %v", l.silence().Round(time.Second)))
+		l.fail(noAnswer(l.silence()))
 	}
 	l.onState(l)
 }
@@ -138,6 +156,7 @@ func (l *link) trust() {
 	l.mu.Unlock()
 	if back {
 		l.log.Info("connection answers again")
+		l.tellState(linkSuspect.String(), linkReady, nil)
 		l.onState(l)
 	}
 }

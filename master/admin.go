@@ -1,0 +1,222 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"muxd/control"
+)
+
+// outcomePatience is how long muxd reconnect waits to tell how it went.
+const outcomePatience = 5 * time.Second
+
+// Admin implements control.Backend.
+func (m *Master) Admin(ctx context.Context, r *control.AdminRequest) (*control.Managed, error) {
+	d, one := r.Dest.(*destination)
+	if !one {
+		return m.adminAll(ctx, r)
+	}
+	switch r.Command {
+	case "reconnect":
+		return m.adminReconnect(ctx, d, r.Forget)
+	case "recycle":
+		return m.adminRecycle(ctx, d)
+	case "wait":
+		return m.adminWait(ctx, d, r)
+	case "doctor":
+		return &control.Managed{Text: m.doctor(d)}, nil
+	}
+	return nil, &control.Error{Phase: control.NotDialled, Text: fmt.Sprintf("a command %q that nobody knows", r.Command)}
+}
+
+// adminAll does for each host that muxd knows what was asked of all, at once.
+func (m *Master) adminAll(ctx context.Context, r *control.AdminRequest) (*control.Managed, error) {
+	if r.Command == "wait" {
+		return nil, &control.Error{Phase: control.NotDialled, Text: "wait needs a host"}
+	}
+	if r.Command == "reconnect" && r.Forget {
+		m.forgetLearned("")
+	}
+	hs := m.all()
+	sort.Slice(hs, func(i, j int) bool { return hs[i].name() < hs[j].name() })
+	type result struct {
+		m   *control.Managed
+		err error
+	}
+	results := make([]chan result, len(hs))
+	for i, h := range hs {
+		results[i] = make(chan result, 1)
+		one := *r
+		one.Forget = false // done for all
+		h.mu.Lock()
+		one.Dest = h.shown.dest
+		h.mu.Unlock()
+		go func() {
+			m, err := m.Admin(ctx, &one)
+			results[i] <- result{m, err}
+		}()
+	}
+	all := &control.Managed{}
+	var lines []string
+	for i := range results {
+		res := <-results[i]
+		if res.err != nil {
+			res.m = &control.Managed{Text: res.err.Error(), Code: 1}
+		}
+		lines = append(lines, res.m.Text)
+		all.Code = max(all.Code, res.m.Code)
+	}
+	if all.Text = strings.Join(lines, "\n"); len(hs) == 0 {
+		all.Text = "muxd knows no host yet"
+	}
+	return all, nil
+}
+
+func (h *host) name() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shown.dest.name
+}
+
+// adminReconnect makes the next attempt due at once, whatever held it back, and
+// has a connection that there is prove itself.
+func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool) (*control.Managed, error) {
+	h, err := m.host(d)
+	if err != nil {
+		return nil, err
+	}
+	defer m.unuse(h)
+	if forget {
+		m.forgetLearned(h.key)
+	}
+	h.call(func() {
+		h.blocked, h.dismissed, h.needsPerson = nil, false, false
+		h.used = time.Now()
+		h.hurry()
+		for l := range h.links {
+			l.suspicious()
+		}
+	})
+	ctx, cancel := context.WithTimeout(ctx, outcomePatience)
+	defer cancel()
+	m.until(ctx, d, func(s State) bool { return s == Ready && h.proven(ctx) == nil || s == Blocked })
+	st := h.status()
+	text, code := fmt.Sprintf("%s: %s", d.name, st.State), 0
+	if st.State != Ready.String() {
+		code = 1
+		if st.LastErr != "" {
+			text += ": " + st.LastErr
+		}
+	}
+	return &control.Managed{Text: text, Code: code}, nil
+}
+
+// adminRecycle replaces the connection by a fresh one and cuts nothing: the
+// sessions of the old one go on, and it ends with the last of them.
+func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Managed, error) {
+	h := m.lookup(d)
+	if h == nil || !h.up() {
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "no connection"}
+	}
+	var dial *dialing
+	h.call(func() {
+		if h.dialing == nil {
+			dial = h.dial(h.dest, forChange)
+		}
+	})
+	if dial == nil {
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "a connection is being made already"}
+	}
+	select {
+	case <-dial.done:
+	case <-h.ctx.Done():
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := dial.err; err != nil {
+		text := "the connection was kept: " + withoutHost(err)
+		if classify(err) == faultPerson {
+			text += " (-O stop retires it all the same, the next login then asks)"
+		}
+		return nil, &control.Error{Phase: control.Refused, Host: d.name, Text: text}
+	}
+	return &control.Managed{Text: d.name + ": new sessions go to a fresh connection, the old one ends with its last session"}, nil
+}
+
+// adminWait waits until there is a connection that the server just answered on,
+// or until there is none. Waiting for one makes it wanted.
+func (m *Master) adminWait(ctx context.Context, d *destination, r *control.AdminRequest) (*control.Managed, error) {
+	what := "ready"
+	if r.Down {
+		what = "down"
+	}
+	limit := ctx
+	if r.Limit > 0 {
+		c, cancel := context.WithTimeout(ctx, r.Limit)
+		defer cancel()
+		limit = c
+	}
+	var err error
+	if r.Down {
+		err = m.until(limit, d, func(s State) bool { return s != Ready })
+	} else {
+		err = m.waitReady(limit, d)
+	}
+	switch {
+	case err == nil:
+		return &control.Managed{}, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case limit.Err() == nil:
+		return nil, asControl(d.name, control.Refused, err)
+	}
+	text := fmt.Sprintf("%s: not %s within %v", d.name, what, r.Limit)
+	if h := m.lookup(d); h != nil {
+		if st := h.status(); st.LastErr != "" && !r.Down {
+			text += ": " + st.LastErr
+		}
+	}
+	return &control.Managed{Text: text, Code: 1}, nil
+}
+
+// waitReady waits as a client does that asks nobody.
+func (m *Master) waitReady(ctx context.Context, d *destination) error {
+	patient := *d
+	patient.patience = forever
+	for {
+		ls, err := m.acquireBare(ctx, &patient, nobody{})
+		if err != nil {
+			return err
+		}
+		err = ls.link.proven(ctx)
+		ls.release()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// until waits for a state of d's host.
+func (m *Master) until(ctx context.Context, d *destination, fits func(State) bool) error {
+	l := m.events.listen(d.key)
+	defer m.events.leave(l)
+	for {
+		s := Idle
+		if h := m.lookup(d); h != nil {
+			s = h.State()
+		}
+		if fits(s) {
+			return nil
+		}
+		select {
+		case <-l.wake:
+			l.take()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

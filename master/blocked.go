@@ -1,0 +1,167 @@
+package master
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/crypto/ssh/agent"
+
+	"muxd/internal/sshconf"
+)
+
+// causeEvery is how often a host that is wanted and blocked looks whether what
+// blocked it has changed.
+const causeEvery = 5 * time.Second
+
+// agentPatience bounds the look into an agent.
+const agentPatience = 2 * time.Second
+
+// causes is what can mend a refused login or host key without a request: the
+// configuration, the known hosts, the key files, the agent's keys.
+type causes struct {
+	digest  string    // as it was when the host was blocked; "" until it is known
+	looking bool      // a look is under way
+	lookAt  time.Time // the next one
+}
+
+// block notes what only a person can mend. further says that nobody was asked:
+// then the further connections of this host are not to be had either.
+func (h *host) block(err error, further bool) {
+	h.blocked = err
+	h.causes = causes{}
+	h.needsPerson = h.needsPerson || further
+}
+
+// lookForCause looks every few seconds whether something changed that may have
+// mended a blocked host, and then makes one attempt. It looks in a goroutine of
+// its own: a home directory may be far away.
+func (h *host) lookForCause(a *agenda) {
+	c := &h.causes
+	if c.looking || !a.at(c.lookAt) {
+		return
+	}
+	c.looking = true
+	blocked, d, agents := h.blocked, h.dest, h.agents
+	go func() {
+		if d.again != nil {
+			if now, err := d.again(); err == nil {
+				d = now
+			}
+		}
+		digest := d.withAgent(agents).causes()
+		h.post(func() { h.looked(blocked, digest, d) })
+	}()
+}
+
+// looked should be posted with what a look saw, and the destination as the
+// configuration has it now.
+func (h *host) looked(blocked error, digest string, d *destination) {
+	c := &h.causes
+	c.looking, c.lookAt = false, time.Now().Add(causeEvery)
+	switch {
+	case h.blocked != blocked: //nolint:errorlint // this very error, and no other like it
+	case c.digest == "":
+		c.digest = digest
+	case c.digest != digest:
+		h.log.Info("what blocked the host has changed, trying once")
+		if d.key != h.key { // the words lead to another host now, which is wanted as this one was
+			go h.m.inherit(h, d)
+			h.dismiss()
+			return
+		}
+		h.dest = d
+		h.blocked, h.needsPerson = nil, false
+		h.backoff.Reset(time.Now(), 0, false)
+	}
+}
+
+// inherit makes d's host wanted because old was, whose place it takes.
+func (m *Master) inherit(old *host, d *destination) {
+	h, err := m.host(d)
+	if err != nil {
+		return
+	}
+	defer m.unuse(h)
+	h.log.Info("takes the place of a host whose configuration changed", "was", old.name())
+	h.call(func() {
+		h.used = time.Now()
+		h.agents = append(h.agents, d.agent)
+	})
+}
+
+// causes is a digest of all that a login depends on and that a person may have
+// changed since.
+func (d *destination) causes() string {
+	sum := sha256.New()
+	io.WriteString(sum, d.stamp)
+	files := append([]string{}, d.conf.UserKnownHostsFiles()...)
+	files = append(files, d.conf.GlobalKnownHostsFiles()...)
+	identities, _ := d.conf.IdentityFiles()
+	files = append(files, paths(identities)...)
+	files = append(files, paths(d.conf.CertificateFiles())...)
+	for _, f := range files {
+		addFile(sum, f)
+	}
+	if d.agent != "" {
+		addAgent(sum, d.agent)
+	}
+	if d.via != nil {
+		io.WriteString(sum, d.via.causes())
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// addFile adds what changes when a file is written or replaced.
+func addFile(sum io.Writer, path string) {
+	st, err := os.Stat(path)
+	if err != nil {
+		fmt.Fprintf(sum, "%q none\n", path)
+		return
+	}
+	fmt.Fprintf(sum, "%q %d %d %v\n", path, st.Size(), st.ModTime().UnixNano(), st.Mode())
+}
+
+// addAgent adds the public keys that an agent has. Listing them asks nobody.
+func addAgent(sum io.Writer, socket string) {
+	keys, err := agentKeys(socket)
+	fmt.Fprintf(sum, "agent %v\n", err != nil)
+	for _, k := range keys {
+		sum.Write(k.Blob)
+	}
+}
+
+func agentKeys(socket string) ([]*agent.Key, error) {
+	c, err := net.DialTimeout("unix", socket, agentPatience)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(agentPatience))
+	return agent.NewClient(c).List()
+}
+
+// withAgent is d with the newest of the agents that lives, where the
+// configuration leaves the agent to the environment.
+func (d *destination) withAgent(sockets []string) *destination {
+	if d.conf.IdentityAgent().Kind != sshconf.AgentDefault {
+		return d
+	}
+	own := *d
+	if own.agent = ""; d.via != nil {
+		own.via = d.via.withAgent(sockets)
+	}
+	for _, s := range sockets {
+		c, err := net.DialTimeout("unix", s, agentPatience)
+		if err == nil {
+			c.Close()
+			own.agent = s
+			break
+		}
+	}
+	return &own
+}

@@ -1,0 +1,151 @@
+package master
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"muxd/control"
+)
+
+// eventsHeld is how many events a reader may be behind before it loses some.
+const eventsHeld = 1024
+
+// hub hands every event to everybody who listens. The zero value has nobody.
+type hub struct {
+	mu        sync.Mutex
+	listeners map[*listener]struct{} // guarded by mu
+}
+
+// listener is one reader of events.
+type listener struct {
+	key  string // of the host it wants to hear of; "" is all
+	wake chan struct{}
+
+	mu   sync.Mutex
+	held []control.Event // guarded by mu
+	lost int             // guarded by mu; since the last one that was held
+}
+
+// tell hands e, which is about the host of that key or of none, to whoever
+// wants it. It never blocks.
+func (b *hub) tell(e control.Event, key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for l := range b.listeners {
+		if l.key == "" || key == "" || l.key == key {
+			l.put(e)
+		}
+	}
+}
+
+func (l *listener) put(e control.Event) {
+	l.mu.Lock()
+	if len(l.held) >= eventsHeld {
+		l.lost++
+	} else {
+		l.held = append(l.held, e)
+	}
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default: // it is awake, or about to be
+	}
+}
+
+// take returns what is held, oldest first.
+func (l *listener) take() []control.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	es := l.held
+	if l.lost > 0 {
+		es = append(es, control.Event{Time: time.Now(), Kind: control.EventLost, To: strconv.Itoa(l.lost)})
+	}
+	l.held, l.lost = nil, 0
+	return es
+}
+
+func (b *hub) listen(key string) *listener {
+	l := &listener{key: key, wake: make(chan struct{}, 1)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listeners == nil {
+		b.listeners = map[*listener]struct{}{}
+	}
+	b.listeners[l] = struct{}{}
+	return l
+}
+
+func (b *hub) leave(l *listener) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.listeners, l)
+}
+
+// Events implements control.Backend.
+func (m *Master) Events(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+	key := ""
+	d, one := dest.(*destination)
+	if one {
+		key = d.key
+	}
+	l := m.events.listen(key) // before the first look, so that nothing falls between
+	defer m.events.leave(l)
+	for _, e := range m.standing(d) {
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	for {
+		for _, e := range l.take() {
+			if err := f(e); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-l.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-m.ctx.Done():
+			return errStopping
+		}
+	}
+}
+
+// standing is how all hosts stand, or that of d if it is not nil.
+func (m *Master) standing(d *destination) []control.Event {
+	hs := m.all()
+	if d != nil {
+		h := m.lookup(d)
+		if h == nil {
+			return []control.Event{{Time: time.Now(), Kind: control.EventHost, Host: d.name, User: d.user, Addr: d.addr(), To: Idle.String()}}
+		}
+		hs = []*host{h}
+	}
+	var es []control.Event
+	for _, h := range hs {
+		st := h.status()
+		es = append(es, control.Event{Time: time.Now(), Kind: control.EventHost, Host: st.Name, User: st.User, Addr: st.Addr, To: st.State, Text: st.LastErr})
+	}
+	return es
+}
+
+// event is one about the host. Called in run.
+func (h *host) event(kind control.EventKind) control.Event {
+	return control.Event{Time: time.Now(), Kind: kind, Host: h.dest.name, User: h.dest.user, Addr: h.dest.addr()}
+}
+
+// tellState tells that the link moved from one state to another.
+func (l *link) tellState(from string, to linkState, why error) {
+	e := control.Event{Time: time.Now(), Kind: control.EventLink, Link: l.id, From: from, To: to.String()}
+	if to == linkSuspect || to == linkDead {
+		e.Silence = l.silence()
+	}
+	if why != nil {
+		e.Text = why.Error()
+	}
+	if l.onEvent != nil {
+		l.onEvent(e)
+	}
+}

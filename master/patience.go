@@ -1,0 +1,169 @@
+package master
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"muxd/control"
+	"muxd/internal/sshconf"
+)
+
+const (
+	sshconfYes = sshconf.Yes
+	// unsetPatience is WaitForReady where it is not set and no person sees the
+	// line that says what is waited for: a server restarts within it, and a
+	// script is not held up for long by one that is gone.
+	unsetPatience = 60 * time.Second
+	// forever is a wait without a bound.
+	forever = time.Duration(-1)
+)
+
+// patienceOf is how long a request waits for its connection (WaitForReady): a
+// person at a terminal sees the wait and ends it when they like. seen says that
+// there is one.
+func patienceOf(conf *sshconf.Config, seen bool) time.Duration {
+	on, bound := conf.WaitForReady()
+	switch {
+	case on == sshconf.No:
+		return 0
+	case bound > 0:
+		return bound
+	case on == sshconf.Yes, seen:
+		return forever
+	}
+	return unsetPatience
+}
+
+// background reports a waiter that no client stands behind.
+func (w *waiter) background() bool {
+	_, ok := w.p.(background)
+	return ok
+}
+
+// loseThePatient refuses those who have waited for as long as they would. While
+// there is a connection nobody is refused: what they wait for is a place on it.
+func (h *host) loseThePatient(a *agenda) {
+	if len(h.waiters) == 0 || h.serving() {
+		return
+	}
+	h.waiters = slices.DeleteFunc(h.waiters, func(w *waiter) bool {
+		err := h.patience(w, a)
+		if err != nil {
+			w.answer <- answer{err: err}
+		}
+		return err != nil
+	})
+	h.unwait()
+}
+
+// unwait gives up a dial that nobody waits for any more.
+func (h *host) unwait() {
+	if d := h.dialing; d != nil && len(h.waiters) == 0 && !d.alone() {
+		d.cancel()
+	}
+}
+
+// patience is the error of a waiter that waits no longer, nil for one that does.
+func (h *host) patience(w *waiter, a *agenda) error {
+	bound := w.dest.patience
+	switch {
+	case w.background():
+		if h.blocked != nil {
+			return h.blocked
+		}
+		bound = 0
+	case bound == forever:
+		return nil
+	}
+	if bound == 0 { // one attempt, and the second that may lie between two
+		pause, _ := h.demand(a.now)
+		if next := h.backoff.Next(pause); h.dialing == nil && h.why != nil && next.After(a.now.Add(time.Second)) {
+			return h.why
+		}
+		return nil
+	}
+	if !a.at(w.dest.asked.Add(bound)) || h.dialing != nil && h.dialing.asker.asked.Load() {
+		return nil // a person who answered gets to see what comes of it
+	}
+	return h.tooLong(w, bound)
+}
+
+// tooLong says what a waiter waited for in vain.
+func (h *host) tooLong(w *waiter, bound time.Duration) error {
+	cause := h.waiting(time.Now()).Cause
+	if cause == "" {
+		cause = "no connection yet"
+		if s := h.silence(); s > 0 {
+			cause = fmt.Sprintf("no byte for %v", s.Round(time.Second))
+		}
+	}
+	return &control.Error{Phase: control.Refused, Host: w.dest.name, Silence: h.silence(),
+		Text: fmt.Sprintf("%s (waited %v; WaitForReady sets how long)", cause, bound)}
+}
+
+// refuseImpatient refuses those who wait for one attempt only.
+func (h *host) refuseImpatient(err error) {
+	h.refuse(err, func(w *waiter) bool { return w.dest.patience == 0 || w.background() })
+}
+
+// refuseBackground refuses those behind whom there is no client.
+func (h *host) refuseBackground(err error) { h.refuse(err, (*waiter).background) }
+
+func (h *host) refuse(err error, which func(*waiter) bool) {
+	h.waiters = slices.DeleteFunc(h.waiters, func(w *waiter) bool {
+		if which(w) {
+			w.answer <- answer{err: err}
+			return true
+		}
+		return false
+	})
+}
+
+// told is what a waiter was last told of its wait.
+type told struct {
+	attempt  int
+	dialling bool
+	cause    string
+	retry    time.Time
+	any      bool
+}
+
+// tell tells those who wait how the wait stands, where that has changed. It
+// never blocks: no Prompter's Waiting does.
+func (h *host) tell(a *agenda) {
+	if len(h.waiters) == 0 {
+		return
+	}
+	now := h.waiting(a.now)
+	t := told{now.Attempt, now.Dialling, now.Cause, h.retry, true}
+	for _, w := range h.waiters {
+		if w.p == nil || w.told == t {
+			continue
+		}
+		w.told = t
+		w.p.Waiting(now)
+	}
+}
+
+// waiting is how the wait for a connection stands.
+func (h *host) waiting(now time.Time) control.Waiting {
+	if h.serving() {
+		return control.Waiting{Cause: "the server takes no more sessions, waiting for one to end"}
+	}
+	w := control.Waiting{Attempt: h.backoff.Attempts(), Silence: h.silence(), Cause: h.cause()}
+	if !h.retry.IsZero() {
+		w.Next = max(time.Millisecond, h.retry.Sub(now))
+	}
+	if h.dialing != nil {
+		w.Attempt++
+		w.Dialling = true
+		if via := h.viaWaiting.Load(); via != nil && *via != (control.Waiting{}) {
+			w = *via
+			if w.Cause != "" {
+				w.Cause = "jump host " + h.dest.via.name + ": " + w.Cause
+			}
+		}
+	}
+	return w
+}

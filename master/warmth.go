@@ -1,0 +1,114 @@
+package master
+
+import (
+	"errors"
+	"time"
+
+	"muxd/alive"
+)
+
+// Learned is what was learned of destinations and keys, and outlives muxd.
+// internal/learned has the real one. Destinations are named by the key of their
+// host, networks by Config.Network. Its methods may be called from any goroutine
+// and do not wait for a disk.
+type Learned interface {
+	Warmth(dest, network string) alive.Warmth
+	SetWarmth(dest, network string, w alive.Warmth)
+	// NeedsTouch reports a key whose signature takes a person; the fingerprint
+	// is that of ssh.FingerprintSHA256.
+	NeedsTouch(fingerprint string) bool
+	SetNeedsTouch(fingerprint string)
+	// Forget drops what was learned of a destination, or everything for "".
+	Forget(dest string)
+}
+
+// nothing is the Learned of a Master that was given none.
+type nothing struct{}
+
+func (nothing) Warmth(string, string) alive.Warmth     { return alive.Warmth{} }
+func (nothing) SetWarmth(string, string, alive.Warmth) {}
+func (nothing) NeedsTouch(string) bool                 { return false }
+func (nothing) SetNeedsTouch(string)                   {}
+func (nothing) Forget(string)                          {}
+
+// lessonWithin is how soon after a doubt another connection must be there for
+// the old one's silence to be put down to the path: a server that restarted, or
+// a network that was away, takes longer.
+const lessonWithin = 10 * time.Second
+
+// silenced is a connection that went silent while it was idle. Owned by
+// host.run.
+type silenced struct {
+	after    time.Duration // of silence before the question that was not answered
+	lastByte time.Time
+	at       time.Time // of the doubt
+}
+
+// noteSilence remembers that l does not answer, and after what silence it was
+// asked.
+func (h *host) noteSilence(l *link) {
+	h.silenced = silenced{after: time.Duration(l.askedAfter.Load()), lastByte: l.wire.LastRead(), at: time.Now()}
+}
+
+// learnIdleLife draws the lesson of a connection that went silent, now that
+// another one to the same server was there at once: something on the path had
+// forgotten it, so in this network it must be used more often.
+func (h *host) learnIdleLife(d *dialing, l *link) {
+	s := h.silenced
+	h.silenced = silenced{}
+	changed := time.Unix(0, h.m.networkAt.Load())
+	switch {
+	case s.after <= 0, d.began.Before(s.at), time.Since(s.at) > lessonWithin, h.dest.via != nil, h.dest.proxy != "":
+		return
+	case !changed.Before(s.lastByte): // the cause was here
+		return
+	}
+	network := h.m.cfg.Network()
+	w := h.m.cfg.Learned.Warmth(h.key, network)
+	w.Lost(s.after, time.Now())
+	h.m.cfg.Learned.SetWarmth(h.key, network, w)
+	l.wake() // it has begun with what was known before
+	h.log.Info("an idle connection was forgotten on the way", "after", s.after.Round(time.Second), "keep warm", w.Interval())
+}
+
+// warm is what a link learns of its idle life, and from other links of its host.
+type warm struct {
+	learned Learned // nil: nothing is learned on this link
+	key     string  // of the host
+	network string
+}
+
+// now is what is known of it.
+func (k *warm) now() alive.Warmth {
+	if k.learned == nil {
+		return alive.Warmth{}
+	}
+	return k.learned.Warmth(k.key, k.network)
+}
+
+// answered draws the lesson of a probe that was answered after that silence.
+func (k *warm) answered(silence time.Duration) {
+	if k.learned == nil {
+		return
+	}
+	was := k.now()
+	w := was
+	if w.Answered(silence); w != was {
+		k.learned.SetWarmth(k.key, k.network, w)
+	}
+}
+
+// forgetLearned forgets what was learned of the host with that key, or of all.
+func (m *Master) forgetLearned(key string) { m.cfg.Learned.Forget(key) }
+
+// noAnswer ends a link on which a question was not answered.
+type noAnswer time.Duration
+
+func (d noAnswer) Error() string {
+	return "no answer: nothing was received for " + time.Duration(d).Round(time.Second).String()
+}
+
+func unanswering(err error) bool {
+	var n noAnswer
+	return errors.As(err, &n)
+}
