@@ -128,7 +128,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	defer dl.stop()
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	defer stop()
-	a := newAttempt(ctx, m, d, dl.suspend(p), circumstances{peer: nc.RemoteAddr(), before: before, home: m.cfg.Home})
+	a := newAttempt(ctx, m, d, dl.suspend(p), nc.RemoteAddr(), before)
 	defer a.close()
 	lost := a.login.Lost // nobody is asked for the password of a dead connection
 	w.onLost.Store(&lost)
@@ -156,7 +156,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	l := &link{id: m.linkID(), conn: cc, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
 		base: d.alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
 		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}}
-	l.distrusted, l.update = a.check.distrusted(), a.check.keyUpdate(h)
+	l.distrusted, l.update = a.check.Distrusted(), h.keyUpdate(a.check)
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.qos[0], l.qos[1] = d.conf.IPQoS()
 	l.log = h.log.With("link", l.id)

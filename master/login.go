@@ -3,13 +3,14 @@ package master
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net"
 	"slices"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/hostkey"
 	"muxd/internal/sshauth"
 	"muxd/internal/sshconf"
 )
@@ -19,18 +20,13 @@ import (
 type attempt struct {
 	d     *destination
 	p     control.Prompter
-	check *hostKeyCheck
+	check *hostkey.Check
 	login *sshauth.Login
 }
 
-func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter, around circumstances) *attempt {
+func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter, peer net.Addr, before []byte) *attempt {
 	a := &attempt{d: d, p: p}
-	check, notes := newHostKeyCheck(ctx, d, p, around)
-	a.check = check
-	check.run = a.runCommand
-	for _, n := range notes {
-		m.cfg.Log.Warn("known_hosts", "note", n.String())
-	}
+	a.check = m.hostKeyCheck(ctx, a, peer, before)
 	conf := d.conf
 	cfg := sshauth.Config{
 		User: d.user, Host: d.host,
@@ -60,19 +56,6 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	return a
 }
 
-// runCommand has the client run KnownHostsCommand.
-func (a *attempt) runCommand(ctx context.Context, argv []string) ([]byte, error) {
-	debugf(a.p, a.d, 1, "running KnownHostsCommand %q", argv)
-	r, err := a.p.Run(ctx, control.Command{Kind: control.CommandOutput, Args: argv})
-	switch {
-	case errors.Is(err, control.ErrNobody):
-		return nil, errNoRunner
-	case err == nil && r.Status != 0:
-		err = fmt.Errorf("it exited with status %d", r.Status)
-	}
-	return r.Output, err
-}
-
 // keepKeys is for how long a decrypted key serves later logins. Passwords and
 // one-time codes are never kept, whatever RememberSecrets says.
 func keepKeys(conf *sshconf.Config) time.Duration {
@@ -89,7 +72,7 @@ func keepKeys(conf *sshconf.Config) time.Duration {
 
 // ask passes the login's questions on to the person.
 func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
-	if a.check.distrusted() && q.Kind != sshauth.Passphrase && q.Kind != sshauth.Confirm {
+	if a.check.Distrusted() && q.Kind != sshauth.Passphrase && q.Kind != sshauth.Confirm {
 		return "", errors.New("passwords are disabled because the host key changed")
 	}
 	kind := control.PromptSecret
@@ -111,11 +94,11 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 	conf := a.d.conf
 	hostKeys, err := conf.HostKeyAlgorithms(hostKeyAlgorithms, nil)
 	if err == nil {
-		hostKeys, err = a.check.order(hostKeys)
+		hostKeys, err = a.check.Order(hostKeys)
 	}
 	cfg := &ssh.ClientConfig{
 		User:              a.d.user,
-		HostKeyCallback:   a.check.callback,
+		HostKeyCallback:   a.check.Callback,
 		HostKeyAlgorithms: hostKeys,
 		AuthCallback:      a.method,
 		ClientVersion:     "SSH-2.0-muxd",
@@ -138,7 +121,7 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 // given to one that nobody vouches for: a signature is bound to the connection,
 // what a person types is not.
 func (a *attempt) method(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
-	if a.check.distrusted() {
+	if a.check.Distrusted() {
 		own := *c
 		own.AllowedMethods = slices.DeleteFunc(slices.Clone(c.AllowedMethods), func(m string) bool {
 			return m == "password" || m == "keyboard-interactive"
@@ -157,9 +140,9 @@ func (a *attempt) unprepared(err error) error {
 // explain turns a failed handshake into the one line a person reads, and marks
 // what only a person can mend.
 func (a *attempt) explain(err error, sniffed string) error {
-	var p *needsPerson
-	if errors.As(err, &p) {
-		return a.wrap(p.err, true)
+	var key *hostkey.Refused
+	if errors.As(err, &key) {
+		return a.wrap(key.Err, true)
 	}
 	err = sshauth.Explain(err, a.login)
 	person := errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
@@ -181,5 +164,5 @@ func (a *attempt) wrap(err error, person bool) error {
 }
 
 func (a *attempt) used() string    { return a.login.Used() }
-func (a *attempt) hostKey() []byte { return a.check.key() }
+func (a *attempt) hostKey() []byte { return a.check.Key() }
 func (a *attempt) close()          { a.login.Close() }
