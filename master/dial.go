@@ -47,9 +47,10 @@ func (d *destination) connectLimit(unset time.Duration) time.Duration {
 }
 
 // dial makes a connection and logs in: one attempt, with the prompts of
-// whoever waits for it. Before is the host key of the last login.
-func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter, before []byte) (*link, error) {
-	nc, leave, err := m.reach(ctx, d, p)
+// whoever waits for it. Before is the host key of the last login; urgent says
+// that a client waits.
+func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
+	nc, leave, err := m.reach(ctx, d, p, urgent)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +71,11 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 // reach makes the connection under an SSH connection: through a jump host, by a
 // ProxyCommand, or directly. It holds a slot of the server's, which leave gives
 // back when the connection is logged in, or lost.
-func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) (nc net.Conn, leave func(), err error) {
+func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter, urgent bool) (nc net.Conn, leave func(), err error) {
 	if d.via != nil {
-		return m.throughHop(ctx, d, p)
+		return m.throughHop(ctx, d, p, urgent)
 	}
-	free, err := m.slots.Enter(ctx, d.way())
+	free, err := m.slots.Enter(ctx, d.way(), urgent)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -225,7 +225,7 @@ func (h *host) dial(w *waiter, further bool) {
 	}
 	before := h.hostKey
 	go func() {
-		l, err := h.m.dial(ctx, h, w.dest, p, before)
+		l, err := h.m.dial(ctx, h, w.dest, p, before, true)
 		cancel()
 		h.post(func() { h.dialed(d, l, err) })
 		if h.ctx.Err() != nil && l != nil {

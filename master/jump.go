@@ -110,13 +110,13 @@ func escapeUser(name string) string {
 // host of muxd's like any other: logged in once, kept alive, shared by all that
 // jump through it. The lease keeps it for as long as the connection lives. The
 // slot is taken when the jump host is there (see reach.Slots).
-func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, func(), error) {
+func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
 	for try := 0; ; try++ {
 		ls, err := m.acquireBare(ctx, d.via, p)
 		if err != nil {
 			return nil, nil, hopError(d, err)
 		}
-		leave, err := m.slots.Enter(ctx, d.way())
+		leave, err := m.slots.Enter(ctx, d.way(), urgent)
 		if err != nil {
 			ls.release()
 			return nil, nil, err
