@@ -148,7 +148,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, a.explain(err, w.Sniffed())
+		return nil, a.explain(err, w.Sniffed(), w.in.Load() > 0)
 	}
 	if !stop() { // ctx ended at this very moment, and closed the connection
 		return nil, ctx.Err()

@@ -168,8 +168,8 @@ func hopAnswer(d *destination, err error) error {
 	return &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.via.name, d.addr(), said)}
 }
 
-// hopError says that it was the hop that failed, and keeps the mark of what
-// only a person can mend.
+// hopError says that it was the hop that failed, and keeps the marks of what
+// only a person can mend and of a busy server.
 func hopError(d *destination, err error) error {
 	if isCanceled(err) {
 		return err
@@ -184,7 +184,7 @@ func hopError(d *destination, err error) error {
 	if errors.As(err, &p) {
 		return &needsPerson{wrapped}
 	}
-	return wrapped
+	return stillBusy(err, wrapped)
 }
 
 // hopConn is a connection through a jump host: a net.Conn over a channel. Of

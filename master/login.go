@@ -138,29 +138,26 @@ func (a *attempt) unprepared(err error) error {
 }
 
 // explain turns a failed handshake into the one line a person reads, and marks
-// what only a person can mend.
-func (a *attempt) explain(err error, sniffed string) error {
+// what only a person can mend, and what a busy server did. Sniffed is what it
+// said before its version, and heard whether it said anything at all.
+func (a *attempt) explain(err error, sniffed string, heard bool) error {
 	var key *hostkey.Refused
 	if errors.As(err, &key) {
-		return a.wrap(key.Err, true)
+		return a.person(key.Err)
 	}
 	err = sshauth.Explain(err, a.login)
-	person := errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
-		errors.Is(err, errUnanswered)
-	if person {
-		return a.wrap(err, true)
+	if errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
+		errors.Is(err, errUnanswered) {
+		return a.person(err)
 	}
-	return a.wrap(describeHandshake(err, sniffed), false)
+	e := &control.Error{Phase: control.Refused, Host: a.d.name, Text: describeHandshake(err, sniffed).Error()}
+	return markBusy(e, err, sniffed, heard)
 }
 
-// wrap gives the line its host and phase. The mark for a person stays visible
-// to stateAfter.
-func (a *attempt) wrap(err error, person bool) error {
-	e := &control.Error{Phase: control.Refused, Host: a.d.name, Text: err.Error()}
-	if person {
-		return &needsPerson{e}
-	}
-	return e
+// person gives the line its host and phase, and a mark that stays visible to
+// stateAfter.
+func (a *attempt) person(err error) error {
+	return &needsPerson{&control.Error{Phase: control.Refused, Host: a.d.name, Text: err.Error()}}
 }
 
 func (a *attempt) used() string    { return a.login.Used() }
