@@ -99,7 +99,7 @@ func TestTheLibrarySaysReasonTwelve(t *testing.T) {
 	}
 }
 
-// dialOf makes one attempt to connect to a host.
+// dialOf makes one attempt to connect to a host, for which nobody waits.
 func (r *rig) dialOf(host string) error {
 	r.t.Helper()
 	d := r.destination(host)
@@ -108,7 +108,7 @@ func (r *rig) dialOf(host string) error {
 		r.t.Fatal(err)
 	}
 	defer r.m.unuse(h)
-	_, err = r.m.dial(r.t.Context(), h, d, nobody{}, nil, true)
+	_, err = r.m.dial(r.t.Context(), h, d, nobody{}, nil, false)
 	return err
 }
 

@@ -30,7 +30,7 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	conf := d.conf
 	cfg := sshauth.Config{
 		User: d.user, Host: d.host,
-		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.agent, Ask: a.ask, Notice: p.Notice,
+		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.agent, DialAgent: m.cfg.DialAgent, Ask: a.ask, Notice: p.Notice,
 		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
 		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
@@ -40,6 +40,7 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	if s, ok := p.(*suspending); ok {
 		cfg.Waiting = s.dl.hold
 		_, cfg.Background = s.Prompter.(nobody)
+		m.watchTouch(&cfg)
 	}
 	files, defaults := conf.IdentityFiles()
 	cfg.IdentitiesDefault = defaults

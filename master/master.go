@@ -39,6 +39,11 @@ type Config struct {
 	// is the system's resolver or, with a Dial of one's own, none: then Dial
 	// gets the name.
 	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	// DialAgent connects to the socket of an agent; nil is a Unix socket. Tests
+	// put a pipe here.
+	DialAgent func(ctx context.Context, path string) (net.Conn, error)
+	// Touch remembers which keys need a touch; nil remembers none.
+	Touch touchMemory
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil
