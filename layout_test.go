@@ -35,6 +35,7 @@ var allowed = map[string]struct {
 	"muxd/internal/reach":      {[]string{"muxd/internal/inet", "golang.org/x/sys/unix"}, "connections; knows no SSH"},
 	"muxd/internal/sshconf":    {[]string{"muxd/internal/inet"}, "what ssh_config says; knows no SSH"},
 	"muxd/internal/knownhosts": {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "host keys"},
+	"muxd/internal/hostkey":    {[]string{"muxd/control", "muxd/internal/knownhosts", "muxd/internal/sshconf", "golang.org/x/crypto/ssh"}, "whom a host key belongs to, by files, commands and people; knows no connection of muxd's"},
 	"muxd/internal/sshauth":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "logins"},
 	"muxd/internal/sshtest":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix", "github.com/pkg/sftp", "github.com/creack/pty"}, "servers and faults for tests; imports nothing of ours"},
 	"muxd/internal/scripttest": {[]string{"muxd/internal/*", "github.com/*", "golang.org/x/*"}, "the binaries under test"},

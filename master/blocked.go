@@ -1,6 +1,7 @@
 package master
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -9,8 +10,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/crypto/ssh/agent"
-
+	"muxd/internal/sshauth"
 	"muxd/internal/sshconf"
 )
 
@@ -53,7 +53,7 @@ func (h *host) lookForCause(a *agenda) {
 				d = now
 			}
 		}
-		digest := d.withAgent(agents).causes()
+		digest := h.m.causes(h.m.withAgent(h.ctx, d, agents))
 		h.post(func() { h.looked(blocked, digest, d) })
 	}()
 }
@@ -96,7 +96,7 @@ func (m *Master) inherit(old *host, d *destination) {
 
 // causes is a digest of all that a login depends on and that a person may have
 // changed since.
-func (d *destination) causes() string {
+func (m *Master) causes(d *destination) string {
 	sum := sha256.New()
 	io.WriteString(sum, d.stamp)
 	files := append([]string{}, d.conf.UserKnownHostsFiles()...)
@@ -108,10 +108,10 @@ func (d *destination) causes() string {
 		addFile(sum, f)
 	}
 	if d.agent != "" {
-		addAgent(sum, d.agent)
+		m.addAgent(sum, d.agent)
 	}
 	if d.via != nil {
-		io.WriteString(sum, d.via.causes())
+		io.WriteString(sum, m.causes(d.via))
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }
@@ -127,37 +127,36 @@ func addFile(sum io.Writer, path string) {
 }
 
 // addAgent adds the public keys that an agent has. Listing them asks nobody.
-func addAgent(sum io.Writer, socket string) {
-	keys, err := agentKeys(socket)
+func (m *Master) addAgent(sum io.Writer, socket string) {
+	keys, err := sshauth.AgentKeys(m.ctx, m.dialAgent, socket, agentPatience)
 	fmt.Fprintf(sum, "agent %v\n", err != nil)
 	for _, k := range keys {
-		sum.Write(k.Blob)
+		sum.Write(k)
 	}
 }
 
-func agentKeys(socket string) ([]*agent.Key, error) {
-	c, err := net.DialTimeout("unix", socket, agentPatience)
-	if err != nil {
-		return nil, err
+func (m *Master) dialAgent(ctx context.Context, socket string) (net.Conn, error) {
+	if m.cfg.DialAgent != nil {
+		return m.cfg.DialAgent(ctx, socket)
 	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(agentPatience))
-	return agent.NewClient(c).List()
+	return new(net.Dialer).DialContext(ctx, "unix", socket)
 }
 
 // withAgent is d with the newest of the agents that lives, where the
 // configuration leaves the agent to the environment.
-func (d *destination) withAgent(sockets []string) *destination {
-	if d.conf.IdentityAgent().Kind != sshconf.AgentDefault {
-		return d
-	}
+func (m *Master) withAgent(ctx context.Context, d *destination, sockets []string) *destination {
 	own := *d
-	if own.agent = ""; d.via != nil {
-		own.via = d.via.withAgent(sockets)
+	if d.via != nil {
+		own.via = m.withAgent(ctx, d.via, sockets)
 	}
+	if d.conf.IdentityAgent().Kind != sshconf.AgentDefault {
+		return &own
+	}
+	own.agent = ""
+	ctx, cancel := context.WithTimeout(ctx, agentPatience)
+	defer cancel()
 	for _, s := range sockets {
-		c, err := net.DialTimeout("unix", s, agentPatience)
-		if err == nil {
+		if c, err := m.dialAgent(ctx, s); err == nil {
 			c.Close()
 			own.agent = s
 			break

@@ -12,10 +12,7 @@ import (
 // works without, and the person is told what is missing.
 var extra = []string{"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel"}
 
-func isSet(conf *sshconf.Config, keyword string) bool {
-	v, set := conf.Get(keyword)
-	return set && len(v) > 0 && !strings.EqualFold(v[0], "none") && v[0] != "no"
-}
+func isSet(conf *sshconf.Config, keyword string) bool { return conf.IsSet(keyword) }
 
 // tellMissing names what will be missing, to a person at a terminal only: a
 // script's stderr is the command's.

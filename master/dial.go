@@ -47,9 +47,10 @@ func (d *destination) connectLimit(unset time.Duration) time.Duration {
 }
 
 // dial makes a connection and logs in: one attempt, with the prompts of
-// whoever waits for it. Before is the host key of the last login.
-func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter, before []byte) (*link, error) {
-	nc, leave, err := m.reach(ctx, d, p)
+// whoever waits for it. Before is the host key of the last login; urgent says
+// that a client waits.
+func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
+	nc, leave, err := m.reach(ctx, d, p, urgent)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +71,11 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 // reach makes the connection under an SSH connection: through a jump host, by a
 // ProxyCommand, or directly. It holds a slot of the server's, which leave gives
 // back when the connection is logged in, or lost.
-func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter) (nc net.Conn, leave func(), err error) {
+func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter, urgent bool) (nc net.Conn, leave func(), err error) {
 	if d.via != nil {
-		return m.throughHop(ctx, d, p)
+		return m.throughHop(ctx, d, p, urgent)
 	}
-	free, err := m.slots.Enter(ctx, d.way())
+	free, err := m.slots.Enter(ctx, d.way(), urgent)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,7 +133,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	defer dl.stop()
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	defer stop()
-	a := newAttempt(ctx, m, d, dl.suspend(p), circumstances{peer: nc.RemoteAddr(), before: before, home: m.cfg.Home})
+	a := newAttempt(ctx, m, d, dl.suspend(p), nc.RemoteAddr(), before)
 	defer a.close()
 	lost := a.login.Lost // nobody is asked for the password of a dead connection
 	w.onLost.Store(&lost)
@@ -151,7 +152,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, a.explain(err, w.Sniffed())
+		return nil, a.explain(err, w.Sniffed(), w.in.Load() > 0)
 	}
 	if !stop() { // ctx ended at this very moment, and closed the connection
 		return nil, ctx.Err()
@@ -160,7 +161,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	l := &link{id: m.linkID(), conn: cc, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
 		base: d.alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
 		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}}
-	l.distrusted, l.update = a.check.distrusted(), a.check.keyUpdate(h)
+	l.distrusted, l.update = a.check.Distrusted(), h.keyUpdate(a.check)
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.local = localAddr(l.tcp)
 	if d.via == nil && d.proxy == "" {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -49,9 +50,9 @@ func (h *host) dial(dest *destination, why purpose) *dialing {
 	before := h.hostKey
 	go func() {
 		if d.further {
-			dest = dest.withAgent(agents)
+			dest = h.m.withAgent(ctx, dest, agents)
 		}
-		l, err := h.m.dial(ctx, h, dest, p, before)
+		l, err := h.m.dial(ctx, h, dest, p, before, !d.further)
 		cancel()
 		h.post(func() { h.dialed(d, l, err) })
 		if h.ctx.Err() != nil && l != nil {
@@ -116,7 +117,7 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 		return
 	}
 	kind := classify(err)
-	h.backoff.Failed(now, kind == faultBusy)
+	h.backoff.Failed(now, kind == faultBusy && h.meantIt(err))
 	e := h.event(control.EventDial)
 	e.Attempt, e.Text = h.backoff.Attempts(), withoutHost(err)
 	h.m.events.tell(e, h.key)
@@ -145,6 +146,19 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 	default:
 		h.refuseImpatient(err)
 	}
+}
+
+// meantIt reports a server that sends us away for sure. One that closes without
+// a word may just be going down: that counts when it happens again.
+func (h *host) meantIt(err error) bool {
+	var busy *busyError
+	silent := errors.As(err, &busy) && busy.silent
+	if !silent {
+		h.mute = 0
+		return true
+	}
+	h.mute++
+	return h.mute > 1
 }
 
 // canceled is a dial that was given up: because nobody waited for it any more,

@@ -27,7 +27,7 @@
 //	link.probe      at most one per link  the round trip time
 //	link.channels,
 //	link.requests   one per link          answers of the server's own opens and requests
-//	link.learn      at most one per link  the user's known_hosts (UpdateHostKeys)
+//	link.hostKeys   at most one per link  the user's known_hosts (UpdateHostKeys, in hostkey)
 //	link.reap       one per link          the link's end
 //	wire.flusher    one per link          the connection's coalesced writes
 //	session.requests one per session      its exit

@@ -1,178 +1,82 @@
 package master
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"slices"
-	"sync"
-
-	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
-	"muxd/internal/knownhosts"
+	"muxd/internal/hostkey"
 )
 
-// circumstances are what a host key is judged by besides the configuration.
-type circumstances struct {
-	peer   net.Addr // of the connection
-	before []byte   // the plain key of the last login, in wire form; nil if there was none
-	home   string   // the user's, for file names that a person reads
-}
+// hostKeysRequest is the server saying which host keys it has.
+const hostKeysRequest = hostkey.Announcement
 
-// hostKeyCheck decides whether a server is the one the person means, by
-// known_hosts and StrictHostKeyChecking. The SSH library calls it once in the
-// handshake and again at every rekey the server starts.
-type hostKeyCheck struct {
-	ctx    context.Context
-	d      *destination
-	p      control.Prompter
-	around circumstances
-	files  *knownhosts.Store
-	query  knownhosts.Query
-	algs   []string // HostKeyAlgorithms
+// keyUpdate is what a link learns further host keys by.
+type keyUpdate = hostkey.Update
 
-	// run runs KnownHostsCommand as the asking client's own child and returns
-	// what it printed; a status other than 0 is an error. Nil: no client is
-	// there. Set before the handshake.
-	run func(ctx context.Context, argv []string) (stdout []byte, err error)
-
-	mu       sync.Mutex
-	accepted []byte // guarded by mu; the key of the handshake, in wire form
-	plain    []byte // guarded by mu; the same without a certificate around it
-	distrust bool   // guarded by mu; the key is not the host's, and checking is off
-	update   bool   // guarded by mu; the key is trusted enough for UpdateHostKeys
-}
-
-func newHostKeyCheck(ctx context.Context, d *destination, p control.Prompter, c circumstances) (*hostKeyCheck, []knownhosts.Note) {
-	k := &hostKeyCheck{ctx: ctx, d: d, p: p, around: c}
-	k.query = knownhosts.Query{Host: d.host, Port: d.port, Alias: d.conf.HostKeyAlias()}
-	if ip := k.peerIP(); ip != nil && d.conf.CheckHostIP() && !ip.IP.IsLoopback() {
-		k.query.Address = ip.String()
-		if k.query.AddressName() == k.query.Name() {
-			k.query.Address = "" // it was looked up already
-		}
+// hostKeyCheck is the check of the server's key in one attempt to log in over a
+// connection whose far end is peer. Before is the key of the last login.
+func (m *Master) hostKeyCheck(ctx context.Context, a *attempt, peer net.Addr, before []byte) *hostkey.Check {
+	check, notes := hostkey.New(ctx, a.server(peer, before, m.cfg.Home))
+	for _, n := range notes {
+		m.cfg.Log.Warn("known_hosts", "note", n.String())
 	}
-	if _, set := d.conf.Get("casignaturealgorithms"); set {
-		// Nothing left of the list means that no certificate is accepted.
-		k.query.CASignatureAlgorithms, _ = d.conf.CASignatureAlgorithms(caSignatureAlgorithms, nil)
-		if k.query.CASignatureAlgorithms == nil {
-			k.query.CASignatureAlgorithms = []string{}
-		}
-	}
-	var notes []knownhosts.Note
-	k.files, notes = knownhosts.Load(d.conf.UserKnownHostsFiles(), d.conf.GlobalKnownHostsFiles())
-	return k, notes
+	return check
 }
 
-// peerIP is the server's address, nil where something stands in between: then
-// it is not the server's.
-func (c *hostKeyCheck) peerIP() *net.IPAddr {
-	a, ok := c.around.peer.(*net.TCPAddr)
-	if !ok || c.d.via != nil || c.d.proxy != "" {
+func (a *attempt) server(peer net.Addr, before []byte, home string) hostkey.Server {
+	d := a.d
+	s := hostkey.Server{Name: d.name, User: d.user, Host: d.host, Port: d.port, Conf: d.conf, Before: before, Home: home,
+		Authorities: caSignatureAlgorithms, Prompter: a.p, Run: a.runCommand,
+		Debug: func(format string, args ...any) { debugf(a.p, d, 1, format, args...) }}
+	if d.via == nil && d.proxy == "" {
+		s.Peer = peer
+	}
+	return s
+}
+
+// runCommand has the client run KnownHostsCommand.
+func (a *attempt) runCommand(ctx context.Context, argv []string) ([]byte, error) {
+	debugf(a.p, a.d, 1, "running KnownHostsCommand %q", argv)
+	r, err := a.p.Run(ctx, control.Command{Kind: control.CommandOutput, Args: argv})
+	switch {
+	case errors.Is(err, control.ErrNobody):
+		return nil, hostkey.ErrNoRunner
+	case err == nil && r.Status != 0:
+		err = fmt.Errorf("it exited with status %d", r.Status)
+	}
+	return r.Output, err
+}
+
+// keyUpdate returns nil where nothing may be learned, also from a server that
+// left a proof of its keys unanswered before.
+func (h *host) keyUpdate(check *hostkey.Check) *keyUpdate {
+	if h.unproven.Load() {
 		return nil
 	}
-	return &net.IPAddr{IP: a.IP, Zone: a.Zone}
-}
-
-// order returns the algorithms to offer: without the order by what is known, a
-// host known by one type of key may present another and look changed.
-func (c *hostKeyCheck) order(algs []string) ([]string, error) {
-	c.algs = algs
-	s, err := c.consult(c.files, reasonOrder, c.query.Name(), nil)
-	if err != nil {
-		return nil, err
+	u := check.Updates()
+	if u != nil {
+		u.Unproven = h.unproven.Store
 	}
-	return s.Algorithms(c.query, algs), nil
+	return u
 }
 
-// permits reports whether HostKeyAlgorithms leaves a use for a plain key.
-func (c *hostKeyCheck) permits(key ssh.PublicKey) bool {
-	return slices.ContainsFunc(c.algs, func(a string) bool { return knownhosts.KeyType(a) == key.Type() })
-}
-
-// key returns the accepted key, without a certificate, in wire form.
-func (c *hostKeyCheck) key() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.plain
-}
-
-// distrusted reports a connection that goes on only because checking is off:
-// no password may be typed into it, and nothing may be lent to its server.
-func (c *hostKeyCheck) distrusted() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.distrust
-}
-
-// callback is an ssh.HostKeyCallback.
-func (c *hostKeyCheck) callback(_ string, _ net.Addr, key ssh.PublicKey) error {
-	wire := key.Marshal()
-	c.mu.Lock()
-	first := c.accepted
-	c.mu.Unlock()
-	if first != nil {
-		// A rekey: nobody is asked then, and nothing but the same key will do.
-		if !bytes.Equal(first, wire) {
-			return errors.New("the host key changed within the connection")
+// hostKeys takes the server's list of its keys, once. Called by requests, which
+// must not wait: the proof is a request that may never be answered. Meanwhile
+// watch takes it for a probe.
+func (l *link) hostKeys(payload []byte) bool {
+	u := l.update
+	l.update = nil
+	if u == nil {
+		return false
+	}
+	u.Proving, u.Log = l.proving.Store, l.log
+	go func() {
+		if err := u.Learn(l.conn, payload); err != nil {
+			l.log.Info("host keys are left as they are", "why", err)
 		}
-		return nil
-	}
-	if err := c.decide(key); err != nil {
-		return &needsPerson{err}
-	}
-	c.mu.Lock()
-	c.accepted, c.plain = wire, knownhosts.Plain(key).Marshal()
-	c.mu.Unlock()
-	return nil
-}
-
-// decide judges a key in ssh's order: RequiredRSASize and RevokedHostKeys
-// forbid it whatever known_hosts says (verify_host_key, sshconnect.c).
-func (c *hostKeyCheck) decide(key ssh.PublicKey) error {
-	plain := knownhosts.Plain(key)
-	debugf(c.p, c.d, 1, "server host key: %s %s", key.Type(), c.fingerprint(plain))
-	if n := rsaBits(plain); n > 0 && n < c.d.conf.RequiredRSASize() {
-		return unverified("the RSA key of %d bits is shorter than RequiredRSASize %d", n, c.d.conf.RequiredRSASize())
-	}
-	switch file, err := knownhosts.Revoking(c.d.conf.RevokedHostKeys(), key); {
-	case err != nil:
-		return unverified("RevokedHostKeys cannot be checked: %v", err)
-	case file != "":
-		return unverified("%s is revoked by %s", c.describe(plain), file)
-	}
-	if c.anyLocal() {
-		return nil
-	}
-	s, err := c.consult(c.files, reasonHostname, c.query.Name(), key)
-	if err != nil {
-		return err
-	}
-	r := s.Check(c.query, key)
-	if r.File != "" {
-		debugf(c.p, c.d, 1, "host %s is %s by %s:%d", c.query.Name(), r.Status, r.File, r.Line)
-	}
-	if r.CA {
-		return nil // by its certificate, which names no address and is not updated
-	}
-	if r.Status != knownhosts.Revoked && !c.permits(plain) {
-		return unverified("HostKeyAlgorithms permits no %s key outside of a certificate, and %s", keyKind(plain), r.Reason)
-	}
-	if err := c.judge(plain, r); err != nil {
-		if r.Reason != "" {
-			return fmt.Errorf("%w; %s", err, r.Reason)
-		}
-		return err
-	}
-	return nil
-}
-
-// anyLocal reports a server on this machine that need not prove anything
-// (NoHostAuthenticationForLocalhost).
-func (c *hostKeyCheck) anyLocal() bool {
-	ip := c.peerIP()
-	return ip != nil && ip.IP.IsLoopback() && c.query.Alias == "" && isSet(c.d.conf, "nohostauthenticationforlocalhost")
+	}()
+	return true
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,23 @@ func signer(t *testing.T, k any) ssh.Signer {
 	}
 	return s
 }
+
+func contained(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// destination resolves a command line to where it leads.
+func (r *rig) destination(args ...string) *destination {
+	r.t.Helper()
+	return r.request(args...).Dest.(*destination)
+}
+
+func authorized(k ssh.PublicKey) string { return string(ssh.MarshalAuthorizedKey(k)) }
 
 func (r *rig) remembered() string {
 	b, err := os.ReadFile(r.knownHosts())
@@ -292,6 +310,27 @@ func TestTheQuestionNamesOtherNames(t *testing.T) {
 	})
 }
 
+func TestVisualHostKey(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		p := says("yes")
+		if _, err := r.ask(t.Context(), p, "-o", "VisualHostKey=yes", "host", "true"); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.told(); !strings.HasPrefix(got, "Host key fingerprint is: "+ssh.FingerprintSHA256(r.srv.HostKey())+"\n+--[ED25519 256]--+\n|") {
+			t.Errorf("told %q", got)
+		}
+		r.again()
+		r.know()
+		r.srv.RotateHostKey()
+		if _, err := r.ask(t.Context(), p, "-o", "VisualHostKey=yes", "host", "true"); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.prompts()[0].Text; !contained(got, "\n+--[ED25519 256]--+\n", "+----[SHA256]-----+\nThis key is not known by any other names.\n") {
+			t.Errorf("asked %q", got)
+		}
+	})
+}
+
 // Without a file to write it down no key is new, as in ssh; and -q is silent.
 func TestNowhereToRemember(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
@@ -412,4 +451,25 @@ func TestRekeyWithAnotherHostKeyEndsTheLink(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The address on the wire is not the server's behind a proxy or a jump host.
+func TestTheServerOfAHostKey(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		peer := &net.TCPAddr{IP: net.ParseIP("192.0.2.2"), Port: 22}
+		for _, c := range []struct {
+			args []string
+			want net.Addr
+		}{
+			{[]string{"-p", "2222", "you@host"}, peer},
+			{[]string{"-p", "2222", "-o", "ProxyCommand=nc %h %p", "you@host"}, nil},
+			{[]string{"-p", "2222", "-J", "hop", "you@host"}, nil},
+		} {
+			a := &attempt{d: r.destination(c.args...), p: nobody{}}
+			s := a.server(peer, []byte("before"), r.home)
+			if s.Peer != c.want || s.Name != "you@host" || s.User != "you" || s.Host != "host" || s.Port != 2222 || string(s.Before) != "before" || s.Home != r.home {
+				t.Errorf("%q: %+v", c.args, s)
+			}
+		}
+	})
 }

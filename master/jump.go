@@ -110,13 +110,13 @@ func escapeUser(name string) string {
 // host of muxd's like any other: logged in once, kept alive, shared by all that
 // jump through it. The lease keeps it for as long as the connection lives. The
 // slot is taken when the jump host is there (see reach.Slots).
-func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter) (net.Conn, func(), error) {
+func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
 	for try := 0; ; try++ {
 		ls, err := m.acquireBare(ctx, d.via, p)
 		if err != nil {
 			return nil, nil, hopError(d, err)
 		}
-		leave, err := m.slots.Enter(ctx, d.way())
+		leave, err := m.slots.Enter(ctx, d.way(), urgent)
 		if err != nil {
 			ls.release()
 			return nil, nil, err
@@ -168,8 +168,8 @@ func hopAnswer(d *destination, err error) error {
 	return &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.via.name, d.addr(), said)}
 }
 
-// hopError says that it was the hop that failed, and keeps the mark of what
-// only a person can mend.
+// hopError says that it was the hop that failed, and keeps the marks of what
+// only a person can mend and of a busy server.
 func hopError(d *destination, err error) error {
 	if isCanceled(err) {
 		return err
@@ -188,7 +188,7 @@ func hopError(d *destination, err error) error {
 	if errors.As(err, &name) {
 		return &noName{wrapped}
 	}
-	return wrapped
+	return stillBusy(err, wrapped)
 }
 
 // hopConn is a connection through a jump host: a net.Conn over a channel. Of

@@ -3,13 +3,14 @@ package master
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net"
 	"slices"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/hostkey"
 	"muxd/internal/sshauth"
 	"muxd/internal/sshconf"
 )
@@ -19,22 +20,17 @@ import (
 type attempt struct {
 	d     *destination
 	p     control.Prompter
-	check *hostKeyCheck
+	check *hostkey.Check
 	login *sshauth.Login
 }
 
-func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter, around circumstances) *attempt {
+func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter, peer net.Addr, before []byte) *attempt {
 	a := &attempt{d: d, p: p}
-	check, notes := newHostKeyCheck(ctx, d, p, around)
-	a.check = check
-	check.run = a.runCommand
-	for _, n := range notes {
-		m.cfg.Log.Warn("known_hosts", "note", n.String())
-	}
+	a.check = m.hostKeyCheck(ctx, a, peer, before)
 	conf := d.conf
 	cfg := sshauth.Config{
 		User: d.user, Host: d.host,
-		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.agent, Ask: a.ask, Notice: p.Notice,
+		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.agent, DialAgent: m.cfg.DialAgent, Ask: a.ask, Notice: p.Notice,
 		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
 		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
@@ -44,6 +40,7 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	if s, ok := p.(*suspending); ok {
 		cfg.Waiting = s.dl.hold
 		_, cfg.Background = s.Prompter.(background)
+		m.watchTouch(&cfg)
 	}
 	files, defaults := conf.IdentityFiles()
 	cfg.IdentitiesDefault = defaults
@@ -58,19 +55,6 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 	}
 	a.login = sshauth.New(ctx, cfg)
 	return a
-}
-
-// runCommand has the client run KnownHostsCommand.
-func (a *attempt) runCommand(ctx context.Context, argv []string) ([]byte, error) {
-	debugf(a.p, a.d, 1, "running KnownHostsCommand %q", argv)
-	r, err := a.p.Run(ctx, control.Command{Kind: control.CommandOutput, Args: argv})
-	switch {
-	case errors.Is(err, control.ErrNobody):
-		return nil, errNoRunner
-	case err == nil && r.Status != 0:
-		err = fmt.Errorf("it exited with status %d", r.Status)
-	}
-	return r.Output, err
 }
 
 // keepKeys is for how long a decrypted key serves later logins. Passwords and
@@ -89,7 +73,7 @@ func keepKeys(conf *sshconf.Config) time.Duration {
 
 // ask passes the login's questions on to the person.
 func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
-	if a.check.distrusted() && q.Kind != sshauth.Passphrase && q.Kind != sshauth.Confirm {
+	if a.check.Distrusted() && q.Kind != sshauth.Passphrase && q.Kind != sshauth.Confirm {
 		return "", errors.New("passwords are disabled because the host key changed")
 	}
 	kind := control.PromptSecret
@@ -111,11 +95,11 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 	conf := a.d.conf
 	hostKeys, err := conf.HostKeyAlgorithms(hostKeyAlgorithms, nil)
 	if err == nil {
-		hostKeys, err = a.check.order(hostKeys)
+		hostKeys, err = a.check.Order(hostKeys)
 	}
 	cfg := &ssh.ClientConfig{
 		User:              a.d.user,
-		HostKeyCallback:   a.check.callback,
+		HostKeyCallback:   a.check.Callback,
 		HostKeyAlgorithms: hostKeys,
 		AuthCallback:      a.method,
 		ClientVersion:     "SSH-2.0-muxd",
@@ -138,7 +122,7 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 // given to one that nobody vouches for: a signature is bound to the connection,
 // what a person types is not.
 func (a *attempt) method(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
-	if a.check.distrusted() {
+	if a.check.Distrusted() {
 		own := *c
 		own.AllowedMethods = slices.DeleteFunc(slices.Clone(c.AllowedMethods), func(m string) bool {
 			return m == "password" || m == "keyboard-interactive"
@@ -155,31 +139,28 @@ func (a *attempt) unprepared(err error) error {
 }
 
 // explain turns a failed handshake into the one line a person reads, and marks
-// what only a person can mend.
-func (a *attempt) explain(err error, sniffed string) error {
-	var p *needsPerson
-	if errors.As(err, &p) {
-		return a.wrap(p.err, true)
+// what only a person can mend, and what a busy server did. Sniffed is what it
+// said before its version, and heard whether it said anything at all.
+func (a *attempt) explain(err error, sniffed string, heard bool) error {
+	var key *hostkey.Refused
+	if errors.As(err, &key) {
+		return a.person(key.Err)
 	}
 	err = sshauth.Explain(err, a.login)
-	person := errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
-		errors.Is(err, errUnanswered)
-	if person {
-		return a.wrap(err, true)
+	if errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
+		errors.Is(err, errUnanswered) {
+		return a.person(err)
 	}
-	return a.wrap(describeHandshake(err, sniffed), false)
+	e := &control.Error{Phase: control.Refused, Host: a.d.name, Text: describeHandshake(err, sniffed).Error()}
+	return markBusy(e, err, sniffed, heard)
 }
 
-// wrap gives the line its host and phase. The mark for a person stays visible
-// to stateAfter.
-func (a *attempt) wrap(err error, person bool) error {
-	e := &control.Error{Phase: control.Refused, Host: a.d.name, Text: err.Error()}
-	if person {
-		return &needsPerson{e}
-	}
-	return e
+// person gives the line its host and phase, and a mark that stays visible to
+// classify.
+func (a *attempt) person(err error) error {
+	return &needsPerson{&control.Error{Phase: control.Refused, Host: a.d.name, Text: err.Error()}}
 }
 
 func (a *attempt) used() string    { return a.login.Used() }
-func (a *attempt) hostKey() []byte { return a.check.key() }
+func (a *attempt) hostKey() []byte { return a.check.Key() }
 func (a *attempt) close()          { a.login.Close() }

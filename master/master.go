@@ -51,6 +51,9 @@ type Config struct {
 	Network func() string
 	// Learned keeps what was learned; nil keeps nothing.
 	Learned Learned
+	// DialAgent connects to the socket of an agent; nil is a Unix socket. Tests
+	// put a pipe here.
+	DialAgent func(ctx context.Context, path string) (net.Conn, error)
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil

@@ -35,6 +35,7 @@ type outage struct {
 	lastByte  time.Time // of the connection that is silent or was lost; zero: there was none
 	lostAt    time.Time // when the last connection was lost
 	replaced  time.Time // when a connection was last dialled while nobody waited
+	mute      int       // attempts in a row that the server closed without a word
 	retry     time.Time // when the next attempt is due; zero: none is
 	dismissed bool      // closed by request: being pinned does not count
 
@@ -47,7 +48,7 @@ var errSilent = errors.New("no answer")
 
 // over ends an outage.
 func (h *host) over() {
-	h.why, h.blocked, h.lastByte, h.replaced = nil, nil, time.Time{}, time.Time{}
+	h.why, h.blocked, h.lastByte, h.replaced, h.mute = nil, nil, time.Time{}, time.Time{}, 0
 }
 
 // outageOf notes the newest cause.

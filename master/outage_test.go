@@ -357,6 +357,34 @@ func TestALoginIsNoHealth(t *testing.T) {
 	})
 }
 
+// A server that sends newcomers away is left alone for a while, whoever asks.
+func TestABusyServer(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.patient()
+		r.srv.Update(func(o *sshtest.Options) { o.Greeting = "Exceeded MaxStartups\r\n" })
+		out := r.down(nil)
+		_, err := r.ask(t.Context(), nil, "-o", "WaitForReady=5m", "host", "true")
+		wantError(t, err, control.Refused, `host: the server refused the connection: "Exceeded MaxStartups"`)
+		want := []time.Duration{0, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 60 * time.Second, 60 * time.Second, 60 * time.Second}
+		if len(out.at) < 7 || len(out.at) > 8 {
+			t.Fatalf("%d attempts", len(out.at))
+		}
+		for i, at := range out.at[1:] {
+			if d := at.Sub(out.at[i]); d < want[i+1] || d > want[i+1]+alive.CapWaiting {
+				t.Errorf("attempt %d after %v, want %v", i+2, d, want[i+1])
+			}
+		}
+		// Another request does not make it come sooner, and one that makes a
+		// single attempt is told at once.
+		n, start := len(out.at), time.Now()
+		_, err = r.ask(t.Context(), nil, "-o", "WaitForReady=no", "host", "true")
+		wantError(t, err, control.Refused, "Exceeded MaxStartups")
+		if len(out.at) != n || time.Since(start) != 0 {
+			t.Errorf("%d attempts more, after %v", len(out.at)-n, time.Since(start))
+		}
+	})
+}
+
 // What only a person can mend is tried once by itself, then never by a timer,
 // and once by every request.
 func TestBlockedIsNotTriedByATimer(t *testing.T) {

@@ -91,17 +91,8 @@ func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *desti
 	return nil
 }
 
-// quiet reports a log level that leaves out errors.
-func quiet(conf *sshconf.Config) bool {
-	switch conf.LogLevel() {
-	case "QUIET", "FATAL":
-		return true
-	}
-	return false
-}
-
-// informs reports a log level that shows remarks (log.h, SYSLOG_LEVEL_INFO).
-func informs(conf *sshconf.Config) bool { return !quiet(conf) && conf.LogLevel() != "ERROR" }
+func quiet(conf *sshconf.Config) bool   { return conf.Quiet() }
+func informs(conf *sshconf.Config) bool { return conf.Informs() }
 
 // sessionRequest is the session that the command line asks for.
 func sessionRequest(line *getopt.CommandLine, d *destination, v *control.Invocation) (*control.SessionRequest, error) {

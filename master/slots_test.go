@@ -83,6 +83,23 @@ func TestFourAtATime(t *testing.T) {
 	})
 }
 
+// Of logins to many servers there are so many at a time: forty servers take
+// three rounds.
+func TestSixteenAtATime(t *testing.T) {
+	hosts := names("h", 40)
+	inNetwork(t, sshtest.Options{HandshakeDelay: time.Second}, hosts, hosts, func(t *testing.T, r *rig, n *network) {
+		start := time.Now()
+		for i, o := range r.askAll(hosts) {
+			if o.err != nil {
+				t.Errorf("%s: %v", hosts[i], o.err)
+			}
+		}
+		if took := time.Since(start); n.logins(hosts...) != 40 || took < 3*time.Second || took > 4*time.Second {
+			t.Errorf("%d logins in %v", n.logins(hosts...), took)
+		}
+	})
+}
+
 // Whoever gives up in the line is answered at once, and the slots of dials that
 // fail are free again.
 func TestGivingUpInLine(t *testing.T) {

@@ -2,7 +2,6 @@ package master
 
 import (
 	"crypto/rand"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +11,8 @@ import (
 
 	"muxd/internal/sshtest"
 )
+
+const proveRequest = "hostkeys-prove-00@openssh.com"
 
 // prover is a server's side of UpdateHostKeys.
 type prover struct {
@@ -33,8 +34,7 @@ func (v *prover) answer(p *sshtest.Peer, r *ssh.Request) bool {
 	if v.silent {
 		return true
 	}
-	blobs, err := stringList(r.Payload)
-	if err != nil || v.refuse {
+	if v.refuse {
 		r.Reply(false, nil)
 		return true
 	}
@@ -43,7 +43,7 @@ func (v *prover) answer(p *sshtest.Peer, r *ssh.Request) bool {
 		session = p.Conn().SessionID()
 	}
 	var reply []byte
-	for _, b := range blobs {
+	for _, b := range wireStrings(r.Payload) {
 		data := append(wireString(proveRequest), append(wireString(string(session)), wireString(string(b))...)...)
 		reply = append(reply, wireString(string(ssh.Marshal(v.signature(b, data))))...)
 	}
@@ -74,6 +74,18 @@ func (v *prover) signature(blob, data []byte) *ssh.Signature {
 }
 
 func wireString(s string) []byte { return ssh.Marshal(struct{ S string }{s}) }
+
+// wireStrings reads strings to the end.
+func wireStrings(data []byte) (all [][]byte) {
+	var one struct {
+		Text []byte
+		Rest []byte `ssh:"rest"`
+	}
+	for len(data) > 0 && ssh.Unmarshal(data, &one) == nil {
+		all, data = append(all, one.Text), one.Rest
+	}
+	return all
+}
 
 // list is the payload that announces keys.
 func list(keys ...ssh.PublicKey) []byte {
@@ -227,28 +239,4 @@ func TestUnansweredProofEndsLikeSilence(t *testing.T) {
 			t.Errorf("asked for %d proofs", v.asked)
 		}
 	})
-}
-
-func TestVerifyProof(t *testing.T) {
-	k, other := sshtest.NewKey(), sshtest.NewKey()
-	session := []byte("session")
-	sign := func(s ssh.Signer, request string) []byte {
-		data := append(wireString(request), append(wireString("session"), wireString(string(k.PublicKey().Marshal()))...)...)
-		sig, err := s.Sign(rand.Reader, data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ssh.Marshal(sig)
-	}
-	if err := verifyProof(k.PublicKey(), session, sign(k, proveRequest)); err != nil {
-		t.Error(err)
-	}
-	for name, sig := range map[string][]byte{
-		"another key": sign(other, proveRequest), "another request": sign(k, hostKeysRequest),
-		"garbage": []byte("garbage"), "empty": nil, "a tail": append(sign(k, proveRequest), 1),
-	} {
-		if err := verifyProof(k.PublicKey(), session, sig); err == nil || errors.Is(err, errWeakProof) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }

@@ -33,15 +33,24 @@ type agentConn struct {
 	stop   func() bool
 }
 
-// dialAgent connects. The end of ctx closes the connection, whatever the agent
-// is at.
+// dialAgent connects to a socket.
 func dialAgent(ctx context.Context, path string) (*agentConn, error) {
-	d := net.Dialer{Timeout: agentListTime}
-	conn, err := d.DialContext(ctx, "unix", path)
+	return dialAgentBy(ctx, dialSocket, path)
+}
+
+// dialAgentBy connects by dial. The end of ctx closes the connection, whatever
+// the agent is at.
+func dialAgentBy(ctx context.Context, dial func(context.Context, string) (net.Conn, error), path string) (*agentConn, error) {
+	conn, err := dial(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	return &agentConn{conn: conn, client: agent.NewClient(conn), stop: context.AfterFunc(ctx, func() { conn.Close() })}, nil
+}
+
+func dialSocket(ctx context.Context, path string) (net.Conn, error) {
+	d := net.Dialer{Timeout: agentListTime}
+	return d.DialContext(ctx, "unix", path)
 }
 
 func (a *agentConn) close() {
@@ -123,7 +132,11 @@ func (l *Login) openAgent() []ssh.PublicKey {
 		return nil
 	}
 	l.dialed = true
-	a, err := dialAgent(l.ctx, l.cfg.AgentSocket)
+	dial := l.cfg.DialAgent
+	if dial == nil {
+		dial = dialSocket
+	}
+	a, err := dialAgentBy(l.ctx, dial, l.cfg.AgentSocket)
 	if err != nil {
 		l.skip("the agent cannot be reached: %v", err)
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -63,6 +64,9 @@ type Config struct {
 	IdentitiesOnly bool
 	// AgentSocket is the agent's path, "" for none.
 	AgentSocket string
+	// DialAgent connects to AgentSocket; nil connects to a Unix socket. Tests
+	// put a pipe here.
+	DialAgent func(ctx context.Context, path string) (net.Conn, error)
 	// Ask is nil where there is nobody, as under BatchMode.
 	Ask Ask
 	// Notice shows a line to the person without asking. It may be nil.

@@ -111,5 +111,11 @@ func (c *Config) Tag() string { return c.str("tag") }
 // LogLevel is QUIET, FATAL, ERROR, INFO, VERBOSE, DEBUG, DEBUG2 or DEBUG3.
 func (c *Config) LogLevel() string { return c.choice("loglevel", "INFO") }
 
+// Quiet reports a LogLevel that leaves out errors.
+func (c *Config) Quiet() bool { return c.LogLevel() == "QUIET" || c.LogLevel() == "FATAL" }
+
+// Informs reports a LogLevel that shows remarks (log.h, SYSLOG_LEVEL_INFO).
+func (c *Config) Informs() bool { return !c.Quiet() && c.LogLevel() != "ERROR" }
+
 // BatchMode forbids every question to the user.
 func (c *Config) BatchMode() bool { return c.flag("batchmode", false) }

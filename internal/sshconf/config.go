@@ -3,6 +3,7 @@ package sshconf
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,6 +44,12 @@ func newConfig() *Config {
 		values: map[string][]string{}, literal: map[string]bool{}, off: map[string]bool{}, files: map[string][]File{},
 		sources: map[fileSource]bool{},
 	}
+}
+
+// IsSet reports a keyword that was set to anything but no and none.
+func (c *Config) IsSet(name string) bool {
+	v, set := c.Get(name)
+	return set && len(v) > 0 && !strings.EqualFold(v[0], "none") && v[0] != "no"
 }
 
 // Get returns the arguments of a keyword as the files or the command line have

@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"errors"
@@ -8,10 +8,10 @@ import (
 )
 
 // prove asks the server to sign with new keys, and returns those that it has.
-// The wait has no limit of its own. While it lasts the SSH library keeps every
-// other global request back, probes too: watch takes this one for a probe, so a
-// server that never answers ends as a silent one does, and is not asked again.
-func (l *link) prove(u *keyUpdate, keys []ssh.PublicKey) ([]ssh.PublicKey, error) {
+// The wait has no limit of its own: whoever probes the connection takes this
+// request for a probe, so a server that never answers ends as a silent one does,
+// and is not asked again.
+func (u *Update) prove(conn ssh.Conn, keys []ssh.PublicKey) ([]ssh.PublicKey, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -19,23 +19,23 @@ func (l *link) prove(u *keyUpdate, keys []ssh.PublicKey) ([]ssh.PublicKey, error
 	for _, k := range keys {
 		payload = append(payload, ssh.Marshal(struct{ Key []byte }{k.Marshal()})...)
 	}
-	l.proving.Store(true)
+	tell(u.Proving, true)
 	// Before the request, because its failure is news to the next dial, which may
 	// begin before this goroutine hears of it.
-	u.unproven.Store(true)
-	ok, answer, err := l.conn.SendRequest(proveRequest, true, payload)
-	l.proving.Store(false)
+	tell(u.Unproven, true)
+	ok, answer, err := conn.SendRequest(proveRequest, true, payload)
+	tell(u.Proving, false)
 	if err != nil {
 		return nil, fmt.Errorf("the connection ended before the server had proven its keys: %w", err)
 	}
-	u.unproven.Store(false)
+	tell(u.Unproven, false)
 	signatures, err := stringList(answer)
 	if !ok || err != nil || len(signatures) != len(keys) {
 		return nil, errors.New("the server did not prove its keys")
 	}
 	var proven []ssh.PublicKey
 	for i, k := range keys {
-		switch err := verifyProof(k, l.conn.SessionID(), signatures[i]); {
+		switch err := verifyProof(k, conn.SessionID(), signatures[i]); {
 		case errors.Is(err, errWeakProof):
 		case err != nil:
 			return nil, fmt.Errorf("the proof for %s is wrong: %w", u.check.describe(k), err)
@@ -44,6 +44,12 @@ func (l *link) prove(u *keyUpdate, keys []ssh.PublicKey) ([]ssh.PublicKey, error
 		}
 	}
 	return proven, nil
+}
+
+func tell(f func(bool), v bool) {
+	if f != nil {
+		f(v)
+	}
 }
 
 var errWeakProof = errors.New("a signature with SHA-1")

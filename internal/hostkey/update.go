@@ -1,10 +1,10 @@
-package master
+package hostkey
 
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 
@@ -12,31 +12,43 @@ import (
 	"muxd/internal/sshconf"
 )
 
-// The global requests of UpdateHostKeys (PROTOCOL of OpenSSH, section 2.5): the
-// server says once which host keys it has, and proves those that are asked for.
+// The global requests of UpdateHostKeys (PROTOCOL of OpenSSH, section 2.5).
 const (
-	hostKeysRequest = "hostkeys-00@openssh.com"
-	proveRequest    = "hostkeys-prove-00@openssh.com"
+	// Announcement is the server saying, once, which host keys it has.
+	Announcement = "hostkeys-00@openssh.com"
+	// proveRequest asks it to prove some of them.
+	proveRequest = "hostkeys-prove-00@openssh.com"
 )
 
-// keyUpdate is what a link needs to learn further host keys.
-type keyUpdate struct {
-	check    *hostKeyCheck
-	files    []string     // the user's
-	unproven *atomic.Bool // of the host: an earlier proof was never answered
+// Update learns further host keys of a server whose key was accepted, over the
+// connection of that login.
+type Update struct {
+	check *Check
+	files []string // the user's
+
+	// Proving is told that the server is asked for a proof, true, and that it
+	// answered or the connection ended, false. While it lasts the SSH library
+	// keeps every other global request back. Nil tells nobody.
+	Proving func(bool)
+	// Unproven is told true before the server is asked for a proof and false
+	// when it answered, never when the connection ended first: such a server
+	// is not to be asked again. Nil tells nobody.
+	Unproven func(bool)
+	// Log hears what was learned and forgotten; Updates sets one that discards.
+	Log *slog.Logger
 }
 
-// keyUpdate returns nil where nothing may be learned: only the key that is in
+// Updates returns nil where nothing may be learned: only the key that is in
 // the user's own file, or that a person accepted just now, vouches for others.
-func (c *hostKeyCheck) keyUpdate(h *host) *keyUpdate {
+func (c *Check) Updates() *Update {
 	c.mu.Lock()
 	trusted := c.update && !c.distrust
 	c.mu.Unlock()
-	files := c.d.conf.UserKnownHostsFiles()
-	if !trusted || len(files) == 0 || h.unproven.Load() || !updatesHostKeys(c.d.conf) {
+	files := c.srv.Conf.UserKnownHostsFiles()
+	if !trusted || len(files) == 0 || !updatesHostKeys(c.srv.Conf) {
 		return nil
 	}
-	return &keyUpdate{check: c, files: files, unproven: &h.unproven}
+	return &Update{check: c, files: files, Log: slog.New(slog.DiscardHandler)}
 }
 
 // updatesHostKeys is UpdateHostKeys with ssh's default (fill_default_options,
@@ -49,27 +61,12 @@ func updatesHostKeys(conf *sshconf.Config) bool {
 	}
 	files, set := conf.Get("userknownhostsfile")
 	usual := !set || len(files) == 1 && files[0] == "~/.ssh/known_hosts"
-	return usual && !isSet(conf, "verifyhostkeydns")
+	return usual && !conf.IsSet("verifyhostkeydns")
 }
 
-// hostKeys takes the server's list of its keys, once. Called by requests, which
-// must not wait: the proof is a request that may never be answered.
-func (l *link) hostKeys(payload []byte) bool {
-	u := l.update
-	l.update = nil
-	if u == nil {
-		return false
-	}
-	go func() {
-		if err := l.learn(u, payload); err != nil {
-			l.log.Info("host keys are left as they are", "why", err)
-		}
-	}()
-	return true
-}
-
-// learn brings the user's known_hosts to what the server has.
-func (l *link) learn(u *keyUpdate, payload []byte) error {
+// Learn brings the user's known_hosts to what the server has, by the payload of
+// its Announcement. It waits for the server's proof for as long as conn lives.
+func (u *Update) Learn(conn ssh.Conn, payload []byte) error {
 	offered, err := u.parse(payload)
 	if err != nil || len(offered) == 0 {
 		return err
@@ -88,25 +85,25 @@ func (l *link) learn(u *keyUpdate, payload []byte) error {
 	case plan.Skip != "":
 		return errors.New(plan.Skip)
 	}
-	proven, err := l.prove(u, wanted)
+	proven, err := u.prove(conn, wanted)
 	if err != nil {
 		return err
 	}
 	keep := slices.DeleteFunc(offered, func(k ssh.PublicKey) bool { return contains(plan.New, k) && !contains(proven, k) })
-	if err := knownhosts.Replace(u.files, u.check.query, keep, u.check.d.conf.HashKnownHosts()); err != nil {
+	if err := knownhosts.Replace(u.files, u.check.query, keep, u.check.srv.Conf.HashKnownHosts()); err != nil {
 		return err
 	}
 	for _, k := range proven {
-		l.log.Info("learned a host key", "key", u.check.describe(k))
+		u.Log.Info("learned a host key", "key", u.check.describe(k))
 	}
 	for _, e := range plan.Old {
-		l.log.Info("forgot a host key that the server has no longer", "key", u.check.describe(e.Key))
+		u.Log.Info("forgot a host key that the server has no longer", "key", u.check.describe(e.Key))
 	}
 	return nil
 }
 
 // parse reads the server's keys. Those that could not be used are passed over.
-func (u *keyUpdate) parse(payload []byte) ([]ssh.PublicKey, error) {
+func (u *Update) parse(payload []byte) ([]ssh.PublicKey, error) {
 	blobs, err := stringList(payload)
 	if err != nil {
 		return nil, err
@@ -126,9 +123,9 @@ func (u *keyUpdate) parse(payload []byte) ([]ssh.PublicKey, error) {
 }
 
 // short reports an RSA key that RequiredRSASize would refuse.
-func (u *keyUpdate) short(k ssh.PublicKey) bool {
+func (u *Update) short(k ssh.PublicKey) bool {
 	n := rsaBits(k)
-	return n > 0 && n < u.check.d.conf.RequiredRSASize()
+	return n > 0 && n < u.check.srv.Conf.RequiredRSASize()
 }
 
 // stringList reads strings to the end.

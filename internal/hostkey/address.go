@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 )
 
 // checkAddress looks a plain key up under the server's address (CheckHostIP).
-func (c *hostKeyCheck) checkAddress(key ssh.PublicKey) (knownhosts.Result, error) {
+func (c *Check) checkAddress(key ssh.PublicKey) (knownhosts.Result, error) {
 	if c.query.Address == "" {
 		return knownhosts.Result{}, nil
 	}
@@ -22,9 +22,9 @@ func (c *hostKeyCheck) checkAddress(key ssh.PublicKey) (knownhosts.Result, error
 }
 
 // addAddress remembers the address of a host whose key is known.
-func (c *hostKeyCheck) addAddress(key ssh.PublicKey, r knownhosts.Result) {
+func (c *Check) addAddress(key ssh.PublicKey, r knownhosts.Result) {
 	name := c.query.AddressName()
-	if r.From == knownhosts.Command || len(c.d.conf.UserKnownHostsFiles()) == 0 {
+	if r.From == knownhosts.Command || len(c.srv.Conf.UserKnownHostsFiles()) == 0 {
 		c.inform(fmt.Sprintf("%s host key for IP address '%s' not in list of known hosts.", keyKind(key), name))
 		return
 	}
@@ -35,7 +35,7 @@ func (c *hostKeyCheck) addAddress(key ssh.PublicKey, r knownhosts.Result) {
 
 // addressDiffers is a key that is right for the host's name, and not the one
 // known for its address (sshconnect.c, check_host_key).
-func (c *hostKeyCheck) addressDiffers(r, ip knownhosts.Result, key ssh.PublicKey) error {
+func (c *Check) addressDiffers(r, ip knownhosts.Result, key ssh.PublicKey) error {
 	differs := fmt.Sprintf("the %s key for %s differs from the one that %s:%d lists for its address %s",
 		keyKind(key), c.query.Name(), ip.File, ip.Line, c.query.AddressName())
 	where := fmt.Sprintf("\nOffending key for IP in %s:%d", ip.File, ip.Line)
@@ -44,7 +44,7 @@ func (c *hostKeyCheck) addressDiffers(r, ip knownhosts.Result, key ssh.PublicKey
 	}
 	text := fmt.Sprintf("Warning: the %s host key for '%s' differs from the key for the IP address '%s'%s",
 		keyKind(key), c.query.Name(), c.query.AddressName(), where)
-	switch c.d.conf.StrictHostKeyChecking() {
+	switch c.srv.Conf.StrictHostKeyChecking() {
 	case "no":
 		c.inform(text)
 		return nil

@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ var errRefusedKey = errors.New("host key verification failed")
 
 // ask shows an unknown key to the person, in ssh's words (sshconnect.c). Other
 // is the key of the last login where that was not this one.
-func (c *hostKeyCheck) ask(key ssh.PublicKey, other string) error {
+func (c *Check) ask(key ssh.PublicKey, other string) error {
 	address := "<no hostip for proxy command>"
 	if ip := c.peerIP(); ip != nil {
 		q := c.query
@@ -29,7 +29,7 @@ func (c *hostKeyCheck) ask(key ssh.PublicKey, other string) error {
 	print := c.fingerprint(key)
 	text := fmt.Sprintf("The authenticity of host '%s (%s)' can't be established.\n%s key fingerprint is: %s\n",
 		c.query.Name(), address, keyKind(key), print)
-	if isSet(c.d.conf, "visualhostkey") {
+	if c.srv.Conf.IsSet("visualhostkey") {
 		text += c.art(key) + "\n"
 	}
 	text += c.otherNames(key) + "\n"
@@ -48,10 +48,10 @@ func (c *hostKeyCheck) ask(key ssh.PublicKey, other string) error {
 
 // confirm asks until there is an answer. Print is one too, "" where there is
 // none to compare.
-func (c *hostKeyCheck) confirm(text, print string) error {
-	q := control.Prompt{Kind: control.PromptConfirm, Host: c.d.user + "@" + c.d.host, Text: text}
+func (c *Check) confirm(text, print string) error {
+	q := control.Prompt{Kind: control.PromptConfirm, Host: c.srv.User + "@" + c.srv.Host, Text: text}
 	for {
-		a, err := c.p.Prompt(c.ctx, q)
+		a, err := c.srv.Prompter.Prompt(c.ctx, q)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (c *hostKeyCheck) confirm(text, print string) error {
 }
 
 // otherNames says where else the key is known, in ssh's words.
-func (c *hostKeyCheck) otherNames(key ssh.PublicKey) string {
+func (c *Check) otherNames(key ssh.PublicKey) string {
 	places := c.files.OtherNames(c.query, key)
 	if len(places) == 0 {
 		return "This key is not known by any other names."
@@ -85,8 +85,8 @@ func (c *hostKeyCheck) otherNames(key ssh.PublicKey) string {
 }
 
 // short writes a file below the home directory with a tilde.
-func (c *hostKeyCheck) short(file string) string {
-	home := strings.TrimSuffix(c.around.home, "/")
+func (c *Check) short(file string) string {
+	home := strings.TrimSuffix(c.srv.Home, "/")
 	if rest, ok := strings.CutPrefix(file, home+"/"); ok && home != "" {
 		return "~/" + rest
 	}
@@ -95,7 +95,7 @@ func (c *hostKeyCheck) short(file string) string {
 
 // add remembers a key that was accepted. A file that cannot be written does not
 // stop the login, as with ssh, but the person is told.
-func (c *hostKeyCheck) add(key ssh.PublicKey, ip knownhosts.Result) {
+func (c *Check) add(key ssh.PublicKey, ip knownhosts.Result) {
 	names := []string{c.query.Name()}
 	if c.query.Address != "" && ip.Status == knownhosts.Unknown {
 		names = append(names, c.query.AddressName())
@@ -105,16 +105,16 @@ func (c *hostKeyCheck) add(key ssh.PublicKey, ip knownhosts.Result) {
 	}
 }
 
-func (c *hostKeyCheck) append(names []string, key ssh.PublicKey) bool {
-	err := knownhosts.Append(c.d.conf.UserKnownHostsFiles()[0], names, key, c.d.conf.HashKnownHosts())
+func (c *Check) append(names []string, key ssh.PublicKey) bool {
+	err := knownhosts.Append(c.srv.Conf.UserKnownHostsFiles()[0], names, key, c.srv.Conf.HashKnownHosts())
 	if err != nil {
-		c.inform(fmt.Sprintf("muxc: %s: the host key was not remembered: %v", c.d.name, err))
+		c.inform(fmt.Sprintf("muxc: %s: the host key was not remembered: %v", c.srv.Name, err))
 	}
 	return err == nil
 }
 
-func (c *hostKeyCheck) inform(text string) {
-	if informs(c.d.conf) {
-		c.p.Notice(text)
+func (c *Check) inform(text string) {
+	if c.srv.Conf.Informs() {
+		c.srv.Prompter.Notice(text)
 	}
 }

@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"crypto/ecdsa"
@@ -21,13 +21,13 @@ const (
 )
 
 // picture shows the key of a known host to those who want to see it.
-func (c *hostKeyCheck) picture(key ssh.PublicKey) {
-	if isSet(c.d.conf, "visualhostkey") {
+func (c *Check) picture(key ssh.PublicKey) {
+	if c.srv.Conf.IsSet("visualhostkey") {
 		c.inform("Host key fingerprint is: " + c.fingerprint(key) + "\n" + c.art(key))
 	}
 }
 
-func (c *hostKeyCheck) art(key ssh.PublicKey) string {
+func (c *Check) art(key ssh.PublicKey) string {
 	title := fmt.Sprintf("[%s %d]", keyKind(key), keyBits(key))
 	if c.md5() {
 		sum := md5.Sum(key.Marshal())

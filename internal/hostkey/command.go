@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"encoding/base64"
@@ -19,27 +19,27 @@ const (
 	reasonAddress  = "ADDRESS"
 )
 
-// errNoRunner is what a login in the background comes to.
-var errNoRunner = errors.New("KnownHostsCommand: no client is there to run it")
+// ErrNoRunner is a KnownHostsCommand in a login that no client waits for.
+var ErrNoRunner = errors.New("KnownHostsCommand: no client is there to run it")
 
 // consult adds to s what KnownHostsCommand prints about name, where there is
 // such a command. Key is the server's, nil before it presented one. A command
 // that fails refuses the server, as in ssh: what it would have said may be that
 // the key is revoked.
-func (c *hostKeyCheck) consult(s *knownhosts.Store, reason, name string, key ssh.PublicKey) (*knownhosts.Store, error) {
-	argv, err := c.d.conf.KnownHostsCommand(c.tokens(reason, name, key))
+func (c *Check) consult(s *knownhosts.Store, reason, name string, key ssh.PublicKey) (*knownhosts.Store, error) {
+	argv, err := c.srv.Conf.KnownHostsCommand(c.tokens(reason, name, key))
 	if err != nil || len(argv) == 0 {
 		return s, err
 	}
 	switch {
-	case c.run == nil:
-		return nil, errNoRunner
+	case c.srv.Run == nil:
+		return nil, ErrNoRunner
 	case !filepath.IsAbs(argv[0]):
 		return nil, fmt.Errorf("KnownHostsCommand: %s is no absolute path", argv[0])
 	}
-	out, err := c.run(c.ctx, argv)
+	out, err := c.srv.Run(c.ctx, argv)
 	switch {
-	case errors.Is(err, errNoRunner):
+	case errors.Is(err, ErrNoRunner):
 		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("KnownHostsCommand failed: %w", err)
@@ -48,7 +48,7 @@ func (c *hostKeyCheck) consult(s *knownhosts.Store, reason, name string, key ssh
 	return more, nil
 }
 
-func (c *hostKeyCheck) tokens(reason, name string, key ssh.PublicKey) map[byte]string {
+func (c *Check) tokens(reason, name string, key ssh.PublicKey) map[byte]string {
 	t := map[byte]string{'I': reason, 'H': name, 't': "NONE", 'f': "NONE", 'K': "NONE"}
 	if key != nil {
 		t['t'], t['f'] = key.Type(), c.fingerprint(key)

@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"crypto/rsa"
@@ -20,7 +20,7 @@ func rsaBits(key ssh.PublicKey) int {
 }
 
 // fingerprint is that of the key without its certificate, by FingerprintHash.
-func (c *hostKeyCheck) fingerprint(key ssh.PublicKey) string {
+func (c *Check) fingerprint(key ssh.PublicKey) string {
 	key = knownhosts.Plain(key)
 	if c.md5() {
 		return "MD5:" + ssh.FingerprintLegacyMD5(key)
@@ -28,12 +28,12 @@ func (c *hostKeyCheck) fingerprint(key ssh.PublicKey) string {
 	return ssh.FingerprintSHA256(key)
 }
 
-func (c *hostKeyCheck) md5() bool {
-	v, _ := c.d.conf.Get("fingerprinthash")
+func (c *Check) md5() bool {
+	v, _ := c.srv.Conf.Get("fingerprinthash")
 	return len(v) > 0 && strings.EqualFold(v[0], "md5")
 }
 
-func (c *hostKeyCheck) describe(key ssh.PublicKey) string {
+func (c *Check) describe(key ssh.PublicKey) string {
 	return keyKind(key) + " " + c.fingerprint(key)
 }
 

@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"crypto/md5"
@@ -39,25 +39,4 @@ func TestArtAgreesWithSSHKeygen(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestVisualHostKey(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		p := says("yes")
-		if _, err := r.ask(t.Context(), p, "-o", "VisualHostKey=yes", "host", "true"); err != nil {
-			t.Fatal(err)
-		}
-		if got := p.told(); !strings.HasPrefix(got, "Host key fingerprint is: "+ssh.FingerprintSHA256(r.srv.HostKey())+"\n+--[ED25519 256]--+\n|") {
-			t.Errorf("told %q", got)
-		}
-		r.again()
-		r.know()
-		r.srv.RotateHostKey()
-		if _, err := r.ask(t.Context(), p, "-o", "VisualHostKey=yes", "host", "true"); err != nil {
-			t.Fatal(err)
-		}
-		if got := p.prompts()[0].Text; !contained(got, "\n+--[ED25519 256]--+\n", "+----[SHA256]-----+\nThis key is not known by any other names.\n") {
-			t.Errorf("asked %q", got)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package master
+package hostkey
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 // judge decides about a plain key by what is known of it under the host's name
 // and, with CheckHostIP, under its address.
-func (c *hostKeyCheck) judge(key ssh.PublicKey, r knownhosts.Result) error {
+func (c *Check) judge(key ssh.PublicKey, r knownhosts.Result) error {
 	ip, err := c.checkAddress(key)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (c *hostKeyCheck) judge(key ssh.PublicKey, r knownhosts.Result) error {
 }
 
 // trust says whether the key is one that may vouch for others.
-func (c *hostKeyCheck) trust(enough bool) {
+func (c *Check) trust(enough bool) {
 	c.mu.Lock()
 	c.update = enough
 	c.mu.Unlock()
@@ -53,12 +53,12 @@ func (c *hostKeyCheck) trust(enough bool) {
 // unknown is a key of a host that has none yet. One that had another at the
 // last login is no such host, even if that key was written down nowhere: then
 // only a person may say that the new one is right.
-func (c *hostKeyCheck) unknown(key ssh.PublicKey, ip knownhosts.Result) error {
-	strict := c.d.conf.StrictHostKeyChecking()
-	files := c.d.conf.UserKnownHostsFiles()
+func (c *Check) unknown(key ssh.PublicKey, ip knownhosts.Result) error {
+	strict := c.srv.Conf.StrictHostKeyChecking()
+	files := c.srv.Conf.UserKnownHostsFiles()
 	other := c.other(key)
 	switch {
-	case len(files) == 0 || strings.ContainsAny(c.d.host, `@?*#[]|'"\`):
+	case len(files) == 0 || strings.ContainsAny(c.srv.Host, `@?*#[]|'"\`):
 		// As ssh, which accepts no key that it could not write down.
 		return unverified("no %s key is known for %s, and there is no file to remember one in", keyKind(key), c.query.Name())
 	case strict == "yes":
@@ -70,18 +70,18 @@ func (c *hostKeyCheck) unknown(key ssh.PublicKey, ip knownhosts.Result) error {
 		c.trust(true)
 	case strict != "no" && other != "":
 		return unverified("the host key has changed: %s, the server presents %s; if that is expected: muxc -o StrictHostKeyChecking=ask %s",
-			other, c.describe(key), c.d.name)
+			other, c.describe(key), c.srv.Name)
 	}
 	c.add(key, ip)
 	return nil
 }
 
 // other says which key the last login met, "" if it is this one.
-func (c *hostKeyCheck) other(key ssh.PublicKey) string {
-	if c.around.before == nil || bytes.Equal(c.around.before, key.Marshal()) {
+func (c *Check) other(key ssh.PublicKey) string {
+	if c.srv.Before == nil || bytes.Equal(c.srv.Before, key.Marshal()) {
 		return ""
 	}
-	before, err := ssh.ParsePublicKey(c.around.before)
+	before, err := ssh.ParsePublicKey(c.srv.Before)
 	if err != nil {
 		return "the last login met another key"
 	}
@@ -90,7 +90,7 @@ func (c *hostKeyCheck) other(key ssh.PublicKey) string {
 
 // changed is a key other than the one known. Only a person may decide that it
 // is right, by editing the file.
-func (c *hostKeyCheck) changed(r, ip knownhosts.Result, key ssh.PublicKey) error {
+func (c *Check) changed(r, ip knownhosts.Result, key ssh.PublicKey) error {
 	known := r.Other
 	if r.Want != nil {
 		known = []knownhosts.Entry{*r.Want}
@@ -109,15 +109,15 @@ func (c *hostKeyCheck) changed(r, ip knownhosts.Result, key ssh.PublicKey) error
 
 // unsafe refuses, or with checking off lets a connection go on of which nobody
 // knows who is at the other end: without anything that such a one could abuse.
-func (c *hostKeyCheck) unsafe(text, cure string) error {
-	if c.d.conf.StrictHostKeyChecking() != "no" {
+func (c *Check) unsafe(text, cure string) error {
+	if c.srv.Conf.StrictHostKeyChecking() != "no" {
 		return unverified("%s%s", text, cure)
 	}
-	if on, _ := c.d.conf.ExitOnForwardFailure(); on {
+	if on, _ := c.srv.Conf.ExitOnForwardFailure(); on {
 		return unverified("%s; StrictHostKeyChecking is off, and ExitOnForwardFailure wants no connection without forwards", text)
 	}
-	if !quiet(c.d.conf) {
-		c.p.Notice("muxc: " + c.d.name + ": WARNING: " + text +
+	if !c.srv.Conf.Quiet() {
+		c.srv.Prompter.Notice("muxc: " + c.srv.Name + ": WARNING: " + text +
 			"; StrictHostKeyChecking is off: passwords, agent, X11 and forwards are disabled")
 	}
 	c.mu.Lock()
