@@ -155,6 +155,7 @@ func (d *daemon) run(idle time.Duration) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
 	accepted := make(chan struct{})
 	go func() { defer close(accepted); d.accept(ctx) }()
+	unwatch := d.watchNetwork(ctx)
 	why := d.wait(idle, sigs)
 	d.log.Info("ending", "why", why)
 	// First nobody new: a client that connects from here on finds no socket, or
@@ -164,6 +165,7 @@ func (d *daemon) run(idle time.Duration) {
 	if why == whyIdle || why == whyTaken {
 		d.clients.Wait() // somebody came in at the last moment, and is served
 	}
+	unwatch()
 	d.master.Close()
 	d.waitClients()
 	cancel()
