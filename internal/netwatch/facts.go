@@ -10,11 +10,12 @@ import (
 	"syscall"
 )
 
-// HasAddress reports whether this machine could use the address as its own now,
-// as the kernel says when asked for a socket there. So an address of an
-// interface that is down is not had, and neither is one of IPv6 in the second
-// or two in which the kernel makes sure that nobody else has it. In doubt it
-// is. The zone of a link-local address counts.
+// HasAddress reports whether the address is this machine's own now, as the
+// kernel says when asked for a socket there. Linux keeps the IPv4 addresses of
+// a link that is down, and so are they kept here: the link may come back, and
+// the connection with it. An address of IPv6 is not had in the second or two in
+// which the kernel makes sure that nobody else has it. In doubt it is had. The
+// zone of a link-local address counts.
 func HasAddress(ip netip.Addr) bool {
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip.Unmap().AsSlice(), Zone: ip.Zone()})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -64,8 +65,14 @@ type process struct {
 	t       *testing.T
 	cmd     *exec.Cmd
 	ask     func(question string) // writes to its input
-	events  chan string
+	events  chan event
 	answers chan string
+}
+
+// event is a line of the child's that is no answer.
+type event struct {
+	text string
+	at   time.Time
 }
 
 // startChild runs cmd, which must end up running the test binary.
@@ -84,7 +91,7 @@ func startChild(t *testing.T, tick time.Duration, cmd *exec.Cmd) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: cmd, events: make(chan string, 100), answers: make(chan string, 1),
+	p := &process{t: t, cmd: cmd, events: make(chan event, 100), answers: make(chan string, 1),
 		ask: func(q string) { fmt.Fprintln(in, q) }}
 	ended := make(chan bool, 1)
 	go func() {
@@ -95,7 +102,7 @@ func startChild(t *testing.T, tick time.Duration, cmd *exec.Cmd) *process {
 				continue
 			}
 			clean = s.Text() == "ended"
-			p.events <- s.Text()
+			p.events <- event{s.Text(), time.Now()}
 		}
 		ended <- clean
 	}()
@@ -118,11 +125,20 @@ func startChild(t *testing.T, tick time.Duration, cmd *exec.Cmd) *process {
 	return p
 }
 
+// signal sends STOP, CONT and the like. The process is the child also where a
+// program entered a namespace for it: that one became it.
+func (p *process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // next returns the next event within d, or "".
 func (p *process) next(d time.Duration) string {
 	select {
 	case e := <-p.events:
-		return e
+		return e.text
 	case <-time.After(d):
 		return ""
 	}

@@ -41,7 +41,9 @@ func parseLink(b []byte) (l link, ok bool) {
 	return l, true
 }
 
-func (l link) usable() bool { return l.flags&unix.IFF_UP != 0 && l.flags&unix.IFF_RUNNING != 0 }
+// usable reports whether the link is up and has a carrier. Not IFF_RUNNING, of
+// which the kernel tells up to a second later.
+func (l link) usable() bool { return l.flags&unix.IFF_UP != 0 && l.flags&unix.IFF_LOWER_UP != 0 }
 
 func text(b []byte) string { return strings.TrimRight(string(b), "\x00") }
 

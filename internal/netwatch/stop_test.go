@@ -19,12 +19,12 @@ func TestStoppedProcess(t *testing.T) {
 	if got := p.next(4 * tick); got != "" {
 		t.Errorf("%q before anything happened", got)
 	}
-	p.cmd.Process.Signal(syscall.SIGSTOP)
+	p.signal(syscall.SIGSTOP)
 	time.Sleep(stop)
 	if len(p.events) > 0 {
 		t.Fatal("it goes on")
 	}
-	p.cmd.Process.Signal(syscall.SIGCONT)
+	p.signal(syscall.SIGCONT)
 	begun := time.Now()
 	got := p.next(5 * time.Second)
 	lost, err := time.ParseDuration(strings.TrimPrefix(got, "woke "))
@@ -43,9 +43,9 @@ func TestStoppedProcess(t *testing.T) {
 func TestStoppedProcessForLess(t *testing.T) {
 	t.Parallel()
 	p := startChild(t, 2*time.Second, exec.Command(os.Args[0]))
-	p.cmd.Process.Signal(syscall.SIGSTOP)
+	p.signal(syscall.SIGSTOP)
 	time.Sleep(500 * time.Millisecond)
-	p.cmd.Process.Signal(syscall.SIGCONT)
+	p.signal(syscall.SIGCONT)
 	if got := p.next(3 * time.Second); got != "" {
 		t.Errorf("%q after a stop of a quarter of a tick", got)
 	}
