@@ -26,7 +26,8 @@
 // the resume), and elsewhere up to 5 s after it; a message of the kernel's,
 // which a link coming back up sends, brings the look at the clocks forward. So
 // does a process that was stopped, or a virtual machine that was paused, learn
-// of it as it goes on; one that stood still for less than three ticks does not.
+// of it as it goes on; it must have stood still for 15 s, or for 10 s at an
+// unlucky moment, and for less nothing is said (alive.Drift).
 //
 // The package refuses to know what the events are for, to send a packet, and
 // to resolve a name.

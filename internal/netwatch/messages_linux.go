@@ -58,7 +58,7 @@ func parseAddress(b []byte) (a address, ok bool) {
 	if len(b) < unix.SizeofIfAddrmsg {
 		return a, false
 	}
-	bits, flags := int(b[1]), uint32(b[2])
+	bits, flags := int(b[1]), b[2] // the flags that count are among the first eight
 	a.link = binary.NativeEndian.Uint32(b[4:])
 	var local, peer netip.Addr
 	for typ, v := range attrs(b[unix.SizeofIfAddrmsg:]) {
@@ -67,8 +67,6 @@ func parseAddress(b []byte) (a address, ok bool) {
 			local, _ = netip.AddrFromSlice(v)
 		case unix.IFA_ADDRESS:
 			peer, _ = netip.AddrFromSlice(v)
-		case unix.IFA_FLAGS:
-			flags = number(v)
 		}
 	}
 	if !local.IsValid() {

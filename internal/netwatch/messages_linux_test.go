@@ -3,6 +3,7 @@ package netwatch
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,59 @@ func TestNoteworthy(t *testing.T) {
 	}
 }
 
+// TestRouteIdentity: of two routes that differ in what counts, the identities
+// do, and of others not.
+func TestRouteIdentity(t *testing.T) {
+	number := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+	parse := func(to string, head func([]byte), more ...[]byte) route {
+		_, _, body, _, _ := next(routeMessage(unix.RTM_NEWROUTE, to, head, more...))
+		r, ok := parseRoute(body)
+		if !ok {
+			t.Fatalf("not understood: %s %v", to, more)
+		}
+		return r
+	}
+	plain := parse("192.0.2.0/24", nil)
+	for name, other := range map[string]route{
+		"destination": parse("192.0.3.0/24", nil),
+		"length":      parse("192.0.2.0/25", nil),
+		"type":        parse("192.0.2.0/24", func(h []byte) { h[7] = unix.RTN_BLACKHOLE }),
+		"table":       parse("192.0.2.0/24", nil, attr(unix.RTA_TABLE, number(51820))),
+		"gateway":     parse("192.0.2.0/24", nil, attr(unix.RTA_GATEWAY, []byte{192, 0, 2, 1})),
+		"link":        parse("192.0.2.0/24", nil, attr(unix.RTA_OIF, number(7))),
+		"metric":      parse("192.0.2.0/24", nil, attr(unix.RTA_PRIORITY, number(7))),
+		"source":      parse("192.0.2.0/24", nil, attr(unix.RTA_PREFSRC, []byte{192, 0, 2, 7})),
+		"ways":        parse("192.0.2.0/24", nil, attr(unix.RTA_MULTIPATH, []byte{8, 0, 0, 0, 7, 0, 0, 0})),
+	} {
+		if string(other.identity) == string(plain.identity) {
+			t.Errorf("another %s is the same route", name)
+		}
+	}
+	for name, same := range map[string]route{
+		"lifetime": parse("192.0.2.0/24", nil, attr(unix.RTA_CACHEINFO, make([]byte, 32))),
+		"carrier":  parse("192.0.2.0/24", func(h []byte) { h[8] = unix.RTNH_F_LINKDOWN }),
+	} {
+		if string(same.identity) != string(plain.identity) {
+			t.Errorf("another %s is another route", name)
+		}
+	}
+	if r := parse("", nil, attr(unix.RTA_TABLE, number(51820)), attr(unix.RTA_VIA, append([]byte{10, 0}, netip.MustParseAddr("fe80::1").AsSlice()...))); r.table != 51820 || r.gateway.String() != "fe80::1" {
+		t.Errorf("table %d by %v", r.table, r.gateway)
+	}
+}
+
+func TestAttributes(t *testing.T) {
+	const nested = 1 << 15 // NLA_F_NESTED, which some kernels set and some do not
+	b := join(attr(5|nested, []byte{1}), attr(6, nil), attr(7, []byte{1, 2, 3, 4, 5}), []byte{9, 0, 8, 0, 1})
+	var got []uint16
+	for typ, v := range attrs(b) {
+		got = append(got, typ, uint16(len(v)))
+	}
+	if want := []uint16{5, 1, 6, 0, 7, 5}; !slices.Equal(got, want) {
+		t.Errorf("types and lengths %v, want %v; the last is not whole", got, want)
+	}
+}
+
 // TestTruncated: whatever is cut off, an address is noticed; nothing panics.
 func TestTruncated(t *testing.T) {
 	whole := addressMessage(unix.RTM_NEWADDR, "192.0.2.7/24")
@@ -209,7 +263,7 @@ func TestWhatASnapshotShows(t *testing.T) {
 			t.addresses = append(t.addresses, address{4, netip.MustParsePrefix("10.9.9.9/24"), true})
 		}, "+address 10.9.9.9/24 on veth0"},
 		{"the bridge becomes the way out", func(t *tables) { t.routes[0].link = 3 }, "+address 172.17.0.1/16 on docker0"},
-		{"one of two ways out", func(t *tables) { t.routes[2].more = []uint32{3} }, "+address 172.17.0.1/16 on docker0"},
+		{"one of two ways out", func(t *tables) { t.routes[0].more = []uint32{2, 3} }, "+address 172.17.0.1/16 on docker0"},
 	} {
 		before, after := network(), network()
 		c.change(&after)

@@ -2,6 +2,7 @@ package netwatch
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -198,6 +199,7 @@ func TestFactsInANamespace(t *testing.T) {
 	sh(t, n, "ip link set veth up", "ip addr add 2001:db8::7/64 dev veth nodad")
 	check("up again", map[string]string{"online": "true", "has 10.99.0.1": "true", "has 2001:db8::7": "true", "routed 2001:db8::1": "true"})
 	sh(t, n, "ip addr flush dev veth scope global", "ip addr add 169.254.7.7/16 dev veth")
+	sh(t, n, "ip addr add 192.0.2.9/32 dev lo")
 	check("link-local only", map[string]string{"online": "false", "has 10.99.0.1": "false", "has 169.254.7.7": "true"})
 }
 
@@ -251,6 +253,42 @@ func TestNetworkInANamespace(t *testing.T) {
 	sh(t, n, "ip route del default", "far ip addr add 2001:db8::1/64 dev veth nodad", "ip route add default via 2001:db8::1")
 	use("2001:db8::1")
 	want("IPv6 alone", false, home)
-	sh(t, n, "ip route add default dev veth", "ip link set veth arp off")
-	want("a link without hardware addresses", false, home)
+	sh(t, n, "ip -6 route del default", "far ip addr add fe80::99/64 dev veth nodad", "ip route add default via fe80::99 dev veth")
+	use("fe80::99%veth")
+	six := want("IPv6 with a link-local gateway", false, home)
+	sh(t, n, "ip addr del 2001:db8::7/64 dev veth", "ip addr add 2001:db8:1::7/64 dev veth nodad")
+	want("and another prefix the next night", true, six)
+}
+
+// TestNetworkOfUnusualLinks: where there are no hardware addresses, or the same
+// gateway is on two links, or the provider gives out single addresses.
+func TestNetworkOfUnusualLinks(t *testing.T) {
+	t.Parallel()
+	n := sshtest.NewNetns(t)
+	p := startIn(t, n, tick)
+	sh(t, n, "ip route add default via 10.99.0.2", "ip neigh replace 10.99.0.2 lladdr 02:00:00:00:00:01 dev veth nud permanent")
+	home := p.answer("network")
+	sh(t, n, "ip link add pod0 type veth peer name pod1; ip link set pod0 up; ip link set pod1 up",
+		"for i in 0 1; do ip neigh add 10.99.0.2 lladdr 02:00:00:00:00:77 dev pod$i nud permanent; done")
+	if got := p.answer("network"); got != home || got == `""` {
+		t.Errorf("the neighbour on another link makes %s of %s", got, home)
+	}
+	var single [2]string
+	for i := range single {
+		sh(t, n, "ip addr flush dev veth scope global", fmt.Sprintf("ip addr add 10.99.0.8%d/32 dev veth", i), "ip route add default via 10.99.0.2 dev veth onlink",
+			"ip neigh replace 10.99.0.2 lladdr 02:00:00:00:00:01 dev veth nud permanent") // the flush took it
+		single[i] = p.answer("network")
+	}
+	if single[0] != single[1] || single[0] == home || single[0] == `""` {
+		t.Errorf("with single addresses %s, before %s", single, home)
+	}
+	sh(t, n, "ip neigh flush all nud permanent", "ip link set veth arp off")
+	off := p.answer("network")
+	if off == single[0] || off == `""` {
+		t.Errorf("without hardware addresses %s, before %s", off, single[0])
+	}
+	sh(t, n, "ip route replace default dev veth")
+	if got := p.answer("network"); got == off || got == `""` {
+		t.Errorf("without a gateway %s, before %s", got, off)
+	}
 }

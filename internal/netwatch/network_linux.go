@@ -92,14 +92,13 @@ func (a *asker) route(to netip.Addr) (r route, ok bool) {
 // neighbour returns the hardware address that the kernel has for an address on
 // a link; none if it does not know.
 func (a *asker) neighbour(link uint32, ip netip.Addr) (hw []byte) {
-	const valid = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
 	body := make([]byte, unix.SizeofNdMsg)
 	body[0] = unix.AF_INET
 	if ip.Is6() {
 		body[0] = unix.AF_INET6
 	}
 	a.dump(unix.RTM_GETNEIGH, body, func(_ uint16, b []byte) {
-		if len(b) < unix.SizeofNdMsg || binary.NativeEndian.Uint32(b[4:]) != link || binary.NativeEndian.Uint16(b[8:])&valid == 0 {
+		if len(b) < unix.SizeofNdMsg || binary.NativeEndian.Uint32(b[4:]) != link {
 			return
 		}
 		var of netip.Addr
@@ -108,7 +107,7 @@ func (a *asker) neighbour(link uint32, ip netip.Addr) (hw []byte) {
 			switch typ {
 			case unix.NDA_DST:
 				of, _ = netip.AddrFromSlice(v)
-			case unix.NDA_LLADDR:
+			case unix.NDA_LLADDR: // not there while it is being asked for, or did not answer
 				at = string(v)
 			}
 		}

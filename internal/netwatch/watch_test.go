@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,16 @@ import (
 type rig struct {
 	t              *testing.T
 	notices, ticks chan struct{}
-	parts          []string
-	err            error
-	looks          int
-	took           time.Duration // by a look
-	asleep         time.Duration // by which boot is ahead of mono
 	begun          time.Time
 	events         <-chan Event
 	stop           func()
+
+	mu     sync.Mutex // of the rest, which the watcher's goroutine reads
+	parts  []string
+	err    error
+	looks  int
+	took   time.Duration // by a look
+	asleep time.Duration // by which boot is ahead of mono
 }
 
 func newRig(t *testing.T, parts ...string) *rig {
@@ -33,11 +36,18 @@ func newRig(t *testing.T, parts ...string) *rig {
 	w := &watcher{log: slog.New(slog.DiscardHandler), out: out, notices: r.notices, ticks: r.ticks,
 		drift: alive.Drift{Tick: tick},
 		look: func() (snapshot, error) {
+			r.mu.Lock()
 			r.looks++
-			time.Sleep(r.took)
+			took := r.took
+			r.mu.Unlock()
+			time.Sleep(took)
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			return snapshot{parts: slices.Clone(r.parts)}, r.err
 		},
 		clocks: func() (time.Duration, time.Duration) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			mono := time.Since(r.begun)
 			return mono, mono + r.asleep
 		}}
@@ -52,9 +62,25 @@ func newRig(t *testing.T, parts ...string) *rig {
 
 // set changes the network, with the message that the kernel sends then.
 func (r *rig) set(parts ...string) {
-	r.parts = parts
+	r.do(func() { r.parts = parts })
 	post(r.notices)
 	synctest.Wait()
+}
+
+// do changes what the watcher sees, without a message.
+func (r *rig) do(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+// sleep puts the machine to sleep for d, which no timer notices.
+func (r *rig) sleep(d time.Duration) { r.do(func() { r.asleep += d }) }
+
+func (r *rig) looked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.looks
 }
 
 // take returns what is reported within d, and after how long.
@@ -101,14 +127,14 @@ func TestWatcher(t *testing.T) {
 			r.set("a")
 			r.want(r.take(10 * time.Second))
 		}
-		if r.looks != 21 {
-			t.Errorf("looked %d times, want once for each notice and once before", r.looks)
+		if r.looked() != 21 {
+			t.Errorf("looked %d times, want once for each notice and once before", r.looked())
 		}
 	})
 	bubble(t, "idle, no look", func(t *testing.T, r *rig) {
 		r.want(r.take(time.Hour))
-		if r.looks != 1 {
-			t.Errorf("looked %d times", r.looks)
+		if r.looked() != 1 {
+			t.Errorf("looked %d times", r.looked())
 		}
 	})
 	bubble(t, "there and back is nothing", func(t *testing.T, r *rig) {
@@ -127,7 +153,7 @@ func TestWatcher(t *testing.T) {
 	bubble(t, "without end, every three seconds", func(t *testing.T, r *rig) {
 		go func() {
 			for i := range 300 {
-				r.parts = []string{fmt.Sprint(i)}
+				r.do(func() { r.parts = []string{fmt.Sprint(i)} })
 				post(r.notices)
 				time.Sleep(100 * time.Millisecond)
 			}
@@ -137,16 +163,16 @@ func TestWatcher(t *testing.T) {
 		}
 	})
 	bubble(t, "what changes during a look is another one's", func(t *testing.T, r *rig) {
-		r.took = 10 * time.Millisecond
+		r.do(func() { r.took = 10 * time.Millisecond })
 		go func() {
 			time.Sleep(1005 * time.Millisecond)
-			r.parts = []string{"c"}
+			r.do(func() { r.parts = []string{"c"} })
 			post(r.notices)
 		}()
 		r.set("b")
 		// The look at 1 s still saw b, or saw c already: then the second finds nothing.
-		if got := r.take(time.Minute); len(got) != 1 || r.looks != 3 {
-			t.Errorf("%q after %d looks, want one report and three looks", got, r.looks)
+		if got := r.take(time.Minute); len(got) != 1 || r.looked() != 3 {
+			t.Errorf("%q after %d looks, want one report and three looks", got, r.looked())
 		}
 	})
 }
@@ -162,12 +188,12 @@ func TestWatcherMerges(t *testing.T) {
 	bubble(t, "a wake before the change that came first", func(t *testing.T, r *rig) {
 		r.set("b")
 		time.Sleep(2 * time.Second)
-		r.asleep += time.Hour
+		r.sleep(time.Hour)
 		time.Sleep(tick)
-		r.asleep += time.Minute
+		r.sleep(time.Minute)
 		time.Sleep(tick)
 		r.want(r.take(time.Minute), "woke 1h1m0s at 0s", "changed at 0s")
-		r.asleep += time.Minute
+		r.sleep(time.Minute)
 		r.want(r.take(time.Minute)[:1], "woke 1m0s at 3s") // the sum began anew
 	})
 }
@@ -175,15 +201,15 @@ func TestWatcherMerges(t *testing.T) {
 func TestWatcherWakes(t *testing.T) {
 	bubble(t, "at the next tick", func(t *testing.T, r *rig) {
 		time.Sleep(time.Second)
-		r.asleep = time.Hour
+		r.sleep(time.Hour)
 		r.want(r.take(time.Minute), "woke 1h0m0s at 4s")
-		if r.looks != 2 {
-			t.Errorf("looked %d times, want once more for the wake", r.looks)
+		if r.looked() != 2 {
+			t.Errorf("looked %d times, want once more for the wake", r.looked())
 		}
 	})
 	bubble(t, "by a message first, and before the change", func(t *testing.T, r *rig) {
 		time.Sleep(time.Second)
-		r.asleep = time.Hour
+		r.sleep(time.Hour)
 		r.set("b")
 		r.want(r.take(time.Minute), "woke 1h0m0s at 0s", "changed at 1s")
 	})
@@ -191,27 +217,27 @@ func TestWatcherWakes(t *testing.T) {
 		time.Sleep(time.Second)
 		r.set("b")
 		time.Sleep(500 * time.Millisecond)
-		r.asleep = time.Hour
+		r.sleep(time.Hour)
 		r.want(r.take(time.Minute), "woke 1h0m0s at 500ms", "changed at 500ms")
 	})
 	bubble(t, "with a change that sent no message", func(t *testing.T, r *rig) {
-		r.asleep, r.parts = time.Hour, []string{"b"}
+		r.do(func() { r.asleep, r.parts = time.Hour, []string{"b"} })
 		r.want(r.take(time.Minute), "woke 1h0m0s at 5s", "changed at 6s")
 	})
 	bubble(t, "not for less than two seconds", func(t *testing.T, r *rig) {
-		r.asleep = 1900 * time.Millisecond
+		r.sleep(1900 * time.Millisecond)
 		r.want(r.take(time.Minute))
 	})
 }
 
 func TestWatcherBlind(t *testing.T) {
 	bubble(t, "one report, and one when it sees again", func(t *testing.T, r *rig) {
-		r.err = errors.New("too many open files")
+		r.do(func() { r.err = errors.New("too many open files") })
 		r.set("a")
 		r.want(r.take(time.Minute), "changed at 1s")
 		r.set("a")
 		r.want(r.take(time.Minute))
-		r.err = nil
+		r.do(func() { r.err = nil })
 		r.set("a")
 		r.want(r.take(time.Minute), "changed at 1s")
 		r.set("a")
@@ -242,4 +268,31 @@ func TestListenPollsWhenTheSourceEnds(t *testing.T) {
 		}
 		cancel() // synctest fails if listen stays
 	})
+}
+
+// scripted is a source of the given notices, that then ends.
+type scripted []bool
+
+func (s *scripted) Wait() (some bool, err error) {
+	if len(*s) == 0 {
+		return false, errors.New("gone")
+	}
+	some, *s = (*s)[0], (*s)[1:]
+	return some, nil
+}
+func (s *scripted) Close() error { return nil }
+
+func TestFollowPassesOnWhatMatters(t *testing.T) {
+	for _, c := range []struct {
+		notices scripted
+		want    int
+	}{{scripted{false, false}, 0}, {scripted{false, true, false}, 1}, {scripted{true, true, true}, 1}} {
+		notices := make(chan struct{}, 1)
+		if err := follow(t.Context(), &c.notices, notices); err == nil {
+			t.Error("no error at the end of the source")
+		}
+		if len(notices) != c.want {
+			t.Errorf("%d notices, want %d", len(notices), c.want)
+		}
+	}
 }
