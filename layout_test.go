@@ -32,6 +32,7 @@ var allowed = map[string]struct {
 	"muxd/internal/term":       {[]string{"golang.org/x/term", "golang.org/x/sys/unix"}, "the person's terminal; muxc links it"},
 	"muxd/internal/inet":       {nil, "addresses as C reads them"},
 	"muxd/internal/learned":    {[]string{"muxd/alive"}, "what was learned, on disk: knows no host and no connection; the caller gives the path"},
+	"muxd/internal/netwatch":   {[]string{"muxd/alive", "golang.org/x/sys/unix"}, "what happens to this machine; knows no connection"},
 	"muxd/internal/reach":      {[]string{"muxd/internal/inet", "golang.org/x/sys/unix"}, "connections; knows no SSH"},
 	"muxd/internal/sshconf":    {[]string{"muxd/internal/inet"}, "what ssh_config says; knows no SSH"},
 	"muxd/internal/knownhosts": {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "host keys"},

@@ -29,6 +29,9 @@ func openLog() (*slog.Logger, string) {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})).With("pid", os.Getpid()), path
 }
 
+// learnedPath is where the daemon keeps what it learned.
+func learnedPath() string { return filepath.Join(xdg.StateHome, "muxd", "learned.json") }
+
 func logFile(path string) io.Writer {
 	if os.MkdirAll(filepath.Dir(path), 0o700) != nil {
 		return nil

@@ -19,6 +19,8 @@ import (
 	"muxd/control"
 	"muxd/control/streams"
 	"muxd/internal/build"
+	"muxd/internal/learned"
+	"muxd/internal/netwatch"
 	"muxd/internal/sshauth"
 	"muxd/internal/term"
 	"muxd/master"
@@ -44,6 +46,7 @@ type daemon struct {
 	log      *slog.Logger
 	listener *socket.Listener
 	master   *master.Master
+	learned  *learned.Store
 	server   *control.Server
 	auto     bool           // started by a client or by activation: ends when idle
 	came     atomic.Bool    // whether a client has come
@@ -89,7 +92,9 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	}
 	scrubEnv()
 	os.Chdir("/")
-	d.master = master.New(master.Config{Log: log, Build: build.Version, Socket: d.listener.Place().Path(),
+	d.learned = learned.Open(learnedPath(), log)
+	d.master = master.New(master.Config{Log: log, Learned: d.learned, Network: netwatch.Network, Routed: netwatch.Routed,
+		HasAddress: netwatch.HasAddress, Build: build.Version, Socket: d.listener.Place().Path(),
 		Home: u.HomeDir, User: u.Username, OnStop: d.stopped,
 		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: func() int { return d.server.Clients() }})
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
@@ -155,6 +160,7 @@ func (d *daemon) run(idle time.Duration) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
 	accepted := make(chan struct{})
 	go func() { defer close(accepted); d.accept(ctx) }()
+	unwatch := d.watchNetwork(ctx)
 	why := d.wait(idle, sigs)
 	d.log.Info("ending", "why", why)
 	// First nobody new: a client that connects from here on finds no socket, or
@@ -164,7 +170,9 @@ func (d *daemon) run(idle time.Duration) {
 	if why == whyIdle || why == whyTaken {
 		d.clients.Wait() // somebody came in at the last moment, and is served
 	}
+	unwatch()
 	d.master.Close()
+	d.learned.Close()
 	d.waitClients()
 	cancel()
 	d.log.Info("ended")
