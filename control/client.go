@@ -60,6 +60,8 @@ type Op struct {
 
 	asking *asking // owned by Wait; the prompt being asked, or nil
 	deaf   bool    // owned by Wait; nobody reads stdout
+
+	event func(Event) error // of an operation that tells of events, or nil
 }
 
 // asking is a prompt that was shown.
@@ -157,6 +159,16 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 		text := d.str()
 		if err = d.done(); err == nil {
 			h.Notice(text)
+		}
+	case frameWaiting:
+		var w Waiting
+		if w, err = decodeWaiting(b); err == nil {
+			h.Waiting(w)
+		}
+	case frameEvent:
+		var e Event
+		if e, err = decodeEvent(b); err == nil && o.event != nil {
+			err = o.event(e)
 		}
 	case frameExit:
 		exit, err = decodeExit(b)
@@ -282,6 +294,9 @@ func (o *Op) Signal(name string) error {
 	e.str(name)
 	return o.w.send(frameSignal, e.b)
 }
+
+// Retry tells that the person wants another attempt now.
+func (o *Op) Retry() error { return o.w.send(frameRetry, nil) }
 
 // Close abandons the operation.
 func (o *Op) Close() error { return o.conn.Close() }
