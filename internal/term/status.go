@@ -54,11 +54,12 @@ func (l *StatusLine) Erase() {
 func (l *StatusLine) Forget() { l.shown = "" }
 
 // Up says that the person's Enter moved the cursor below the line: it goes
-// back.
+// back, and the next Show draws over what stands there.
 func (l *StatusLine) Up() {
 	if l.shown != "" && !inBackground(l.fd) {
 		l.write("\x1b[A")
 	}
+	l.shown = ""
 }
 
 // width is how many columns may be used: not the last one, where some
