@@ -186,15 +186,37 @@ func (w *waitLine) text(now time.Time) string {
 	if !w.told {
 		return s + "waiting for the connection (^C cancels)"
 	}
-	dumb := w.line.Dumb()
-	s += standing(w.state, now.Sub(w.at), !dumb)
-	if dumb {
-		return s
+	if w.line.Dumb() {
+		return s + standing(w.state, 0, false) + inBrackets(w.state.Cause)
 	}
+	hint := "  ^C cancels"
 	if w.enter != nil && !w.state.Dialling && w.enter.Heard() {
-		return s + "  Enter retries now, ^C cancels"
+		hint = "  Enter retries now, ^C cancels"
 	}
-	return s + "  ^C cancels"
+	return fitting(s+standing(w.state, now.Sub(w.at), true), w.state.Cause, hint, w.line.Width())
+}
+
+// leastCause is how many columns of a cause say something.
+const leastCause = 12
+
+// fitting is the line in so many columns: at the cost of the cause first, then
+// of the hint. What stands before both is cut by whoever draws it.
+func fitting(s, cause, hint string, columns int) string {
+	room := columns - term.Columns(s+hint+inBrackets("x")) + 1
+	switch {
+	case room+len(" ()") < 0:
+		return s + inBrackets(cause)
+	case cause == "" || term.Columns(cause) > room && room < leastCause:
+		return s + hint
+	}
+	return s + inBrackets(term.Cut(cause, room)) + hint
+}
+
+func inBrackets(cause string) string {
+	if cause == "" {
+		return ""
+	}
+	return " (" + cause + ")"
 }
 
 // standing says how a wait stands, some time after that was told; with the
@@ -204,12 +226,10 @@ func standing(w control.Waiting, since time.Duration, counts bool) string {
 	if w.Silence > 0 {
 		s, verb = "no byte for "+seconds(w.Silence+since)+" s, ", "reconnecting"
 	}
-	switch {
-	case w.Dialling || w.Next > 0:
-		s += verb
-	default:
-		s += "waiting before " + verb
+	if !w.Dialling && w.Next <= 0 {
+		verb = "waiting before " + verb
 	}
+	s += verb
 	if w.Attempt > 1 || w.Attempt == 1 && w.Cause != "" {
 		s += ", attempt " + strconv.Itoa(w.Attempt)
 	}
@@ -220,9 +240,6 @@ func standing(w control.Waiting, since time.Duration, counts bool) string {
 		} else {
 			s += ", next try now"
 		}
-	}
-	if w.Cause != "" {
-		s += " (" + w.Cause + ")"
 	}
 	return s
 }

@@ -33,7 +33,7 @@ func (l *StatusLine) Show(text string) {
 	case l.dumb:
 		l.write(text + "\n")
 	default:
-		text = cut(text, l.width())
+		text = Cut(text, l.Width())
 		if text != l.shown {
 			l.write("\r" + text + "\x1b[K")
 		}
@@ -62,9 +62,9 @@ func (l *StatusLine) Up() {
 	l.shown = ""
 }
 
-// width is how many columns may be used: not the last one, where some
+// Width is how many columns may be used: not the last one, where some
 // terminals would go to the next line.
-func (l *StatusLine) width() int {
+func (l *StatusLine) Width() int {
 	w, err := Size(l.fd)
 	if err != nil || w.Cols == 0 {
 		return 79
@@ -72,26 +72,40 @@ func (l *StatusLine) width() int {
 	return int(w.Cols) - 1
 }
 
-// cut keeps text within so many columns, by an ellipsis. Where a character may
-// be two columns wide it counts as two, so that the line never wraps.
-func cut(text string, columns int) string {
-	used, end := 0, 0
-	for i, r := range text {
-		if used < columns {
-			end = i // what is before it leaves room for the ellipsis
-		}
-		used++
-		if r >= 0x1100 {
-			used++
-		}
+// Columns is how wide text is at most: a character that may be two columns wide
+// counts as two.
+func Columns(text string) int {
+	n := 0
+	for _, r := range text {
+		n += columns(r)
 	}
+	return n
+}
+
+// columns takes everything from the first wide script on for wide: a line that
+// is cut too early is a line still, one that wraps is not.
+func columns(r rune) int {
+	if r >= 0x1100 {
+		return 2
+	}
+	return 1
+}
+
+// Cut keeps text within so many columns, by an ellipsis.
+func Cut(text string, most int) string {
 	switch {
-	case used <= columns:
+	case Columns(text) <= most:
 		return text
-	case columns <= 0:
+	case most <= 0:
 		return ""
 	}
-	return strings.TrimRight(text[:end], " ") + "…"
+	used := 0
+	for i, r := range text {
+		if used += columns(r); used > most-columns('…') {
+			return strings.TrimRight(text[:i], " ") + "…"
+		}
+	}
+	return text
 }
 
 // write gives up rather than wait: a line that is missing is drawn again, and
