@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -15,8 +16,9 @@ var ErrNotTaken = errors.New("muxd went away before it took the request")
 // ErrSilent: muxd accepted the connection and says nothing.
 var ErrSilent = errors.New("muxd does not answer (stopped or stuck)")
 
-// ErrGone: muxd went away in the middle of an operation. The command may have
-// run, even if the session was never reported open.
+// ErrGone: muxd went away in the middle of an operation, or sent what no muxd
+// sends, and is of no use any more. The command may have run, even if the
+// session was never reported open.
 var ErrGone = errors.New("muxd went away")
 
 // Conn is what the protocol runs on: a connected Unix socket, or a stream.
@@ -110,11 +112,14 @@ func (o *Op) WaitStream(h Handler) (exit Exit, err error) {
 		t, b, err := o.r.next()
 		switch {
 		case errors.Is(err, errFrame):
-			return Exit{}, err
+			return Exit{}, fmt.Errorf("%w: %w", ErrGone, err)
 		case err != nil:
 			return Exit{}, ErrGone
 		}
 		done, exit, err := o.handle(h, t, b)
+		if errors.Is(err, errShort) {
+			err = fmt.Errorf("%w: %w", ErrGone, err)
+		}
 		if done || err != nil {
 			return exit, err
 		}

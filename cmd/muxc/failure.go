@@ -59,6 +59,8 @@ func (u *ui) failure(err error) failure {
 		f.text += " " + pid
 	case errors.Is(err, socket.ErrNoServer):
 		f.text = "no connection: muxd is not running"
+	case u.isOpen():
+		f.phase = control.Running
 	}
 	return f
 }

@@ -49,9 +49,16 @@ func newScripted(t *testing.T, plan control.Plan, wait func(n int, p control.Pro
 		p.Host, p.Session = "box", &control.SessionRequest{}
 		return &p, nil
 	}
-	s.b.OnSession = func(_ context.Context, _ *control.SessionRequest, p control.Prompter) (control.Stream, error) {
-		if err := wait(len(s.invocations()), p); err != nil {
-			return nil, err
+	s.b.OnSession = func(ctx context.Context, _ *control.SessionRequest, p control.Prompter) (control.Stream, error) {
+		waited := make(chan error, 1)
+		go func() { waited <- wait(len(s.invocations()), p) }()
+		select {
+		case err := <-waited:
+			if err != nil {
+				return nil, err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 		st := controltest.NewStream(plan.TTY)
 		s.open <- st
@@ -201,25 +208,28 @@ func TestWaitingLine(t *testing.T) {
 func TestWaitingLineOnADumbTerminal(t *testing.T) {
 	t.Parallel()
 	for _, term := range []string{"dumb", ""} {
-		s := newScripted(t, control.Plan{}, func(_ int, p control.Prompter) error {
-			p.Waiting(control.Waiting{Attempt: 1, Dialling: true})
-			time.Sleep(patience + patience/2)
-			for i := range 3 {
-				p.Waiting(control.Waiting{Attempt: 2 + i, Next: 2 * time.Second, Silence: time.Minute, Cause: "connection refused"})
-				time.Sleep(patience)
+		t.Run("TERM="+term, func(t *testing.T) {
+			t.Parallel()
+			s := newScripted(t, control.Plan{}, func(_ int, p control.Prompter) error {
+				p.Waiting(control.Waiting{Attempt: 1, Dialling: true})
+				time.Sleep(patience + patience/2)
+				for i := range 3 {
+					p.Waiting(control.Waiting{Attempt: 2 + i, Next: 2 * time.Second, Silence: time.Minute, Cause: "connection refused"})
+					time.Sleep(patience)
+				}
+				p.Waiting(control.Waiting{Attempt: 5, Next: time.Second, Silence: time.Minute, Cause: "no route to host"})
+				return hearsEnter(p) // that goes without escapes
+			})
+			c := s.on(term, "box", "true")
+			c.shows("no route to host")
+			c.types("\n")
+			finish(s.session(), "done\n", control.Exit{}, nil)
+			c.ends(0)
+			if got, want := c.out.String(), "muxc: box: connecting\r\nmuxc: box: no byte for 60 s, reconnecting, attempt 2 (connection refused)\r\n"+
+				"muxc: box: no byte for 60 s, reconnecting, attempt 5 (no route to host)\r\n\r\ndone\r\n"; got != want {
+				t.Errorf("got  %q\nwant %q", got, want)
 			}
-			p.Waiting(control.Waiting{Attempt: 5, Next: time.Second, Silence: time.Minute, Cause: "no route to host"})
-			return hearsEnter(p) // that goes without escapes
 		})
-		c := s.on(term, "box", "true")
-		c.shows("no route to host")
-		c.types("\n")
-		finish(s.session(), "done\n", control.Exit{}, nil)
-		c.ends(0)
-		if got, want := c.out.String(), "muxc: box: connecting\r\nmuxc: box: no byte for 60 s, reconnecting, attempt 2 (connection refused)\r\n"+
-			"muxc: box: no byte for 60 s, reconnecting, attempt 5 (no route to host)\r\n\r\ndone\r\n"; got != want {
-			t.Errorf("TERM=%q:\ngot  %q\nwant %q", term, got, want)
-		}
 	}
 }
 

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"muxd/control"
+)
+
+// object fails the test unless the process said one object and nothing else.
+func (r result) object(t *testing.T, phase, host, text string) {
+	t.Helper()
+	var v struct{ Phase, Host, Error string }
+	if err := json.Unmarshal([]byte(r.err), &v); err != nil || r.code != 255 || r.out != "" || strings.Count(r.err, "\n") != 1 ||
+		v.Phase != phase || v.Host != host || !strings.Contains(v.Error, text) {
+		t.Errorf("%+v; want %s, %s, %q", r, phase, host, text)
+	}
+}
+
+// TestErrorFormat: with or without a plan, and from wherever it is asked for.
+func TestErrorFormat(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	ask := []string{"-o", "ErrorFormat=json"}
+	h.run(h.muxc(append(ask, "-O", "check", "box")...), nil).object(t, "not dialled", "box", "no connection: muxd is not running")
+	h.run(h.muxc(append(ask, "-E", "/nonexistent/log", "box")...), nil).object(t, "not dialled", "box", "log file /nonexistent/log")
+	h.run(h.muxc(append(ask, "-p", "1", "127.0.0.1", "true")...), nil).object(t, "refused", "127.0.0.1", "connection refused")
+	h.run(h.muxc(append(ask, "-o", "Nonsense=1", "box")...), nil).object(t, "not dialled", "box", "Bad configuration option")
+	h.cfg = write(t, h.dir+"/config", "Host box\n HostName 127.0.0.1\n Port 1\n")
+	os.MkdirAll(h.dir+"/.config/muxd", 0o700)
+	write(t, h.dir+"/.config/muxd/config", "ErrorFormat json\n")
+	h.run(h.muxc("box", "true"), nil).object(t, "refused", "box", "connection refused")
+	h.run(h.muxc("-o", "ErrorFormat=text", "box", "true"), nil).fails(t, "box: connect to 127.0.0.1:1: connection refused")
+	if r := h.run(h.muxc("-q", "box", "true"), nil); r.err != "" || r.code != 255 {
+		t.Errorf("-q: %+v", r)
+	}
+}
+
+// TestErrorFormatOfWhatMayHaveRun: muxd's end before the session is open and
+// after that, and a file that asks for it.
+func TestErrorFormatOfWhatMayHaveRun(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 9)
+	s := newScripted(t, control.Plan{JSON: true}, func(n int, p control.Prompter) error {
+		asked <- struct{}{}
+		if n == 1 {
+			return hearsEnter(p)
+		}
+		return nil
+	})
+	gone := s.start(s.command("muxc", "-o", "ErrorFormat=json", "box"), nil)
+	<-asked
+	s.dies()
+	gone.wait().object(t, "sent", "box", "went away; the command may have run")
+	gone = s.start(s.command("muxc", "-o", "ErrorFormat=json", "box"), nil)
+	s.session()
+	s.dies()
+	gone.wait().object(t, "running", "box", "went away; the command may still be running")
+
+	s.b.OnSession = func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) {
+		return nil, errors.New("who knows")
+	}
+	s.run(s.command("muxc", "box"), nil).object(t, "sent", "box", "who knows") // no word of it on the command line
+}
