@@ -30,12 +30,12 @@ func TestErrorFormat(t *testing.T) {
 	h.run(h.muxc(append(ask, "-E", "/nonexistent/log", "box")...), nil).object(t, "not dialled", "box", "log file /nonexistent/log")
 	h.run(h.muxc(append(ask, "-p", "1", "127.0.0.1", "true")...), nil).object(t, "refused", "127.0.0.1", "connection refused")
 	h.run(h.muxc(append(ask, "-o", "Nonsense=1", "box")...), nil).object(t, "not dialled", "box", "Bad configuration option")
-	h.cfg = write(t, h.dir+"/config", "Host box\n HostName 127.0.0.1\n Port 1\n")
-	os.MkdirAll(h.dir+"/.config/muxd", 0o700)
-	write(t, h.dir+"/.config/muxd/config", "ErrorFormat json\n")
-	h.run(h.muxc("box", "true"), nil).object(t, "refused", "box", "connection refused")
-	h.run(h.muxc("-o", "ErrorFormat=text", "box", "true"), nil).fails(t, "box: connect to 127.0.0.1:1: connection refused")
-	if r := h.run(h.muxc("-q", "box", "true"), nil); r.err != "" || r.code != 255 {
+	os.Mkdir(h.dir+"/muxd", 0o700) // which -F leaves out
+	h.setenv("XDG_CONFIG_HOME", h.dir)
+	write(t, h.dir+"/muxd/config", "ErrorFormat json\n")
+	h.run(h.command("muxc", "-p", "1", "127.0.0.1", "true"), nil).object(t, "refused", "127.0.0.1", "connection refused")
+	h.run(h.command("muxc", "-o", "ErrorFormat=text", "-p", "1", "127.0.0.1", "true"), nil).fails(t, "127.0.0.1: connect to 127.0.0.1:1: connection refused")
+	if r := h.run(h.command("muxc", "-q", "-p", "1", "127.0.0.1", "true"), nil); r.err != "" || r.code != 255 {
 		t.Errorf("-q: %+v", r)
 	}
 }
