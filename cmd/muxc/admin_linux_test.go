@@ -13,8 +13,11 @@ import (
 
 // administered is a muxd that answers muxd's own commands: with what it was
 // asked, and with status 1 for a host named bad.
-func administered(t *testing.T) *scripted {
-	s := newScripted(t, control.Plan{}, func(int, control.Prompter) error { return nil })
+func administered(t *testing.T, change ...func(*scripted)) *scripted {
+	return newScripted(t, control.Plan{}, nil, append([]func(*scripted){func(s *scripted) { answer(t, s) }}, change...)...)
+}
+
+func answer(t *testing.T, s *scripted) {
 	s.b.OnResolve = func(ctx context.Context, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
 		host := v.Args[len(v.Args)-1]
 		if strings.Join(v.Args, " ") != "-O check -- "+host || v.Dir != s.dir || v.Getenv("HOME") != s.dir {
@@ -47,7 +50,6 @@ func administered(t *testing.T) *scripted {
 		}
 		return m, nil
 	}
-	return s
 }
 
 type name string
@@ -108,13 +110,14 @@ func TestAdministeringNothing(t *testing.T) {
 // wait for down waits for, and no other.
 func TestWaitEndsWithMuxd(t *testing.T) {
 	t.Parallel()
-	s := administered(t)
 	asked := make(chan struct{}, 9)
-	s.b.OnAdmin = func(ctx context.Context, _ *control.AdminRequest) (*control.Managed, error) {
-		asked <- struct{}{}
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
+	s := administered(t, func(s *scripted) {
+		s.b.OnAdmin = func(ctx context.Context, _ *control.AdminRequest) (*control.Managed, error) {
+			asked <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
 	down, ready := s.start(s.command("muxd", "wait", "--for", "down", "a"), nil), s.start(s.command("muxd", "wait", "a"), nil)
 	<-asked
 	<-asked
@@ -127,26 +130,27 @@ func TestWaitEndsWithMuxd(t *testing.T) {
 // a signal.
 func TestEventsAreWrittenAsTheyCome(t *testing.T) {
 	t.Parallel()
-	s := administered(t)
 	next := make(chan string)
 	left := make(chan struct{}, 9)
-	s.b.OnEvents = func(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
-		defer func() { left <- struct{}{} }()
-		for {
-			select {
-			case to := <-next:
-				e := control.Event{Time: time.Unix(1, 0), Kind: control.EventHost, Host: "all", To: to}
-				if dest != nil {
-					e.Host = dest.String()
+	s := administered(t, func(s *scripted) {
+		s.b.OnEvents = func(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+			defer func() { left <- struct{}{} }()
+			for {
+				select {
+				case to := <-next:
+					e := control.Event{Time: time.Unix(1, 0), Kind: control.EventHost, Host: "all", To: to}
+					if dest != nil {
+						e.Host = dest.String()
+					}
+					if err := f(e); err != nil {
+						return err
+					}
+				case <-ctx.Done():
+					return ctx.Err()
 				}
-				if err := f(e); err != nil {
-					return err
-				}
-			case <-ctx.Done():
-				return ctx.Err()
 			}
 		}
-	}
+	})
 	r := s.start(s.command("muxd", "events", "--json", "box"), nil)
 	next <- "ready"
 	r.says(`{"schema":1,"time":"1970-01-01T00:00:01Z","kind":"host","host":"box","to":"ready"}` + "\n") // not at some later time

@@ -34,7 +34,7 @@ type scripted struct {
 
 // newScripted serves; the session of each invocation is opened once wait has
 // returned, and given to the test.
-func newScripted(t *testing.T, plan control.Plan, wait func(n int, p control.Prompter) error) *scripted {
+func newScripted(t *testing.T, plan control.Plan, wait func(n int, p control.Prompter) error, change ...func(*scripted)) *scripted {
 	t.Helper()
 	s := &scripted{host: newHost(t), open: make(chan *controltest.Stream, 9)}
 	l, err := socket.Listen(socket.At(s.socket()))
@@ -63,6 +63,9 @@ func newScripted(t *testing.T, plan control.Plan, wait func(n int, p control.Pro
 		st := controltest.NewStream(plan.TTY)
 		s.open <- st
 		return st, nil
+	}
+	for _, f := range change { // before anybody may come
+		f(s)
 	}
 	srv := &control.Server{Backend: &s.b, Build: "scripted", PID: os.Getpid(), Log: silence{}}
 	ctx, cancel := context.WithCancel(t.Context())

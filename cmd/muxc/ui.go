@@ -200,7 +200,7 @@ func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, erro
 func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.wait.end()
+	u.wait.hold()
 	u.withdraw = withdraw
 	return !u.ending
 }
@@ -209,7 +209,7 @@ func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
 // alone, and nobody else's wait for the same login. ^C says enough by itself;
 // an SSH_ASKPASS that failed does not, nor does one that cannot be run.
 func (u *ui) asked(err error) {
-	ending := u.withdrawn()
+	ending := u.withdrawn(false)
 	var dialog *term.AskpassError
 	var program *term.ProgramError
 	switch {
@@ -228,14 +228,12 @@ func (u *ui) asked(err error) {
 }
 
 // withdrawn says that nothing is asked any more, and whether a signal ends this
-// process.
-func (u *ui) withdrawn() (ending bool) {
+// process. After a child the line about the wait comes again.
+func (u *ui) withdrawn(child bool) (ending bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.withdraw = nil
-	if !u.opened && !u.ending {
-		u.wait.begin(u.op)
-	}
+	u.wait.release(child && !u.ending)
 	return u.ending
 }
 

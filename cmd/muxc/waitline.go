@@ -28,8 +28,10 @@ type waitLine struct {
 	allowed bool // stderr is a terminal, and lines of ours go there; set before use
 
 	mu    sync.Mutex    // taken after ui.mu
-	quit  chan struct{} // guarded by mu; of the wait under way, nil without one
-	timer *time.Timer   // guarded by mu; patience of that wait
+	waits bool          // guarded by mu; between begin and end
+	held  bool          // guarded by mu; the terminal is another's
+	quit  chan struct{} // guarded by mu; ends run, nil while there is no line to come
+	timer *time.Timer   // guarded by mu; patience
 	line  *term.StatusLine
 	enter *term.Enter // guarded by mu; nil where Enter cannot be heard
 	drawn bool        // guarded by mu; patience is over and the line is shown
@@ -40,27 +42,54 @@ type waitLine struct {
 	ahead []byte // guarded by mu; taken from the terminal, and the session's
 }
 
-// begin is called when op begins to wait, also when it did before: what was on
-// the terminal meanwhile is gone. The line comes after patience.
+// begin is called when op begins to wait; again for another muxd to which the
+// same request goes. The line comes after patience.
 func (w *waitLine) begin(op *control.Op) {
-	if !w.allowed {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.op = op
-	if w.quit == nil {
-		quit := make(chan struct{})
-		w.quit = quit
-		w.timer = time.AfterFunc(patience, func() { w.run(quit) })
-	}
+	w.op, w.waits = op, true
+	w.start()
 }
 
-// end takes the line away. When it returns nothing of it reads the terminal or
-// writes to it any more.
+// start has the line come after patience. Called with mu held.
+func (w *waitLine) start() {
+	if w.quit != nil || !w.waits || w.held || !w.allowed {
+		return
+	}
+	quit := make(chan struct{})
+	w.quit = quit
+	w.timer = time.AfterFunc(patience, func() { w.run(quit) })
+}
+
+// end is the end of the wait. When it returns nothing of the line reads the
+// terminal or writes to it any more.
 func (w *waitLine) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.waits = false
+	w.stop()
+}
+
+// hold leaves the terminal to a question or a child, until release. The line
+// comes again by itself only after a child: who just answered knows that things
+// go on, and is told only when muxd has something to tell.
+func (w *waitLine) hold() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = true
+	w.stop()
+}
+
+func (w *waitLine) release(again bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held = false; again {
+		w.start()
+	}
+}
+
+// stop takes the line away. Called with mu held.
+func (w *waitLine) stop() {
 	if w.quit == nil {
 		return
 	}
@@ -93,6 +122,7 @@ func (w *waitLine) update(s control.Waiting) {
 	if w.drawn && (again || !w.line.Dumb()) {
 		w.line.Show(w.text(w.at))
 	}
+	w.start()
 }
 
 // aside has f write to the terminal without the line, which then is there

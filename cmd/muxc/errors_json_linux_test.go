@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -47,8 +46,11 @@ func TestErrorFormatOfWhatMayHaveRun(t *testing.T) {
 	asked := make(chan struct{}, 9)
 	s := newScripted(t, control.Plan{JSON: true}, func(n int, p control.Prompter) error {
 		asked <- struct{}{}
-		if n == 1 {
+		switch n {
+		case 1:
 			return hearsEnter(p)
+		case 3:
+			return errors.New("who knows")
 		}
 		return nil
 	})
@@ -61,8 +63,5 @@ func TestErrorFormatOfWhatMayHaveRun(t *testing.T) {
 	s.dies()
 	gone.wait().object(t, "running", "box", "went away; the command may still be running")
 
-	s.b.OnSession = func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) {
-		return nil, errors.New("who knows")
-	}
 	s.run(s.command("muxc", "box"), nil).object(t, "sent", "box", "who knows") // no word of it on the command line
 }
