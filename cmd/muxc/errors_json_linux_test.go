@@ -59,7 +59,9 @@ func TestErrorFormatOfWhatMayHaveRun(t *testing.T) {
 	s.dies()
 	gone.wait().object(t, "sent", "box", "went away; the command may have run")
 	gone = s.start(s.command("muxc", "-o", "ErrorFormat=json", "box"), nil)
-	s.session()
+	if err := s.session().WaitEvent(t.Context(), "eof"); err != nil { // it knows that it is open
+		t.Fatal(err)
+	}
 	s.dies()
 	gone.wait().object(t, "running", "box", "went away; the command may still be running")
 

@@ -349,6 +349,7 @@ func TestSuspendedWait(t *testing.T) {
 	c.types("\n")
 	finish(s.session(), "done\n", control.Exit{}, nil)
 	c.shows(erased + "done\r\n")
+	c.shows("$ ")
 	c.types("exit\n")
 	c.ends(0)
 }
