@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -15,8 +16,9 @@ var ErrNotTaken = errors.New("muxd went away before it took the request")
 // ErrSilent: muxd accepted the connection and says nothing.
 var ErrSilent = errors.New("muxd does not answer (stopped or stuck)")
 
-// ErrGone: muxd went away in the middle of an operation. The command may have
-// run, even if the session was never reported open.
+// ErrGone: muxd went away in the middle of an operation, or sent what no muxd
+// sends, and is of no use any more. The command may have run, even if the
+// session was never reported open.
 var ErrGone = errors.New("muxd went away")
 
 // Conn is what the protocol runs on: a connected Unix socket, or a stream.
@@ -60,6 +62,8 @@ type Op struct {
 
 	asking *asking // owned by Wait; the prompt being asked, or nil
 	deaf   bool    // owned by Wait; nobody reads stdout
+
+	event func(Event) error // of an operation that tells of events, or nil
 }
 
 // asking is a prompt that was shown.
@@ -108,11 +112,14 @@ func (o *Op) WaitStream(h Handler) (exit Exit, err error) {
 		t, b, err := o.r.next()
 		switch {
 		case errors.Is(err, errFrame):
-			return Exit{}, err
+			return Exit{}, fmt.Errorf("%w: %w", ErrGone, err)
 		case err != nil:
 			return Exit{}, ErrGone
 		}
 		done, exit, err := o.handle(h, t, b)
+		if errors.Is(err, errShort) {
+			err = fmt.Errorf("%w: %w", ErrGone, err)
+		}
 		if done || err != nil {
 			return exit, err
 		}
@@ -157,6 +164,16 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 		text := d.str()
 		if err = d.done(); err == nil {
 			h.Notice(text)
+		}
+	case frameWaiting:
+		var w Waiting
+		if w, err = decodeWaiting(b); err == nil {
+			h.Waiting(w)
+		}
+	case frameEvent:
+		var e Event
+		if e, err = decodeEvent(b); err == nil && o.event != nil {
+			err = o.event(e)
 		}
 	case frameExit:
 		exit, err = decodeExit(b)
@@ -282,6 +299,9 @@ func (o *Op) Signal(name string) error {
 	e.str(name)
 	return o.w.send(frameSignal, e.b)
 }
+
+// Retry tells that the person wants another attempt now.
+func (o *Op) Retry() error { return o.w.send(frameRetry, nil) }
 
 // Close abandons the operation.
 func (o *Op) Close() error { return o.conn.Close() }

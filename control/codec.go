@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -39,6 +40,10 @@ func (e *encoder) strs(v []string) {
 
 // dur travels in nanoseconds: both ends are on one machine and of one version.
 func (e *encoder) dur(v time.Duration) { e.u64(uint64(v)) }
+
+// ms travels in milliseconds: where a person or a program is told of it, and
+// a finer time says nothing. Below 0 is 0.
+func (e *encoder) ms(v time.Duration) { e.u64(uint64(max(0, v.Milliseconds()))) }
 
 // when travels in nanoseconds since 1970; the zero time is 0.
 func (e *encoder) when(v time.Time) {
@@ -131,6 +136,16 @@ func (d *decoder) strs() []string {
 }
 
 func (d *decoder) dur() time.Duration { return time.Duration(d.u64()) }
+
+// ms refuses what no Duration holds.
+func (d *decoder) ms() time.Duration {
+	n := d.u64()
+	if n > uint64(math.MaxInt64/time.Millisecond) {
+		d.err = errShort
+		return 0
+	}
+	return time.Duration(n) * time.Millisecond
+}
 
 func (d *decoder) when() time.Time {
 	if n := d.u64(); n != 0 {

@@ -26,13 +26,13 @@ var messages = []struct {
 		}
 		return v.encode(), nil
 	}, (&Invocation{Args: []string{"-p", "22", "h"}, Dir: "/home", Env: []string{"A=b", ""}, TTY: [3]bool{true, false, true},
-		Size: Window{80, 24, 1, 2}, Modes: []byte{1, 2, 0}}).encode()},
+		Size: Window{80, 24, 1, 2}, Modes: []byte{1, 2, 0}, Reattach: true}).encode()},
 	{"plan", func(b []byte) ([]byte, error) { var p Plan; err := p.decode(b); return p.encode(), err },
-		(&Plan{Host: "h", TTY: true, Escape: NoEscape, StdinNull: true, Quiet: true, Background: true, HandOver: []string{"-S", "x", "h"}}).encode()},
+		(&Plan{Host: "h", TTY: true, Escape: NoEscape, StdinNull: true, Quiet: true, Background: true, JSON: true, Reattach: true, HandOver: []string{"-S", "x", "h"}}).encode()},
 	{"exit", func(b []byte) ([]byte, error) { x, err := decodeExit(b); return x.encode(), err },
 		Exit{Code: 1, Signal: "TERM", Core: true, Message: "m"}.encode()},
 	{"error", func(b []byte) ([]byte, error) { x, err := decodeError(b); return x.encode(), err },
-		(&Error{Phase: Sent, Host: "h", Text: "t"}).encode()},
+		(&Error{Phase: Sent, Host: "h", Text: "t", Silence: 1500 * time.Millisecond}).encode()},
 	{"stopped", func(b []byte) ([]byte, error) { var s Stopped; err := s.decode(b); return s.encode(), err },
 		(&Stopped{Done: true, PID: 1, Hosts: 2, Sessions: 3}).encode()},
 	{"prompt", func(b []byte) ([]byte, error) { id, q, err := decodePrompt(b); return q.encode(id), err },
@@ -54,12 +54,56 @@ var messages = []struct {
 	}, make([]byte, 16)},
 	{"preface", func(b []byte) ([]byte, error) { p, err := parsePreface(b); return p.append(nil), err },
 		Preface{Version: Version, Flags: FlagOne, Length: 9}.append(nil)},
+	{"waiting", func(b []byte) ([]byte, error) { w, err := decodeWaiting(b); return w.encode(), err },
+		Waiting{Attempt: 3, Dialling: true, Next: 2 * time.Second, Silence: 812 * time.Second, Cause: "refused"}.encode()},
+	{"event", func(b []byte) ([]byte, error) { v, err := decodeEvent(b); return v.encode(), err }, fullEvent().encode()},
+	{"admin", func(b []byte) ([]byte, error) {
+		d := decoder{b: b}
+		var r AdminRequest
+		r.decode(&d)
+		e := encoder{}
+		r.encode(&e)
+		return e.b, d.done()
+	}, func() []byte {
+		e := encoder{}
+		(&AdminRequest{Command: "wait", Forget: true, Down: true, Limit: time.Minute}).encode(&e)
+		return e.b
+	}()},
+}
+
+func fullEvent() Event {
+	return Event{Time: time.Unix(0, 1_700_000_000_123456789), Kind: EventLink, Host: "h", User: "u", Addr: "a:22", Link: 2,
+		From: "ready", To: "suspect", Attempt: 4, Silence: 14 * time.Second, Text: "t"}
+}
+
+func TestEventComesBack(t *testing.T) {
+	if got, err := decodeEvent(fullEvent().encode()); err != nil || got != fullEvent() {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, fullEvent())
+	}
+}
+
+// A time that no Duration holds is refused, not turned into a negative one.
+func TestMillisecondsAreBounded(t *testing.T) {
+	for _, tt := range []struct {
+		n  uint64
+		ok bool
+	}{{0, true}, {math.MaxInt64 / 1_000_000, true}, {math.MaxInt64/1_000_000 + 1, false}, {math.MaxUint64, false}} {
+		d := decoder{b: binary.BigEndian.AppendUint64(nil, tt.n)}
+		if v := d.ms(); (d.done() == nil) != tt.ok || v < 0 {
+			t.Errorf("%d is %v, %v", tt.n, v, d.err)
+		}
+	}
+	e := encoder{}
+	if e.ms(-time.Hour); binary.BigEndian.Uint64(e.b) != 0 {
+		t.Errorf("a negative time travels as %x", e.b)
+	}
 }
 
 func fullStatus() *Status {
 	at := time.Unix(0, 1_700_000_000_123456789)
 	return &Status{PID: 1, Build: "b", Started: at, Socket: "/s", Clients: 2, Hosts: []HostStatus{
 		{Name: "n", User: "u", Addr: "a:22", State: "ready", Since: at, Waiting: 1, Logins: 2, Persist: "10m", LastErr: "e",
+			Attempt: 3, Next: at.Add(time.Second), Wanted: "pinned", KeepWarm: time.Minute, KeepWarmLearned: true,
 			Links: []LinkStatus{{State: "ready", Since: at, Remote: "r", Auth: "k", Server: "SSH-2.0-x", LastByte: at,
 				RTT: time.Second, In: math.MaxInt64, Out: 2, Sessions: 3, Interval: time.Minute, CountMax: 4}},
 			Sessions: []SessionStatus{{PID: 9, Kind: "exec", TTY: true, Since: at, In: 1, Out: 2}}},

@@ -21,6 +21,7 @@ const (
 	FrameError     = byte(frameError)
 	FrameRequest   = byte(frameRequest)
 	FrameNotice    = byte(frameNotice)
+	FrameWaiting   = byte(frameWaiting)
 	FramePromptOff = byte(framePromptCancel)
 )
 

@@ -21,6 +21,7 @@ const (
 	frameAnswer       frameType = 6
 	frameOutputClosed frameType = 7 // nobody reads stdout any more
 	frameRan          frameType = 8 // how a Command ended
+	frameRetry        frameType = 9 // the person wants another attempt now
 )
 
 // Frames from the server.
@@ -38,6 +39,8 @@ const (
 	frameResult       frameType = 42
 	frameCommand      frameType = 43
 	frameStdoutEOF    frameType = 44
+	frameWaiting      frameType = 45 // how the wait for the connection stands
+	frameEvent        frameType = 46
 )
 
 // frameHeader is the length of a frame's header: u32 length of what follows

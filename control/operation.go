@@ -35,6 +35,8 @@ type operation struct {
 	lastID  uint32                 // guarded by mu
 	gone    bool                   // guarded by mu; the client's socket ended
 
+	impatient chan struct{} // capacity 1; the person wants another attempt now
+
 	over atomic.Bool // the last frame was written; nothing more is taken
 }
 
@@ -47,7 +49,7 @@ type answer struct {
 
 func newOperation(s *Server, c Conn, pid int) *operation {
 	return &operation{s: s, c: c, pid: pid, r: frameReader{r: c}, w: newFrameWriter(c),
-		in: newStdinQueue(stdinCredit), prompts: map[uint32]chan answer{}}
+		in: newStdinQueue(stdinCredit), prompts: map[uint32]chan answer{}, impatient: make(chan struct{}, 1)}
 }
 
 // run carries the request out and writes its last frame. It returns when
@@ -97,6 +99,10 @@ func (o *operation) dispatch(ctx context.Context, request []byte) error {
 			return err
 		}
 		return o.w.finish(frameResult, st.encode())
+	case opAdmin:
+		return o.admin(ctx, d)
+	case opEvents:
+		return o.events(ctx, d)
 	}
 	return &Error{Phase: NotDialled, Text: "a request this muxd does not know"}
 }
@@ -168,7 +174,7 @@ func (o *operation) print(text []byte) error {
 func (o *operation) session(st Stream, p *Plan) error {
 	o.attach(st)
 	if p.TTY && !st.TTY() {
-		p.TTY = false
+		p.TTY, p.Reattach = false, false
 		o.w.hold(framePlan, p.encode())
 		if !p.Quiet {
 			o.Notice("PTY allocation request failed: the session goes on without a terminal")
@@ -185,10 +191,7 @@ func (o *operation) manage(ctx context.Context, r *ManageRequest) error {
 	if err != nil {
 		return err
 	}
-	if m.Text != "" {
-		o.w.hold(frameNotice, noticeBody(m.Text))
-	}
-	return o.w.finish(frameExit, Exit{Code: uint32(m.Code)}.encode())
+	return o.managed(m)
 }
 
 func creditBody(n int) []byte {
@@ -266,6 +269,8 @@ func (o *operation) handle(t frameType, b []byte) error {
 		}
 	case frameAnswer:
 		return o.answered(b)
+	case frameRetry:
+		o.retry()
 	case frameRan:
 		return o.ranCommand(b)
 	case frameOutputClosed:

@@ -66,10 +66,12 @@ type Prompter interface {
 	// Notice shows a line (or lines) without asking for anything.
 	Notice(text string)
 	// Waiting tells how the wait for the connection stands, whenever that
-	// changes. It never blocks.
+	// changes. It never blocks the server; of states that the client has not
+	// read yet only the newest counts. A client's Handler is called with it.
 	Waiting(w Waiting)
-	// Impatient yields once each time that the person wants another attempt
-	// now. Nil never does.
+	// Impatient yields when the person wants another attempt now; wishes that
+	// come before the first was taken are one. Nil never does. It is for who
+	// waits: a Handler returns nil, because its client says so by Op.Retry.
 	Impatient() <-chan struct{}
 }
 

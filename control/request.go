@@ -9,6 +9,8 @@ const (
 	opRun    op = 1 // carry out an Invocation: ssh's command line
 	opStatus op = 2
 	opStop   op = 3
+	opAdmin  op = 4
+	opEvents op = 5
 )
 
 // Invocation is one run of muxc as the person typed it: everything muxd needs
@@ -262,6 +264,12 @@ func (e *Error) Error() string {
 func (v *Invocation) encode() []byte {
 	e := encoder{}
 	e.u8(uint8(opRun))
+	v.append(&e)
+	return e.b
+}
+
+// append adds the invocation, which is the last thing of a request.
+func (v *Invocation) append(e *encoder) {
 	e.strs(v.Args)
 	e.str(v.Dir)
 	e.strs(v.Env)
@@ -270,7 +278,7 @@ func (v *Invocation) encode() []byte {
 	}
 	e.window(v.Size)
 	e.bytes(v.Modes)
-	return e.b
+	e.bool(v.Reattach)
 }
 
 func (v *Invocation) decode(d *decoder) error {
@@ -282,6 +290,7 @@ func (v *Invocation) decode(d *decoder) error {
 	}
 	v.Size = d.window()
 	v.Modes = d.bytes()
+	v.Reattach = d.bool()
 	return d.done()
 }
 
@@ -302,6 +311,8 @@ func (p *Plan) encode() []byte {
 	e.bool(p.StdinNull)
 	e.bool(p.Quiet)
 	e.bool(p.Background)
+	e.bool(p.JSON)
+	e.bool(p.Reattach)
 	e.strs(p.HandOver)
 	return e.b
 }
@@ -314,6 +325,8 @@ func (p *Plan) decode(b []byte) error {
 	p.StdinNull = d.bool()
 	p.Quiet = d.bool()
 	p.Background = d.bool()
+	p.JSON = d.bool()
+	p.Reattach = d.bool()
 	p.HandOver = d.strs()
 	return d.done()
 }
@@ -338,12 +351,13 @@ func (x *Error) encode() []byte {
 	e.u8(uint8(x.Phase))
 	e.str(CleanLine(x.Host))
 	e.str(CleanLine(x.Text))
+	e.ms(x.Silence)
 	return e.b
 }
 
 func decodeError(b []byte) (*Error, error) {
 	d := decoder{b: b}
-	x := &Error{Phase: ErrorPhase(d.u8()), Host: d.str(), Text: d.str()}
+	x := &Error{Phase: ErrorPhase(d.u8()), Host: d.str(), Text: d.str(), Silence: d.ms()}
 	return x, d.done()
 }
 

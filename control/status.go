@@ -14,17 +14,24 @@ type Status struct {
 
 // HostStatus is one destination.
 type HostStatus struct {
-	Name     string // as typed by whoever asked first
-	User     string
-	Addr     string // host:port as resolved by the configuration
-	State    string // idle, connecting, ready, waiting, blocked, closed
-	Since    time.Time
-	Waiting  int    // requests waiting for the connection
-	Logins   int    // logins since muxd started
-	Persist  string // how long an idle connection is kept: a duration, "forever" or "no"
-	LastErr  string
-	Links    []LinkStatus
-	Sessions []SessionStatus
+	Name    string // as typed by whoever asked first
+	User    string
+	Addr    string // host:port as resolved by the configuration
+	State   string // idle, connecting, ready, suspect, waiting, blocked, closed
+	Since   time.Time
+	Waiting int    // requests waiting for the connection
+	Logins  int    // logins since muxd started
+	Persist string // how long an idle connection is kept: a duration, "forever" or "no"
+	LastErr string
+	Attempt int       // of the connection that is being made, the one under way or the last one; 0 for none
+	Next    time.Time // of the next attempt; zero where none is scheduled
+	Wanted  string    // why the connection is kept or made: client, pinned, persist; "" where nobody wants it
+	// KeepWarm is the silence after which an idle connection is used, 0 = never;
+	// KeepWarmLearned says that the path taught it and nobody set it.
+	KeepWarm        time.Duration
+	KeepWarmLearned bool
+	Links           []LinkStatus
+	Sessions        []SessionStatus
 }
 
 // LinkStatus is one SSH connection.
@@ -54,7 +61,7 @@ type SessionStatus struct {
 // The shortest encodings of a list's elements, in bytes, all texts empty: what
 // a count is held against before memory is taken for it.
 const (
-	minHost    = 48
+	minHost    = 73
 	minLink    = 72
 	minSession = 33
 )
@@ -96,6 +103,11 @@ func (h *HostStatus) encode(e *encoder) {
 	e.u32(uint32(h.Logins))
 	e.str(h.Persist)
 	e.str(CleanLine(h.LastErr))
+	e.u32(uint32(h.Attempt))
+	e.when(h.Next)
+	e.str(CleanLine(h.Wanted))
+	e.dur(h.KeepWarm)
+	e.bool(h.KeepWarmLearned)
 	e.u32(uint32(len(h.Links)))
 	for i := range h.Links {
 		h.Links[i].encode(e)
@@ -113,6 +125,11 @@ func (h *HostStatus) decode(d *decoder) {
 	h.Logins = int(d.u32())
 	h.Persist = d.str()
 	h.LastErr = d.str()
+	h.Attempt = int(d.u32())
+	h.Next = d.when()
+	h.Wanted = d.str()
+	h.KeepWarm = d.dur()
+	h.KeepWarmLearned = d.bool()
 	h.Links = make([]LinkStatus, d.count(minLink))
 	for i := range h.Links {
 		h.Links[i].decode(d)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -40,8 +41,12 @@ type frameWriter struct {
 	mu      sync.Mutex
 	buf     []byte // guarded by mu; whole frames that go out before the next
 	posting bool   // guarded by mu; flush runs, and will write what is added
+	latest  span   // guarded by mu; where in buf the frame of postLatest is
 	err     error  // guarded by mu; what ended the writer
 }
+
+// span is a part of a buffer; the zero value is none.
+type span struct{ start, end int }
 
 func newFrameWriter(w io.Writer) *frameWriter {
 	return &frameWriter{w: w, turn: make(chan struct{}, 1)}
@@ -99,11 +104,31 @@ func (f *frameWriter) post(t frameType, body []byte, limit int) error {
 		return errUnread
 	}
 	f.buf = appendFrame(f.buf, t, body)
+	f.flushSoon()
+	return nil
+}
+
+// postLatest is post for a frame that makes the one before it worthless: one
+// that was not written yet is taken back, so that at most one is held.
+func (f *frameWriter) postLatest(t frameType, body []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return
+	}
+	f.buf = slices.Delete(f.buf, f.latest.start, f.latest.end)
+	f.latest.start = len(f.buf)
+	f.buf = appendFrame(f.buf, t, body)
+	f.latest.end = len(f.buf)
+	f.flushSoon()
+}
+
+// flushSoon has what is held written. Called with mu held.
+func (f *frameWriter) flushSoon() {
 	if !f.posting {
 		f.posting = true
 		go f.flush()
 	}
-	return nil
 }
 
 // flush writes until nothing is held. There is one at a time.
@@ -124,6 +149,7 @@ func (f *frameWriter) write(data []byte) error {
 	f.mu.Lock()
 	held, err := f.buf, f.err
 	f.buf, f.spare = f.spare, nil
+	f.latest = span{}
 	f.mu.Unlock()
 	if err == nil && len(held) > 0 {
 		_, err = f.w.Write(held)

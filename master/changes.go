@@ -27,6 +27,7 @@ var errOrphan = errors.New("the local address of the connection is gone")
 // now.
 func (m *Master) NetworkChanged() {
 	m.networkAt.Store(time.Now().UnixNano())
+	m.networkName.Store(nil)
 	m.cfg.Log.Info("the network changed")
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventNetwork}, "")
 	m.stir((*link).suspicious)

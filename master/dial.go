@@ -165,7 +165,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.local = localAddr(l.tcp)
 	if d.via == nil && d.proxy == "" {
-		l.warm = warm{learned: m.cfg.Learned, key: h.key, network: m.cfg.Network()}
+		l.warm = warm{learned: m.cfg.Learned, key: h.key, network: m.network()}
 	}
 	l.qos[0], l.qos[1] = d.conf.IPQoS()
 	l.log = h.log.With("link", l.id)

@@ -23,7 +23,7 @@ type lease struct {
 // come to a connection that has gone silent.
 func (ls *lease) slow() {
 	if ls.p != nil {
-		ls.p.Waiting(control.Waiting{Silence: ls.link.silence(), Cause: "waiting for the server to answer"})
+		ls.p.Waiting(control.Waiting{Silence: ls.link.silence(), Cause: "for the server to answer"})
 	}
 }
 

@@ -75,7 +75,8 @@ type Master struct {
 	keyring sshauth.Keyring
 	events  hub
 
-	networkAt atomic.Int64 // when the network last changed or this machine woke, in ns since 1970; 0: never
+	networkName atomic.Pointer[named]
+	networkAt   atomic.Int64 // when the network last changed or this machine woke, in ns since 1970; 0: never
 
 	mu       sync.Mutex
 	hosts    map[string]*host   // guarded by mu

@@ -149,7 +149,7 @@ func (h *host) tell(a *agenda) {
 // waiting is how the wait for a connection stands.
 func (h *host) waiting(now time.Time) control.Waiting {
 	if h.serving() {
-		return control.Waiting{Cause: "the server takes no more sessions, waiting for one to end"}
+		return control.Waiting{Cause: "the server takes no more sessions, one has to end"}
 	}
 	w := control.Waiting{Attempt: h.backoff.Attempts(), Silence: h.silence(), Cause: h.cause()}
 	if !h.retry.IsZero() {

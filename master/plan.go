@@ -49,7 +49,8 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 	if c.refused != nil {
 		return nil, c.refused
 	}
-	plan := &control.Plan{Host: d.name, Dest: d, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull()}
+	plan := &control.Plan{Host: d.name, Dest: d, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull(),
+		JSON: d.conf.ErrorFormat() == "json"}
 	if plan.HandOver, err = elsewhere(ctx, c, d, v); plan.HandOver != nil || err != nil {
 		return plan, err
 	}
@@ -79,20 +80,37 @@ func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *desti
 		plan.Hold, plan.StdinNull = &control.HoldRequest{Dest: d, PID: v.PID}, true
 		return nil
 	}
-	r, err := sessionRequest(line, d, v)
+	var r *control.SessionRequest
+	var err error
+	if v.Reattach {
+		r, err = reattachRequest(d, v)
+	} else if r, err = sessionRequest(line, d, v); err == nil {
+		r.TTY = wantTTY(r, d.conf, v, p)
+	}
 	if err != nil {
 		return err
 	}
-	r.TTY = wantTTY(r, d.conf, v, p)
 	plan.Session = r
 	if plan.TTY = r.TTY != nil; plan.TTY {
 		plan.Escape = d.conf.EscapeChar()
+		plan.Reattach = d.conf.Reattach() != "" && !plan.Background
 	}
 	return nil
 }
 
 func quiet(conf *sshconf.Config) bool   { return conf.Quiet() }
 func informs(conf *sshconf.Config) bool { return conf.Informs() }
+
+// reattachRequest is the session that follows one on a terminal that was lost:
+// the command of Reattach, and nothing of what the command line asked to run.
+func reattachRequest(d *destination, v *control.Invocation) (*control.SessionRequest, error) {
+	command := unquoted(d.conf.Reattach())
+	if command == "" { // the configuration has changed
+		return nil, errors.New("the session cannot be carried on: no Reattach is set any more")
+	}
+	return &control.SessionRequest{Dest: d, Kind: control.Exec, Command: command, TTY: terminal(d.conf, v), PID: v.PID,
+		Env: environment(d.conf, v), Bytes: new(control.Meter)}, nil
+}
 
 // sessionRequest is the session that the command line asks for.
 func sessionRequest(line *getopt.CommandLine, d *destination, v *control.Invocation) (*control.SessionRequest, error) {
@@ -115,6 +133,15 @@ func sessionRequest(line *getopt.CommandLine, d *destination, v *control.Invocat
 		r.Kind = control.Exec
 	}
 	return r, nil
+}
+
+// unquoted takes the quotes off a command that is quoted as a whole: a shell
+// would look for a program of that name, which nobody means.
+func unquoted(command string) string {
+	if n := len(command); n > 1 && command[0] == '"' && strings.IndexByte(command[1:], '"') == n-2 {
+		return command[1 : n-1]
+	}
+	return command
 }
 
 // environment is what SendEnv lets through of the client's environment, then
@@ -145,6 +172,11 @@ func wantTTY(r *control.SessionRequest, conf *sshconf.Config, v *control.Invocat
 		}
 		return nil
 	}
+	return terminal(conf, v)
+}
+
+// terminal is the client's, as it is asked for on the other side.
+func terminal(conf *sshconf.Config, v *control.Invocation) *control.TTY {
 	t := &control.TTY{Term: v.Getenv("TERM"), Size: v.Size, Modes: v.Modes}
 	for _, kv := range conf.SetEnv() {
 		if term, ok := strings.CutPrefix(kv, "TERM="); ok {

@@ -158,6 +158,59 @@ func TestWhatIsRun(t *testing.T) {
 	}
 }
 
+func TestErrorFormat(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		for args, want := range map[string]bool{"host ls": false, "-o ErrorFormat=json host ls": true, "-o ErrorFormat=text host ls": false,
+			"-o ErrorFormat=json -N host": true, "-o ErrorFormat=json -O check host": true} {
+			plan, err := r.plan(nil, strings.Fields(args)...)
+			if err != nil || plan.JSON != want {
+				t.Errorf("%s: %+v, %v", args, plan, err)
+			}
+		}
+	})
+}
+
+// TestReattach: a session on a terminal is one to be followed, and what follows
+// it runs the command of Reattach alone, on a terminal.
+func TestReattach(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		const set = `-o Reattach="tmux new -A" `
+		for args, want := range map[string]bool{"host": false, set + "-tt host": true, set + "-tt host ls": true, set + "host ls": false,
+			set + "-tt -N host": false, set + "-tt -f host ls": false, "-o Reattach=none -tt host": false} {
+			plan, err := r.plan(nil, split(args)...)
+			if err != nil || plan.Reattach != want {
+				t.Errorf("%s: %+v, %v", args, plan, err)
+			}
+		}
+		for _, args := range []string{set + "-tt host", set + "-tt host rm -rf /", set + "-tt -o RemoteCommand=x host", set + "host ls"} {
+			v := &control.Invocation{Args: split(args), Reattach: true, TTY: [3]bool{true, true, true}, Env: []string{"TERM=vt52"}, Size: control.Window{Cols: 3}}
+			plan, err := r.m.Resolve(t.Context(), v, nil)
+			if err != nil || plan.Session == nil {
+				t.Errorf("%s: %+v, %v", args, plan, err)
+				continue
+			}
+			if s := plan.Session; s.Kind != control.Exec || s.Command != "tmux new -A" || s.TTY == nil || s.TTY.Term != "vt52" || s.TTY.Size.Cols != 3 || !plan.TTY || !plan.Reattach {
+				t.Errorf("%s: %+v, %+v", args, plan, s)
+			}
+		}
+		for text, want := range map[string]string{`"a b"`: "a b", `a "b c"`: `a "b c"`, `"a" "b"`: `"a" "b"`, `"`: `"`, `a b`: "a b"} {
+			if got := unquoted(text); got != want {
+				t.Errorf("%s becomes %s", text, got)
+			}
+		}
+		_, err := r.m.Resolve(t.Context(), &control.Invocation{Args: []string{"host", "ls"}, Reattach: true}, nil)
+		wantError(t, err, control.NotDialled, "host: the session cannot be carried on: no Reattach is set any more")
+	})
+}
+
+// split is a command line of one option in quotes and words.
+func split(args string) []string {
+	if rest, ok := strings.CutPrefix(args, `-o Reattach="tmux new -A" `); ok {
+		return append([]string{"-o", `Reattach="tmux new -A"`}, strings.Fields(rest)...)
+	}
+	return strings.Fields(args)
+}
+
 func TestSendEnvAndSetEnv(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		r.write(".ssh/config", "Host host\n SendEnv LC_* LANG\n SetEnv TERM=dumb A=1\n")

@@ -33,19 +33,31 @@ func (h *host) status() control.HostStatus {
 	h.mu.Lock()
 	d := h.shown.dest
 	st := control.HostStatus{Name: d.name, User: d.user, Addr: d.addr(), State: h.state.String(), Since: h.since,
-		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.persistText()}
+		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.persistText(),
+		Attempt: h.shown.attempt, Next: h.shown.next, Wanted: h.shown.wanted}
 	if h.lastErr != nil {
 		st.LastErr = withoutHost(h.lastErr)
 	}
 	links := h.shown.links
 	h.mu.Unlock()
 	sort.Slice(links, func(i, j int) bool { return links[i].id < links[j].id })
+	st.KeepWarm, st.KeepWarmLearned = h.keepWarm(d)
 	for _, l := range links {
 		ls, ss := l.status()
 		st.Links = append(st.Links, ls)
 		st.Sessions = append(st.Sessions, ss...)
 	}
 	return st
+}
+
+// keepWarm is the silence after which an idle connection to d is used, and
+// whether the path taught it.
+func (h *host) keepWarm(d *destination) (every time.Duration, learned bool) {
+	if d.via != nil || d.proxy != "" {
+		return d.alive.ProbeAfter(), false
+	}
+	c := d.alive.Learned(h.m.cfg.Learned.Warmth(h.key, h.m.network()))
+	return c.ProbeAfter(), c.ProbeAfter() != d.alive.ProbeAfter()
 }
 
 // withoutHost is an error's text without the host's name: it stands beside it.
@@ -58,7 +70,7 @@ func withoutHost(err error) string {
 }
 
 func (l *link) status() (control.LinkStatus, []control.SessionStatus) {
-	cfg := l.config()
+	cfg := l.config().Learned(l.warm.now())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := control.LinkStatus{State: l.state.String(), Since: l.since, Remote: l.conn.RemoteAddr().String(),

@@ -121,7 +121,7 @@ func TestASlowOpenIsADoubt(t *testing.T) {
 		go r.ask(t.Context(), p, "host", "true")
 		just(t, openDoubt, "unprobed", func() bool { return r.probes() == 0 })
 		r.wantLinks("ready")
-		if w := p.waited(); len(w) == 0 || w[len(w)-1].Cause != "waiting for the server to answer" {
+		if w := p.waited(); len(w) == 0 || w[len(w)-1].Cause != "for the server to answer" {
 			t.Errorf("told %+v", w)
 		}
 		time.Sleep(time.Minute)

@@ -63,7 +63,7 @@ func (h *host) learnIdleLife(d *dialing, l *link) {
 	case !changed.Before(s.lastByte): // the cause was here
 		return
 	}
-	network := h.m.cfg.Network()
+	network := h.m.network()
 	w := h.m.cfg.Learned.Warmth(h.key, network)
 	w.Lost(s.after, time.Now())
 	h.m.cfg.Learned.SetWarmth(h.key, network, w)
@@ -96,6 +96,27 @@ func (k *warm) answered(silence time.Duration) {
 	if w.Answered(silence); w != was {
 		k.learned.SetWarmth(k.key, k.network, w)
 	}
+}
+
+// networkFresh is how long the name of the network is believed. A change says so,
+// where changes are seen.
+const networkFresh = 5 * time.Second
+
+// network is Config.Network, which asks the system much, not asked for each of
+// a hundred hosts.
+func (m *Master) network() string {
+	if n := m.networkName.Load(); n != nil && time.Since(n.at) < networkFresh {
+		return n.name
+	}
+	n := &named{m.cfg.Network(), time.Now()}
+	m.networkName.Store(n)
+	return n.name
+}
+
+// named is the name of the network at some time.
+type named struct {
+	name string
+	at   time.Time
 }
 
 // forgetLearned forgets what was learned of the host with that key, or of all.

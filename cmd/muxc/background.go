@@ -19,7 +19,7 @@ const resumeEnv = "MUXC_RESUME"
 // one ends well.
 func (u *ui) toBackground() {
 	if err := u.fork(); err != nil {
-		u.leave("muxc: "+u.prefix()+"going to the background: "+err.Error(), exitFailed)
+		u.leave(u.line(failure{phase: control.Running, host: u.dest, text: "going to the background: " + err.Error()}), exitFailed)
 	}
 	u.leave("", 0)
 }

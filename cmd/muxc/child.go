@@ -29,7 +29,7 @@ func (u *ui) Run(ctx context.Context, c control.Command) (control.Ran, error) {
 		case <-time.After(signalRace):
 		}
 	}
-	if u.withdrawn() {
+	if u.withdrawn(true) {
 		u.die()
 	}
 	return r, err

@@ -9,10 +9,10 @@ import (
 
 // typed sends what a person typed, and carries out the escapes in it. It runs
 // where the terminal is read, so nothing reads it meanwhile.
-func (u *ui) typed(esc *term.Escaper, b []byte) error {
+func (u *ui) typed(op *control.Op, esc *term.Escaper, b []byte) error {
 	for _, ev := range esc.Feed(b) {
 		if ev.Action == term.Pass {
-			if err := u.op.Stdin(append(make([]byte, control.StdinRoom, control.StdinRoom+len(ev.Bytes)), ev.Bytes...)); err != nil {
+			if err := op.Stdin(append(make([]byte, control.StdinRoom, control.StdinRoom+len(ev.Bytes)), ev.Bytes...)); err != nil {
 				return err
 			}
 			continue
@@ -23,11 +23,11 @@ func (u *ui) typed(esc *term.Escaper, b []byte) error {
 		case term.Disconnect:
 			u.leave("Connection to "+u.plan.Host+" closed.", exitFailed)
 		case term.Break:
-			u.op.Signal(control.Break)
+			op.Signal(control.Break)
 		case term.List:
 			u.list()
 		case term.Suspend:
-			u.suspend()
+			u.suspend(op)
 		}
 	}
 	return nil
@@ -42,7 +42,7 @@ func (u *ui) list() {
 }
 
 // suspend is ~^Z: it returns when the shell brings this process back.
-func (u *ui) suspend() {
+func (u *ui) suspend(op *control.Op) {
 	u.mu.Lock()
 	st := u.state
 	u.mu.Unlock()
@@ -50,6 +50,6 @@ func (u *ui) suspend() {
 		return
 	}
 	if _, err := st.Suspend(); err == nil {
-		u.op.Resize(size())
+		op.Resize(size())
 	}
 }

@@ -58,6 +58,8 @@ func newHost(t testing.TB) *host {
 	h := &host{t: t, dir: dir, cfg: "none", env: []string{"PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
 		"HOME=" + dir, "USER=" + os.Getenv("USER"), "LC_ALL=C", "SHELL=/bin/sh", "TERM=dumb",
 		"MUXD_SOCKET=" + filepath.Join(dir, "ctl"), "XDG_STATE_HOME=" + filepath.Join(dir, "state")}}
+	// What cannot be reached is an error at once; tests of the wait say otherwise.
+	h.own("WaitForReady no\n")
 	started.Lock()
 	started.logs = append(started.logs, h.logPath())
 	started.Unlock()

@@ -15,6 +15,7 @@ func invocation(u *ui, args []string) *control.Invocation {
 		v.TTY[fd] = term.IsTerminal(fd)
 	}
 	u.tty = v.TTY
+	u.wait.allowed = u.tty[2] && !u.quiet && u.log == nil
 	if v.TTY[0] {
 		v.Modes, _ = term.Modes(0)
 		v.Size = size()

@@ -112,7 +112,10 @@ func TestControlCommands(t *testing.T) {
 		t.Fatalf("-O started %d muxd", n)
 	}
 	h.echo()
-	h.run(h.muxc("-O", "check", "box"), nil).is(t, "", fmt.Sprintf("Master running (pid=%d)\n", h.pid()), 0)
+	r := h.run(h.muxc("-O", "check", "box"), nil)
+	if first := fmt.Sprintf("Master running (pid=%d)\n", h.pid()); r.code != 0 || r.out != "" || !strings.HasPrefix(r.err, first+"box: last byte ") {
+		t.Errorf("%+v", r)
+	}
 	h.run(h.muxc("-q", "-O", "check", "box"), nil)
 	h.run(h.muxc("-O", "check", "-l", "somebody", "box"), nil).fails(t, `box: no connection`)
 

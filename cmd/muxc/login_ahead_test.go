@@ -11,11 +11,17 @@ import (
 // -F and may hold keywords that ssh does not know.
 func (h *host) ownConfig(lines string) {
 	h.t.Helper()
+	h.own(lines + read(h.t, h.cfg))
+}
+
+// own writes muxd's own file.
+func (h *host) own(text string) {
+	h.t.Helper()
 	dir := filepath.Join(h.dir, "xdg", "muxd")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		h.t.Fatal(err)
 	}
-	write(h.t, filepath.Join(dir, "config"), lines+read(h.t, h.cfg))
+	write(h.t, filepath.Join(dir, "config"), text)
 	h.setenv("XDG_CONFIG_HOME", filepath.Join(h.dir, "xdg"))
 }
 

@@ -41,7 +41,7 @@ func run(args []string) int {
 		}
 	}
 	u := newUI(line.Destination)
-	u.quiet = given(line, 'q')
+	u.quiet, u.json = given(line, 'q'), wantsJSON(line)
 	if u.log, err = logOf(line); err != nil {
 		u.fail(err)
 		return exitFailed
@@ -85,10 +85,24 @@ func given(line *getopt.CommandLine, name byte) bool {
 // looked for again: once for one that just ends, once for its successor.
 const tries = 3
 
-// carry has the request carried out. It is repeated only where muxd provably
-// took nothing on.
+// carry has the request carried out, and a session that is lost carried on
+// where the configuration has a command for that.
 func carry(u *ui, args []string, asks bool) (code int, err error) {
 	inv := invocation(u, args)
+	for {
+		code, err = attempt(u, inv, asks)
+		if err == nil || u.op == nil || !u.reattaches(err) {
+			return code, err
+		}
+		u.detach(err)
+		inv = invocation(u, args) // the terminal's size and modes as they are now
+		inv.Reattach = true
+	}
+}
+
+// attempt has the request carried out. It is repeated only where muxd provably
+// took nothing on.
+func attempt(u *ui, inv *control.Invocation, asks bool) (code int, err error) {
 	for range tries {
 		var c *socket.Conn
 		if c, err = launch.Connect(asks); err != nil {
@@ -112,6 +126,7 @@ func converse(u *ui, c *socket.Conn, inv *control.Invocation) (int, error) {
 	}
 	u.begin(op)
 	exit, err := op.Wait(u)
+	u.wait.end()
 	if args := op.Plan().HandOver; args != nil && err == nil {
 		return exitFailed, becomeSSH(args)
 	}

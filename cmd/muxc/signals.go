@@ -78,7 +78,7 @@ func (u *ui) isEnding() bool {
 // keep this process from ending.
 func (u *ui) tell(name string) {
 	done := make(chan struct{})
-	go func() { u.op.Signal(name); close(done) }()
+	go func() { u.operation().Signal(name); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(time.Second):
@@ -88,17 +88,24 @@ func (u *ui) tell(name string) {
 // watchSize reports changes of the terminal's size, and makes it raw again when
 // this process goes on after a stop from outside. Called with mu held.
 func (u *ui) watchSize() {
+	op, was, again := u.op, u.size, u.sized
 	ch := make(chan os.Signal, 1)
-	signal.Notify(ch, syscall.SIGWINCH, syscall.SIGCONT)
+	if !again {
+		signal.Notify(ch, syscall.SIGWINCH, syscall.SIGCONT)
+	}
+	u.sized = true
 	go func() {
-		if now := size(); now != u.size { // changed while the login took its time
-			u.op.Resize(now)
+		if now := size(); now != was { // changed while the login took its time
+			op.Resize(now)
+		}
+		if again {
+			return // who began with the first session sees to the size
 		}
 		for s := range ch {
 			if s == syscall.SIGCONT {
 				u.rawAgain()
 			}
-			u.op.Resize(size())
+			u.operation().Resize(size())
 		}
 	}()
 }

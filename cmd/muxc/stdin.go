@@ -11,26 +11,34 @@ const stdinPiece = 64 << 10
 // stdin sends standard input for as long as the session takes it. It never
 // reads more than there is credit for: what is not sent stays for whoever
 // reads this input next.
-func (u *ui) stdin(p *control.Plan) {
+//
+// in, where it is not nil, makes it stop while the terminal goes on being read:
+// by the line that waits for the next session, and then by that.
+func (u *ui) stdin(op *control.Op, p *control.Plan, in *input) {
+	defer in.left()
 	b := make([]byte, control.StdinRoom+stdinPiece)
 	var esc *term.Escaper
 	if p.TTY && p.Escape != control.NoEscape {
 		esc = term.NewEscaper(p.Escape)
 	}
+	ahead := u.wait.typedAhead()
 	for {
-		n := u.op.Credit()
-		if n == 0 {
+		n := op.Credit()
+		if n == 0 || len(ahead) == 0 && !in.ready() {
 			return
 		}
-		n, err := readSome(0, b[control.StdinRoom:control.StdinRoom+min(n, stdinPiece)])
-		if n == 0 || err != nil {
-			u.op.CloseStdin()
+		room := b[control.StdinRoom : control.StdinRoom+min(n, stdinPiece)]
+		var err error
+		if n = copy(room, ahead); n > 0 {
+			ahead = ahead[n:]
+		} else if n, err = readSome(0, room); n == 0 || err != nil {
+			op.CloseStdin()
 			return
 		}
 		if esc == nil {
-			err = u.op.Stdin(b[:control.StdinRoom+n])
+			err = op.Stdin(b[:control.StdinRoom+n])
 		} else {
-			err = u.typed(esc, b[control.StdinRoom:control.StdinRoom+n])
+			err = u.typed(op, esc, room[:n])
 		}
 		if err != nil {
 			return

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
@@ -208,6 +209,7 @@ func TestNobodyCanBeAsked(t *testing.T) {
 				c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 				h.run(c, nil).fails(t, tt.says)
 			}
+			time.Sleep(time.Second) // the least pause between two attempts
 			s := h.onScreen(h.muxc("-o", "BatchMode=yes", "box", "echo hi"))
 			s.ends(255)
 			s.expect(`\Amuxc: box: [^\r\n]*nobody could be asked[^\r\n]*\r\n\z`)
@@ -228,7 +230,7 @@ func TestOnePromptForMany(t *testing.T) {
 		if len(all) == 0 {
 			s.shows("password: ")
 		} else {
-			s.shows("waiting for the connection")
+			s.shows("connecting")
 		}
 		all = append(all, s)
 	}

@@ -10,7 +10,7 @@ import (
 // nowhere else.
 func TestSlowLoginSaysSo(t *testing.T) {
 	t.Parallel()
-	const hint = "muxc: box: waiting for the connection (^C cancels)\r\n"
+	const hint = "muxc: box: connecting  ^C cancels\r\n"
 	for _, tt := range []struct {
 		name, script string
 		says         string

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,19 +22,17 @@ import (
 	"muxd/socket"
 )
 
-// patience is how long a login may take before a person is told about it.
-const patience = time.Second
-
 // ui is the person's side of an operation; it implements control.Handler.
 type ui struct {
 	dest string // as typed
 	pid  int    // of muxd
 	conn *socket.Conn
 	tty  [3]bool
-	op   *control.Op
 	log  logTo // where our lines go; nil is stderr
+	wait waitLine
 
 	quiet bool           // -q was given, which is known before there is a plan
+	json  bool           // ErrorFormat=json was given, likewise
 	size  control.Window // the terminal's, as the request told it
 
 	// asking is held while a question is on the terminal, which is then Ask's
@@ -44,54 +41,54 @@ type ui struct {
 	toldProgram bool // guarded by asking; said that SSH_ASKPASS cannot be run
 
 	mu       sync.Mutex
+	op       *control.Op // guarded by mu; written by the main goroutine, which needs no lock to read it
 	state    *term.State // guarded by mu; the terminal's, while it is raw
 	opened   bool        // guarded by mu
+	openedAt time.Time   // guarded by mu
 	plan     *control.Plan
-	waiting  *time.Timer        // guarded by mu; says that the login takes long
+	input    *input             // guarded by mu; who reads stdin, where that may have to stop
 	watched  bool               // guarded by mu; watchEnd was called
+	sized    bool               // guarded by mu; watchSize was called
 	ending   bool               // guarded by mu; a signal ends this process
 	signal   syscall.Signal     // guarded by mu; that signal
 	withdraw context.CancelFunc // guarded by mu; takes the question back that is asked, or ends the child
 	noReader bool               // owned by Op.Wait; stdout has no reader any more
+	printed  bool               // owned by Op.Wait; stdout was written
 
 	midLine atomic.Bool // the terminal of a session was left in the middle of a line
 }
 
-func newUI(dest string) *ui { return &ui{dest: dest} }
+func newUI(dest string) *ui { return &ui{dest: dest, wait: waitLine{host: dest}} }
 
 // begin is called when the request was sent.
 func (u *ui) begin(op *control.Op) {
-	u.op = op
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.tty[2] && !u.quiet && u.log == nil && u.waiting == nil {
-		u.waiting = time.AfterFunc(patience, u.stillWaiting)
-	}
+	u.op = op
+	u.wait.begin(op)
 	u.watchEnd()
 }
 
-func (u *ui) stillWaiting() {
+// operation is the one under way.
+func (u *ui) operation() *control.Op {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.opened && u.waiting != nil {
-		os.Stderr.WriteString("muxc: " + u.dest + ": waiting for the connection (^C cancels)\n")
-	}
+	return u.op
 }
 
-// quietWaiting ends the hint that the login takes long. Called with mu held.
-func (u *ui) quietWaiting() {
-	if u.waiting != nil {
-		u.waiting.Stop()
-	}
-	u.waiting = nil
+// isOpen reports that the session is open, or was.
+func (u *ui) isOpen() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.opened
 }
 
 // Opened implements control.Handler.
 func (u *ui) Opened(p *control.Plan) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.quietWaiting()
-	u.opened, u.plan = true, p
+	u.wait.end()
+	u.opened, u.openedAt, u.plan = true, time.Now(), p
 	if p.Background {
 		u.mu.Unlock()
 		u.toBackground()
@@ -106,13 +103,20 @@ func (u *ui) Opened(p *control.Plan) {
 		go u.op.CloseStdin()
 		return
 	}
-	go u.stdin(p)
+	if p.Reattach && u.state != nil {
+		u.input = newInput()
+	}
+	go u.stdin(u.op, p, u.input)
 }
 
 // Stdout implements control.Handler.
 func (u *ui) Stdout(b []byte) error {
 	if u.noReader {
 		return nil // said once
+	}
+	if !u.printed { // it may be a text, and no session
+		u.printed = true
+		u.wait.end()
 	}
 	err := writeAll(1, b)
 	u.noReader = err != nil
@@ -152,7 +156,7 @@ func (u *ui) say(text string, end string) {
 	if u.midLine.Swap(false) && u.tty[2] {
 		text = end + text
 	}
-	writeAll(2, []byte(text+end))
+	u.wait.aside(func() { writeAll(2, []byte(text+end)) })
 }
 
 // Notice implements control.Handler.
@@ -196,7 +200,7 @@ func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, erro
 func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.quietWaiting()
+	u.wait.hold()
 	u.withdraw = withdraw
 	return !u.ending
 }
@@ -205,12 +209,12 @@ func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
 // alone, and nobody else's wait for the same login. ^C says enough by itself;
 // an SSH_ASKPASS that failed does not, nor does one that cannot be run.
 func (u *ui) asked(err error) {
-	ending := u.withdrawn()
+	ending := u.withdrawn(false)
 	var dialog *term.AskpassError
 	var program *term.ProgramError
 	switch {
 	case errors.As(err, &dialog):
-		u.leave("muxc: "+u.prefix()+err.Error(), exitFailed)
+		u.leave(u.line(failure{phase: control.Refused, host: u.dest, text: err.Error()}), exitFailed)
 	case errors.Is(err, term.ErrDeclined):
 		u.leave("", exitFailed)
 	case ending:
@@ -224,11 +228,12 @@ func (u *ui) asked(err error) {
 }
 
 // withdrawn says that nothing is asked any more, and whether a signal ends this
-// process.
-func (u *ui) withdrawn() (ending bool) {
+// process. After a child the line about the wait comes again.
+func (u *ui) withdrawn(child bool) (ending bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.withdraw = nil
+	u.wait.release(child && !u.ending)
 	return u.ending
 }
 
@@ -236,53 +241,11 @@ func (u *ui) withdrawn() (ending bool) {
 func (u *ui) restore() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.quietWaiting()
+	u.wait.end()
 	if u.state != nil {
 		u.state.Restore()
 		u.state = nil
 	}
-}
-
-// fail prints why the request failed: one line.
-func (u *ui) fail(err error) {
-	if u.op != nil && u.op.Plan().Quiet {
-		return
-	}
-	u.say("muxc: "+u.explain(err), "\n")
-}
-
-// prefix is the destination before a line about it; -Q has none.
-func (u *ui) prefix() string {
-	if u.dest == "" {
-		return ""
-	}
-	return u.dest + ": "
-}
-
-func (u *ui) explain(err error) string {
-	var e *control.Error
-	switch {
-	case errors.As(err, &e) && e.Host != "":
-		return e.Error()
-	case errors.Is(err, control.ErrGone):
-		return u.gone()
-	case errors.Is(err, control.ErrSilent), errors.Is(err, control.ErrNotTaken):
-		return u.prefix() + err.Error() + " (pid " + strconv.Itoa(u.pid) + ")"
-	case errors.Is(err, socket.ErrNoServer):
-		return u.prefix() + "no connection: muxd is not running"
-	}
-	return u.prefix() + err.Error()
-}
-
-// gone is what can be said when muxd ended without a last word.
-func (u *ui) gone() string {
-	text := u.dest + ": muxd (pid " + strconv.Itoa(u.pid) + ") went away; the command may "
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.opened {
-		return text + "still be running"
-	}
-	return text + "have run"
 }
 
 // exitCode is the status of this process for a command's end: the command's
@@ -320,7 +283,13 @@ func (u *ui) leave(text string, code int) {
 }
 
 // Waiting implements control.Prompter.
-func (*ui) Waiting(control.Waiting) {}
+func (u *ui) Waiting(w control.Waiting) {
+	if u.op.Plan().Quiet {
+		u.wait.end()
+		return
+	}
+	u.wait.update(w)
+}
 
-// Impatient implements control.Prompter.
+// Impatient implements control.Prompter; Enter is told by Op.Retry.
 func (*ui) Impatient() <-chan struct{} { return nil }

@@ -15,6 +15,16 @@ const usage = `usage: muxd                     run in the foreground (muxc start
        muxd status [--json]     connections, sessions, last error
        muxd login HOST... | --all
                                 log in ahead; --all: every host muxd knows
+       muxd wait HOST [--for ready|down] [--timeout 30s]
+                                until there is a connection, or none; 1: not in time
+       muxd reconnect HOST... | --all [--forget]
+                                try now; --forget: also forget what was learned of it
+       muxd recycle HOST... | --all
+                                have a new connection, and no session cut
+       muxd events [--json] [HOST]
+                                print what changes, as it changes
+       muxd doctor [HOST... | --all]
+                                what could be better, and how
        muxd stop [--force]      end muxd; --force also ends running sessions
        muxd --version | --help
 
@@ -43,6 +53,12 @@ func run(args []string) int {
 		return flagged(args, "--json", status)
 	case "login":
 		return login(args)
+	case "wait":
+		return wait(args)
+	case "events":
+		return events(args)
+	case "reconnect", "recycle", "doctor":
+		return manage(cmd, args)
 	case "stop":
 		return flagged(args, "--force", stop)
 	case "--version", "-V", "version":

@@ -71,10 +71,32 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 	}
 	tw.Flush()
 	for i := range st.Hosts {
-		if h := &st.Hosts[i]; h.LastErr != "" {
-			fmt.Fprintf(w, "%s: %s\n", h.Name, h.LastErr)
+		h := &st.Hosts[i]
+		if text := lastTry(h, now); text != "" {
+			fmt.Fprintf(w, "%s: %s\n", h.Name, text)
+		}
+		if h.KeepWarmLearned && h.KeepWarm > 0 {
+			fmt.Fprintf(w, "%s: used every %v while idle, because the path forgets longer silence (learned; muxd reconnect --forget %s)\n",
+				h.Name, h.KeepWarm, h.Name)
 		}
 	}
+}
+
+// lastTry is why there is no connection, and when there may be one.
+func lastTry(h *control.HostStatus, now time.Time) string {
+	text, sep := h.LastErr, ""
+	if text != "" {
+		sep = "; "
+	}
+	if h.Attempt > 0 {
+		text += fmt.Sprintf("%sattempt %d", sep, h.Attempt)
+		sep = ", "
+	}
+	if !h.Next.IsZero() {
+		// Rounded up: who reads 1 has that second.
+		text += fmt.Sprintf("%snext try in %d s", sep, max(0, (h.Next.Sub(now)+time.Second-1)/time.Second))
+	}
+	return text
 }
 
 // age is a duration as people say it: two units at most.

@@ -32,6 +32,11 @@ type hostJSON struct {
 	Logins   int           `json:"logins"`
 	Persist  string        `json:"persist"`
 	LastErr  string        `json:"last_error,omitempty"`
+	Attempt  int           `json:"attempt,omitempty"`
+	Next     *time.Time    `json:"next_attempt,omitempty"`
+	Wanted   string        `json:"wanted,omitempty"`
+	KeepMS   int64         `json:"keep_warm_ms"`
+	Learned  bool          `json:"keep_warm_learned"`
 	Links    []linkJSON    `json:"links"`
 	Sessions []sessionJSON `json:"sessions"`
 }
@@ -71,7 +76,8 @@ func newStatusJSON(st *control.Status) statusJSON {
 
 func newHostJSON(h *control.HostStatus) hostJSON {
 	j := hostJSON{Name: h.Name, User: h.User, Addr: h.Addr, State: h.State, Since: when(h.Since), Waiting: h.Waiting,
-		Logins: h.Logins, Persist: h.Persist, LastErr: h.LastErr, Links: []linkJSON{}, Sessions: []sessionJSON{}}
+		Logins: h.Logins, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
+		Next: when(h.Next), Wanted: h.Wanted, KeepMS: h.KeepWarm.Milliseconds(), Learned: h.KeepWarmLearned, Links: []linkJSON{}, Sessions: []sessionJSON{}}
 	for _, l := range h.Links {
 		j.Links = append(j.Links, linkJSON{State: l.State, Since: when(l.Since), Remote: l.Remote, Auth: l.Auth,
 			Server: l.Server, LastByte: when(l.LastByte), RTTMillis: float64(l.RTT) / float64(time.Millisecond),

@@ -32,10 +32,11 @@ func (s *SSHD) configText(lines []string) string {
 		"LogLevel VERBOSE",
 	)
 	if !configures(lines, "setenv") { // the first such line counts, and no other
-		// A bash that sshd starts at nesting level 0 takes itself for one of
-		// rshd and reads .bashrc, whatever stands there: here programs that lock
-		// against each other for a minute.
-		config = append(config, "SetEnv SHLVL=9")
+		// The tester's own start-up files have no part in a test, some run programs
+		// that lock against each other for a minute. A login shell reads them in
+		// HOME; any other bash that sshd starts at nesting level 0 takes itself
+		// for one of rshd, and reads .bashrc.
+		config = append(config, "SetEnv SHLVL=9 HOME="+s.dir)
 	}
 	if !configures(lines, "subsystem") { // a second one of a name is an error
 		config = append(config, "Subsystem sftp internal-sftp")

@@ -12,6 +12,8 @@ const (
 
 	charDisabled = 0xff // _POSIX_VDISABLE
 
+	ioctlUnread = 0x4004667f // FIONREAD: the bytes of whole lines, in line mode
+
 	charDSusp  = unix.VDSUSP
 	charStatus = unix.VSTATUS
 

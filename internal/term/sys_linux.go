@@ -13,6 +13,8 @@ const (
 
 	charDisabled = 0 // _POSIX_VDISABLE
 
+	ioctlUnread = unix.TIOCINQ // FIONREAD: the bytes of whole lines, in line mode
+
 	charDSusp  = -1 // no such character
 	charStatus = -1
 

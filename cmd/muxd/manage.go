@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"muxd/control"
+	"muxd/internal/launch"
+	"muxd/socket"
+)
+
+// errNotRunning: what is asked about a muxd that does not run has no answer.
+var errNotRunning = errors.New("muxd is not running")
+
+// manage has the running muxd do something about hosts, or all of them. One at
+// which that fails does not keep it from the others.
+func manage(command string, args []string) int {
+	flags := map[string]bool{}
+	if command == "reconnect" {
+		flags["--forget"] = false
+	}
+	a, err := parseAbout(args, flags)
+	if err == nil && command == "doctor" && len(a.hosts) == 0 {
+		a.all = true
+	}
+	if err == nil {
+		err = a.one()
+	}
+	if err != nil {
+		return misused(command + ": " + err.Error())
+	}
+	hosts := a.hosts
+	if a.all {
+		hosts = []string{""}
+	}
+	code := 0
+	for _, host := range hosts {
+		r := &control.AdminRequest{Command: command, Forget: a.has("--forget")}
+		n, err := managed(os.Stdout, r, host)
+		if err != nil {
+			n = complain(err)
+		}
+		if code = max(code, n); errors.Is(err, errNotRunning) {
+			break // for every one of them
+		}
+	}
+	return code
+}
+
+// managed is one request to the running muxd. What it says about a success is
+// for stdout, and why there was none for stderr.
+func managed(stdout io.Writer, r *control.AdminRequest, host string) (code int, err error) {
+	c, err := connect()
+	if errors.Is(err, socket.ErrNoServer) {
+		return 0, errNotRunning
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	code, said, err := ask(c, r, host)
+	if code != 0 || err != nil {
+		stdout = os.Stderr
+	}
+	io.WriteString(stdout, said)
+	return code, err
+}
+
+// wait returns once a host's connection is there, or gone.
+func wait(args []string) int {
+	a, err := parseAbout(args, map[string]bool{"--for": true, "--timeout": true})
+	r := &control.AdminRequest{Command: "wait", Down: a.flags["--for"] == "down"}
+	switch {
+	case err != nil:
+	case len(a.hosts) != 1 || a.all:
+		err = errors.New("name one host")
+	case a.has("--for") && a.flags["--for"] != "ready" && !r.Down:
+		err = fmt.Errorf("--for %q: it is ready or down", a.flags["--for"])
+	case a.has("--timeout"):
+		r.Limit, err = timeout(a.flags["--timeout"])
+	}
+	if err != nil {
+		return misused("wait: " + err.Error())
+	}
+	return waitFor(r, a.hosts[0])
+}
+
+// timeout is a duration, or a number of seconds as everywhere in ssh.
+func timeout(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if n, nerr := strconv.Atoi(text); nerr == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	if err != nil || d < time.Millisecond {
+		return 0, fmt.Errorf("--timeout %q is no time", text)
+	}
+	return d, nil
+}
+
+// waitFor starts a muxd where a connection is wanted and none runs: that
+// somebody waits for it makes it wanted. A muxd that does not run, or ends, has
+// no connection.
+func waitFor(r *control.AdminRequest, host string) int {
+	c, err := launch.Connect(r.Down)
+	if r.Down && errors.Is(err, socket.ErrNoServer) {
+		return 0
+	}
+	if err != nil {
+		return complain(fmt.Errorf("%s: %w", host, err))
+	}
+	defer c.Close()
+	code, said, err := ask(c, r, host)
+	if r.Down && (errors.Is(err, control.ErrGone) || errors.Is(err, control.ErrNotTaken)) {
+		return 0
+	}
+	if err != nil {
+		return complain(err)
+	}
+	if code != 0 && said == "" {
+		said = fmt.Sprintf("muxd: %s: not %s within %v\n", host, map[bool]string{false: "ready", true: "down"}[r.Down], r.Limit)
+	}
+	os.Stderr.WriteString(said)
+	return code
+}
