@@ -11,6 +11,7 @@ import (
 
 	"muxd/control"
 	"muxd/control/controltest"
+	"muxd/internal/sshtest"
 )
 
 // TestReattach: a session on a terminal that is lost is carried on in it by
@@ -150,4 +151,29 @@ func TestNoReattach(t *testing.T) {
 			c.restored(c.fresh)
 		})
 	}
+}
+
+// TestReattachForReal: with a real muxd and sshd, after the connection was cut
+// and after muxd was killed, and on the screen that it was.
+func TestReattachForReal(t *testing.T) {
+	t.Parallel()
+	h := startShellHost(t)
+	proxy := sshtest.NewProxy(t, h.sshd.Addr)
+	h.configure(proxy.Addr, h.sshd.HostKey, "IdentityFile "+h.sshd.ClientKey, "User "+h.sshd.User)
+	s := h.onScreen(h.muxc("-o", `Reattach="echo $TERM again; PS1='S> ' exec /bin/sh -i"`, "box"))
+	s.shows("R> ")
+	s.types("echo $((40+2))\r")
+	s.shows("42\r\nR> ")
+	proxy.Cut()
+	s.expect(`\A\r\nmuxc: box: [^\n]* the command may still be running\r\n`)
+	s.shows("dumb again\r\nS> ")
+	s.becomesRaw()
+	s.types("echo $((80+4))\r")
+	s.shows("84\r\nS> ")
+	kill(t, h.pid(), unix.SIGKILL)
+	s.expect(`muxc: box: muxd \(pid \d+\) went away; the command may still be running\r\n`)
+	s.shows("dumb again\r\nS> ")
+	s.types("exit 6\r")
+	s.ends(6)
+	s.restored(s.fresh)
 }
