@@ -32,7 +32,7 @@ var messages = []struct {
 	{"exit", func(b []byte) ([]byte, error) { x, err := decodeExit(b); return x.encode(), err },
 		Exit{Code: 1, Signal: "TERM", Core: true, Message: "m"}.encode()},
 	{"error", func(b []byte) ([]byte, error) { x, err := decodeError(b); return x.encode(), err },
-		(&Error{Phase: Sent, Host: "h", Text: "t", Silence: 1500 * time.Millisecond}).encode()},
+		(&Error{Phase: Sent, Host: "h", Text: "t", Silence: 1500 * time.Millisecond, Ended: true}).encode()},
 	{"stopped", func(b []byte) ([]byte, error) { var s Stopped; err := s.decode(b); return s.encode(), err },
 		(&Stopped{Done: true, PID: 1, Hosts: 2, Sessions: 3}).encode()},
 	{"prompt", func(b []byte) ([]byte, error) { id, q, err := decodePrompt(b); return q.encode(id), err },

@@ -251,6 +251,9 @@ type Error struct {
 	Text  string // cause and cure, without the host
 	// Silence is the time since the last byte when a connection was lost, else 0.
 	Silence time.Duration
+	// Ended says that somebody had the connection closed (ssh -O exit): what was
+	// lost with it is not to be brought back.
+	Ended bool
 }
 
 // Error returns the line a person reads.
@@ -352,12 +355,13 @@ func (x *Error) encode() []byte {
 	e.str(CleanLine(x.Host))
 	e.str(CleanLine(x.Text))
 	e.ms(x.Silence)
+	e.bool(x.Ended)
 	return e.b
 }
 
 func decodeError(b []byte) (*Error, error) {
 	d := decoder{b: b}
-	x := &Error{Phase: ErrorPhase(d.u8()), Host: d.str(), Text: d.str(), Silence: d.ms()}
+	x := &Error{Phase: ErrorPhase(d.u8()), Host: d.str(), Text: d.str(), Silence: d.ms(), Ended: d.bool()}
 	return x, d.done()
 }
 

@@ -42,6 +42,9 @@ func (h *host) dial(dest *destination, why purpose) *dialing {
 	h.dialing = d
 	h.viaWaiting.Store(nil)
 	h.backoff.Started(d.began)
+	if why != forRoom {
+		h.tries++
+	}
 	var p control.Prompter = d.asker
 	agents := h.agents
 	if d.further {
@@ -119,7 +122,7 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 	kind := classify(err)
 	h.backoff.Failed(now, kind == faultBusy && h.meantIt(err))
 	e := h.event(control.EventDial)
-	e.Attempt, e.Text = h.backoff.Attempts(), withoutHost(err)
+	e.Attempt, e.Text = h.tries, withoutHost(err)
 	h.m.events.tell(e, h.key)
 	if l := h.current; l != nil && l.usable() {
 		// The old link answered again. Whoever came between its doubt and its

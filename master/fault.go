@@ -125,7 +125,7 @@ func lostError(host string, phase control.ErrorPhase, l *link, why error) error 
 	case control.Running:
 		text += "; the command may still be running"
 	}
-	return &control.Error{Phase: phase, Host: host, Text: text, Silence: l.silence()}
+	return &control.Error{Phase: phase, Host: host, Text: text, Silence: l.silence(), Ended: errors.Is(why, errAsked)}
 }
 
 // describeEnd says in words why a connection ended by itself.

@@ -178,7 +178,6 @@ func (h *host) decide(now time.Time) time.Time {
 // agenda gathers the moments at which there is something to decide.
 type agenda struct {
 	now, next time.Time
-	retry     time.Time // when the next attempt is due; zero: none is
 }
 
 // at notes a moment, and reports whether it has come.
@@ -197,7 +196,7 @@ func (h *host) publish() {
 	_, why := h.demand(time.Now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), wanted: why, attempt: h.backoff.Attempts(), next: h.retry,
+	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), wanted: why, attempt: h.tries, next: h.retry,
 		links: h.shown.links[:0:0]}
 	for l := range h.links {
 		h.shown.links = append(h.shown.links, l)

@@ -446,7 +446,7 @@ func TestRekeyWithAnotherHostKeyEndsTheLink(t *testing.T) {
 				return
 			}
 			wantError(t, err, control.Running, "the host key changed within the connection")
-			if s.l.Err() == nil {
+			if synctest.Wait(); s.l.Err() == nil {
 				t.Error("the connection lives")
 			}
 		})

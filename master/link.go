@@ -146,6 +146,13 @@ func (l *link) Err() error {
 	}
 }
 
+// why returns what ended the connection, or is about to; nil while nothing does.
+func (l *link) why() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
 // usable reports a link that new work may be given. A link that is about to end
 // is not: its end may not have come to the host yet.
 func (l *link) usable() bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type outage struct {
 	lastByte  time.Time // of the connection that is silent or was lost; zero: there was none
 	lostAt    time.Time // when the last connection was lost
 	replaced  time.Time // when a connection was last dialled while nobody waited
+	tries     int       // dials since there was a connection
 	mute      int       // attempts in a row that the server closed without a word
 	retry     time.Time // when the next attempt is due; zero: none is
 	dismissed bool      // closed by request: being pinned does not count
@@ -48,7 +50,7 @@ var errSilent = errors.New("no answer")
 
 // over ends an outage.
 func (h *host) over() {
-	h.why, h.blocked, h.lastByte, h.replaced, h.mute = nil, nil, time.Time{}, time.Time{}, 0
+	h.why, h.blocked, h.lastByte, h.replaced, h.mute, h.tries = nil, nil, time.Time{}, time.Time{}, 0, 0
 }
 
 // outageOf notes the newest cause.
@@ -65,7 +67,7 @@ func (h *host) silent(l *link) {
 
 // lost notes that a link died.
 func (h *host) lost(l *link) {
-	err := l.Err()
+	err := l.why()
 	if l == h.newest {
 		h.backoff.Lost(time.Now())
 	}
@@ -80,6 +82,9 @@ func (h *host) lost(l *link) {
 	}
 	if h.lostAt = time.Now(); h.current == nil {
 		h.outageOf(connectionLost(err))
+		if unanswering(err) {
+			h.outageOf(errSilent) // how long is told beside it
+		}
 		h.lastByte = l.wire.LastRead()
 	}
 }
@@ -106,7 +111,7 @@ func (h *host) cause() string {
 	if h.why == nil || errors.Is(h.why, errSilent) {
 		return ""
 	}
-	return withoutHost(h.why)
+	return strings.TrimPrefix(withoutHost(h.why), "connect to "+h.dest.addr()+": ")
 }
 
 // demand says who wants a connection now, and how long the pause between two

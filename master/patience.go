@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -33,6 +34,14 @@ func patienceOf(conf *sshconf.Config, seen bool) time.Duration {
 		return forever
 	}
 	return unsetPatience
+}
+
+// wait has a jump host, and those before it, wait as what goes through it does.
+func (d *destination) wait(bound time.Duration) {
+	d.patience = bound
+	if d.via != nil {
+		d.via.wait(bound)
+	}
 }
 
 // background reports a waiter that no client stands behind.
@@ -92,6 +101,9 @@ func (h *host) patience(w *waiter, a *agenda) error {
 // tooLong says what a waiter waited for in vain.
 func (h *host) tooLong(w *waiter, bound time.Duration) error {
 	cause := h.waiting(time.Now()).Cause
+	if h.why != nil && cause == h.cause() && !errors.Is(h.why, errSilent) {
+		cause = withoutHost(h.why) // with the address
+	}
 	if cause == "" {
 		cause = "no connection yet"
 		if s := h.silence(); s > 0 {
@@ -151,12 +163,11 @@ func (h *host) waiting(now time.Time) control.Waiting {
 	if h.serving() {
 		return control.Waiting{Cause: "the server takes no more sessions, one has to end"}
 	}
-	w := control.Waiting{Attempt: h.backoff.Attempts(), Silence: h.silence(), Cause: h.cause()}
+	w := control.Waiting{Attempt: h.tries, Silence: h.silence(), Cause: h.cause()}
 	if !h.retry.IsZero() {
 		w.Next = max(time.Millisecond, h.retry.Sub(now))
 	}
 	if h.dialing != nil {
-		w.Attempt++
 		w.Dialling = true
 		if via := h.viaWaiting.Load(); via != nil && *via != (control.Waiting{}) {
 			w = *via

@@ -35,6 +35,8 @@ type session struct {
 	exited bool          // written before done is closed
 	exit   control.Exit  // written before done is closed
 
+	told bool // owned by sender; the command was sent a signal
+
 	mu     sync.Mutex
 	sends  []func() // guarded by mu; what sender has to do, in order
 	busy   bool     // guarded by mu; sender runs
@@ -310,7 +312,10 @@ func (s *session) Signal(name string) error {
 		s.later(func() { s.ch.SendRequest("break", false, ssh.Marshal(struct{ Millis uint32 }{breakLength})) })
 		return nil
 	}
-	s.later(func() { s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{name})) })
+	s.later(func() {
+		s.told = true
+		s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{name}))
+	})
 	return nil
 }
 
@@ -332,14 +337,15 @@ func (s *session) Close() error {
 
 // hangUp tells a command that its client is gone, as the loss of its terminal
 // would: without one it hears nothing of it, and may run on for ever. It need
-// not arrive; a command that ended takes no harm.
+// not arrive; a command that ended takes no harm, and one that was sent a signal
+// already is left to what it does about that.
 func (s *session) hangUp() {
 	select {
 	case <-s.done:
 		return
 	default:
 	}
-	if !s.tty && (s.r.Kind == control.Exec || s.r.Kind == control.Shell) {
+	if !s.tty && !s.told && (s.r.Kind == control.Exec || s.r.Kind == control.Shell) {
 		s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{"HUP"}))
 	}
 }

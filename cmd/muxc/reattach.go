@@ -18,7 +18,7 @@ const reattachPause = time.Second
 // other end is one, the person's above all.
 func (u *ui) reattaches(err error) bool {
 	var e *control.Error
-	lost := errors.Is(err, control.ErrGone) || errors.As(err, &e) && e.Phase.MayHaveRun()
+	lost := errors.Is(err, control.ErrGone) || errors.As(err, &e) && e.Phase.MayHaveRun() && !e.Ended
 	p := u.op.Plan()
 	u.mu.Lock()
 	defer u.mu.Unlock()

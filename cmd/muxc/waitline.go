@@ -219,27 +219,34 @@ func (w *waitLine) text(now time.Time) string {
 	if w.line.Dumb() {
 		return s + standing(w.state, 0, false) + inBrackets(w.state.Cause) + "  ^C cancels"
 	}
-	hint := "  ^C cancels"
+	hints := []string{"  ^C cancels", ""}
 	if w.enter != nil && !w.state.Dialling && w.enter.Heard() {
-		hint = "  Enter retries now, ^C cancels"
+		hints = []string{"  Enter retries now, ^C cancels", "  Enter retries now", ""}
 	}
-	return fitting(s+standing(w.state, now.Sub(w.at), true), w.state.Cause, hint, w.line.Width())
+	return fitting(s+standing(w.state, now.Sub(w.at), true), w.state.Cause, hints, w.line.Width())
 }
 
-// leastCause is how many columns of a cause say something.
-const leastCause = 12
+// leastCause is how many columns of a cause say something: "connection refused"
+// is 18.
+const leastCause = 24
 
-// fitting is the line in so many columns: at the cost of the cause first, then
-// of the hint. What stands before both is cut by whoever draws it.
-func fitting(s, cause, hint string, columns int) string {
-	room := columns - term.Columns(s+hint+inBrackets("x")) + 1
-	switch {
-	case room+len(" ()") < 0:
-		return s + inBrackets(cause)
-	case cause == "" || term.Columns(cause) > room && room < leastCause:
-		return s + hint
+// fitting is the line in so many columns, with the longest of the hints that
+// leaves room for what says something of the cause: why it does not work is more
+// to a person than what ^C does. What is too long then is cut by whoever draws it.
+func fitting(s, cause string, hints []string, columns int) string {
+	for _, hint := range hints {
+		room := columns - term.Columns(s+hint)
+		switch {
+		case cause == "" && room >= 0:
+			return s + hint
+		case cause == "":
+		case term.Columns(inBrackets(cause)) <= room:
+			return s + inBrackets(cause) + hint
+		case room >= leastCause+len(" ()"):
+			return s + inBrackets(term.Cut(cause, room-len(" ()"))) + hint
+		}
 	}
-	return s + inBrackets(term.Cut(cause, room)) + hint
+	return s + inBrackets(cause)
 }
 
 func inBrackets(cause string) string {
