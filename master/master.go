@@ -46,6 +46,9 @@ type Config struct {
 	// Routed reports whether there is a way to an address, and HasAddress
 	// whether it is this machine's. Nil: nobody knows.
 	Routed, HasAddress func(ip netip.Addr) bool
+	// Online reports whether the machine has any address that leads out of it;
+	// nil: nobody knows.
+	Online func() bool
 	// Network names the network that the machine is in now, "" where that is not
 	// known; nil is always so.
 	Network func() string

@@ -54,7 +54,15 @@ func (h *host) over() {
 }
 
 // outageOf notes the newest cause.
-func (h *host) outageOf(err error) { h.why = err }
+func (h *host) outageOf(err error) {
+	h.why = err
+	if errors.Is(err, errSilent) {
+		return // it has an age, and is not over yet
+	}
+	h.mu.Lock()
+	h.lastErr = err
+	h.mu.Unlock()
+}
 
 // silent notes that a link does not answer.
 func (h *host) silent(l *link) {
@@ -190,13 +198,21 @@ func (h *host) reconnect(a *agenda) {
 	h.dial(h.dest, forReturn)
 }
 
-var errNoRoute = errors.New("no route")
+var errNoRoute = errors.New("no route to it from here")
 
-// routed reports whether there is a way to the server at all, as far as is
-// known without asking for its name.
+// routed reports whether there may be a way to the server, as far as is known
+// without asking for its name. For one that was met on this machine there always
+// is.
 func (h *host) routed() bool {
-	ip, err := netip.ParseAddr(h.dest.host)
-	return err != nil || h.dest.via != nil || h.dest.proxy != "" || h.m.cfg.Routed == nil || h.m.cfg.Routed(ip)
+	c := &h.m.cfg
+	if h.dest.via != nil || h.dest.proxy != "" {
+		return true
+	}
+	if ip, err := netip.ParseAddr(h.dest.host); err == nil {
+		return c.Routed == nil || c.Routed(ip)
+	}
+	away := h.newest != nil && h.newest.local.IsValid() && !h.newest.local.IsLoopback()
+	return !away || c.Online == nil || c.Online()
 }
 
 func later(a, b time.Time) time.Time {

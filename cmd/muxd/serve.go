@@ -94,7 +94,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	os.Chdir("/")
 	d.learned = learned.Open(learnedPath(), log)
 	d.master = master.New(master.Config{Log: log, Learned: d.learned, Network: netwatch.Network, Routed: netwatch.Routed,
-		HasAddress: netwatch.HasAddress, Build: build.Version, Socket: d.listener.Place().Path(),
+		HasAddress: netwatch.HasAddress, Online: netwatch.Online, Build: build.Version, Socket: d.listener.Place().Path(),
 		Home: u.HomeDir, User: u.Username, OnStop: d.stopped,
 		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: func() int { return d.server.Clients() }})
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
