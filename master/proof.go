@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"muxd/control"
@@ -81,7 +82,8 @@ func (m *Master) check(ctx context.Context, d *destination, h *host) (*control.M
 		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "no connection"}
 	}
 	if err := l.proven(ctx); err != nil {
-		return &control.Managed{Code: exitFailed, Text: fmt.Sprintf("%s\n%s: the server does not answer: %v", text, d.name, err)}, nil
+		why := strings.TrimPrefix(err.Error(), "no answer: ")
+		return &control.Managed{Code: exitFailed, Text: fmt.Sprintf("%s\n%s: the server does not answer: %s", text, d.name, why)}, nil
 	}
 	text += fmt.Sprintf("\n%s: last byte %v ago", d.name, l.silence().Round(time.Millisecond))
 	if rtt := time.Duration(l.rtt.Load()); rtt > 0 {

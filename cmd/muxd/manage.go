@@ -10,6 +10,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/launch"
+	"muxd/internal/term"
 	"muxd/socket"
 )
 
@@ -113,6 +114,13 @@ func waitFor(r *control.AdminRequest, host string) int {
 		return complain(fmt.Errorf("%s: %w", host, err))
 	}
 	defer c.Close()
+	what := map[bool]string{false: "ready", true: "down"}[r.Down]
+	if term.IsTerminal(2) {
+		told := time.AfterFunc(time.Second, func() {
+			fmt.Fprintf(os.Stderr, "muxd: %s: waiting until it is %s (^C ends)\n", host, what)
+		})
+		defer told.Stop()
+	}
 	code, said, err := ask(c, r, host)
 	if r.Down && (errors.Is(err, control.ErrGone) || errors.Is(err, control.ErrNotTaken)) {
 		return 0
@@ -121,7 +129,7 @@ func waitFor(r *control.AdminRequest, host string) int {
 		return complain(err)
 	}
 	if code != 0 && said == "" {
-		said = fmt.Sprintf("muxd: %s: not %s within %v\n", host, map[bool]string{false: "ready", true: "down"}[r.Down], r.Limit)
+		said = fmt.Sprintf("muxd: %s: not %s within %v\n", host, what, r.Limit)
 	}
 	os.Stderr.WriteString(said)
 	return code

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"muxd/alive"
 	"muxd/control"
 	"muxd/socket"
 )
@@ -75,7 +76,7 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 		if text := lastTry(h, now); text != "" {
 			fmt.Fprintf(w, "%s: %s\n", h.Name, text)
 		}
-		if h.KeepWarmLearned && h.KeepWarm > 0 {
+		if h.KeepWarmLearned && h.KeepWarm > 0 && h.KeepWarm < alive.UnsetInterval {
 			fmt.Fprintf(w, "%s: used every %v while idle, because the path forgets longer silence (learned; muxd reconnect --forget %s)\n",
 				h.Name, h.KeepWarm, h.Name)
 		}
