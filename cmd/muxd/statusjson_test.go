@@ -26,7 +26,7 @@ func sample() *control.Status {
 		Hosts: []control.HostStatus{{
 			Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
 			Waiting: 1, Logins: 2, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
-			Attempt: 3, Next: noon.Add(1500 * time.Millisecond), Wanted: "pinned", KeepWarm: 45 * time.Second, KeepWarmLearned: true,
+			Attempt: 3, Next: noon.Add(1500 * time.Millisecond), Wanted: "pinned", KeepWarm: 9 * time.Second, KeepWarmLearned: true,
 			Links: []control.LinkStatus{{State: "ready", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
 				Server: "SSH-2.0-OpenSSH_10.0", LastByte: noon.Add(-3 * time.Second), RTT: 12345 * time.Microsecond, In: 1000, Out: 2000,
 				Sessions: 1, Interval: 15 * time.Second, CountMax: 3}},
@@ -121,7 +121,7 @@ HOST  STATE  FOR    SESSIONS  LAST BYTE  RTT     LOGINS  TO
 box   ready  1h00m  1         3s ago     12.3ms  2       me@10.0.0.1:22
 idle  idle   5m00s  0         -          -       0       me@10.0.0.2:22
 box: connect to 10.0.0.1:22: connection refused; attempt 3, next try in 2 s
-box: used every 45s while idle, because the path forgets longer silence (learned; muxd reconnect --forget box)
+box: used every 9s while idle, because the path forgets longer silence (learned; muxd reconnect --forget box)
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
