@@ -146,6 +146,14 @@ func (l *link) Err() error {
 	}
 }
 
+// ending returns why the connection is to end, from the moment on that it is:
+// a link is dead a little before Err tells so.
+func (l *link) ending() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
 // usable reports a link that new work may be given. A link that is about to end
 // is not: its end may not have come to the host yet.
 func (l *link) usable() bool {

@@ -65,7 +65,7 @@ func (h *host) silent(l *link) {
 
 // lost notes that a link died.
 func (h *host) lost(l *link) {
-	err := l.Err()
+	err := l.ending()
 	if l == h.newest {
 		h.backoff.Lost(time.Now())
 	}
