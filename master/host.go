@@ -46,6 +46,7 @@ type host struct {
 	hostKey     []byte    // of the last login, in wire form; nil before the first
 	used        time.Time // when it was last in use; zero: never, or closed by request
 	quietSince  time.Time // since when there is nothing to remember it for; zero while there is
+	decided     int       // how often decide looked; a test counts that nothing spins
 	outage                // why there is no connection, and when the next one is tried
 
 	mu      sync.Mutex
@@ -165,6 +166,7 @@ func (h *host) decide(now time.Time) time.Time {
 		return time.Time{}
 	}
 	a := agenda{now: now}
+	h.decided++
 	h.serve()
 	h.loseThePatient(&a)
 	h.reconnect(&a)
