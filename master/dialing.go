@@ -79,6 +79,7 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	h.lastErr = nil
 	h.mu.Unlock()
 	h.backoff.Up(now)
+	h.places.denied = false
 	h.learnIdleLife(d, l)
 	h.over()
 	if old := h.current; old != nil && d.purpose != forRoom {
@@ -113,7 +114,7 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 	h.lastErr = err
 	h.mu.Unlock()
 	if d.purpose == forRoom {
-		h.furtherFailed(err)
+		h.furtherFailed(err, now)
 		return
 	}
 	kind := classify(err)
