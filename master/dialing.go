@@ -76,7 +76,6 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	}
 	h.mu.Lock()
 	h.logins++
-	h.lastErr = nil
 	h.mu.Unlock()
 	h.backoff.Up(now)
 	h.places.denied = false

@@ -46,9 +46,13 @@ type outage struct {
 
 var errSilent = errors.New("no answer")
 
-// over ends an outage.
+// over ends an outage. When a connection was last dialled for nobody is kept: a
+// lossy path has an outage every few seconds.
 func (h *host) over() {
-	h.why, h.blocked, h.lastByte, h.replaced, h.mute = nil, nil, time.Time{}, time.Time{}, 0
+	h.why, h.blocked, h.lastByte, h.mute = nil, nil, time.Time{}, 0
+	h.mu.Lock()
+	h.lastErr = nil
+	h.mu.Unlock()
 }
 
 // outageOf notes the newest cause.
@@ -161,6 +165,8 @@ func (h *host) reconnect(a *agenda) {
 	case h.blocked != nil:
 		h.lookForCause(a)
 		return
+	case h.needsPerson && h.has(linkSuspect):
+		return // learned at the doubt before: the old one is kept to its full budget
 	}
 	next := h.backoff.Next(pause)
 	if client == nil {
@@ -170,6 +176,7 @@ func (h *host) reconnect(a *agenda) {
 		}
 		if !h.routed() {
 			h.outageOf(errNoRoute)
+			h.refuseBackground(errNoRoute) // clients may wait behind them, and have an attempt coming
 			next = later(next, a.now.Add(routeEvery))
 		}
 	}

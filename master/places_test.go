@@ -227,6 +227,9 @@ func TestNoFurtherConnectionWithoutAFirst(t *testing.T) {
 		time.Sleep(placeSoon - time.Millisecond)
 		r.srv.Last().Drop()
 		time.Sleep(10 * time.Second)
+		if d := out.offset(0); d < time.Second {
+			t.Errorf("dialled %v after the login before", d)
+		}
 		out.pauses(t, alive.CapWaiting)
 		out.heal()
 		time.Sleep(time.Minute)
