@@ -82,7 +82,8 @@ type waiter struct {
 	holds  bool        // wants the connection alone, and had it before
 	answer chan answer // capacity 1: run never waits for a waiter
 
-	told told // owned by run
+	told  told              // owned by run
+	heard map[string]*asker // owned by run; notices, by the attempt that told them first
 }
 
 type answer struct {
