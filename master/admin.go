@@ -64,7 +64,7 @@ func (m *Master) adminAll(ctx context.Context, r *control.AdminRequest) (*contro
 	for i := range results {
 		res := <-results[i]
 		if res.err != nil {
-			res.m = &control.Managed{Text: res.err.Error(), Code: 1}
+			res.m = &control.Managed{Text: control.CleanLine(res.err.Error()), Code: 1}
 		}
 		lines = append(lines, res.m.Text)
 		all.Code = max(all.Code, res.m.Code)
@@ -100,6 +100,7 @@ func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool
 			l.suspicious()
 		}
 	})
+	h.call(func() {}) // it has decided by then: what until sees is not from before
 	ctx, cancel := context.WithTimeout(ctx, outcomePatience)
 	defer cancel()
 	m.until(ctx, d, func(s State) bool { return s == Ready && h.proven(ctx) == nil || s == Blocked })
@@ -108,7 +109,7 @@ func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool
 	if st.State != Ready.String() {
 		code = 1
 		if st.LastErr != "" {
-			text += ": " + st.LastErr
+			text += ": " + control.CleanLine(st.LastErr)
 		}
 	}
 	return &control.Managed{Text: text, Code: code}, nil
@@ -138,7 +139,10 @@ func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Man
 		return nil, ctx.Err()
 	}
 	if err := dial.err; err != nil {
-		text := "the connection was kept: " + withoutHost(err)
+		text := "the connection was kept: " + control.CleanLine(withoutHost(err))
+		if isCanceled(err) {
+			text = "the connection was kept: its replacement was given up, because the network changed or somebody ended it"
+		}
 		if classify(err) == faultPerson {
 			text += " (-O stop retires it all the same, the next login then asks)"
 		}
@@ -177,7 +181,7 @@ func (m *Master) adminWait(ctx context.Context, d *destination, r *control.Admin
 	text := fmt.Sprintf("%s: not %s within %v", d.name, what, r.Limit)
 	if h := m.lookup(d); h != nil {
 		if st := h.status(); st.LastErr != "" && !r.Down {
-			text += ": " + st.LastErr
+			text += ": " + control.CleanLine(st.LastErr)
 		}
 	}
 	return &control.Managed{Text: text, Code: 1}, nil

@@ -235,10 +235,13 @@ func (h *host) restore(l *link) {
 }
 
 // dismiss is retire at somebody's request: until the next one nobody wants a
-// connection.
+// connection, nor one that is being made for nobody.
 func (h *host) dismiss() {
 	h.retire()
 	h.used, h.dismissed = time.Time{}, true
+	if h.dialing != nil && h.dialing.alone() {
+		h.dialing.cancel()
+	}
 }
 
 // retire takes the connections out of service: their sessions go on, and each

@@ -15,6 +15,10 @@ import (
 // status to tell what happened last.
 const forgetAfter = 10 * time.Minute
 
+// forgetRetry is when it is tried again for a host that a request has in hand at
+// that moment, be it only to take its refusal.
+const forgetRetry = time.Second
+
 // host is one destination for as long as somebody wants it, or muxd status may
 // be asked about it. Connections come and go under it.
 //
@@ -343,7 +347,7 @@ func (h *host) rest(a *agenda) {
 	switch _, wanted := h.demand(a.now); {
 	case len(h.links) > 0:
 		h.quietSince = time.Time{}
-		if forever || h.dest.pinned() || !a.at(h.used.Add(persist)) {
+		if !h.dismissed && (forever || h.dest.pinned()) || !a.at(h.used.Add(persist)) {
 			return
 		}
 		h.log.Info("idle, closing", "after", h.dest.persistText())
@@ -359,8 +363,8 @@ func (h *host) rest(a *agenda) {
 		if h.dest.alone != "" {
 			after = 0 // nobody will ask about it again
 		}
-		if a.at(h.quietSince.Add(after)) {
-			h.m.forget(h)
+		if a.at(h.quietSince.Add(after)) && !h.m.forget(h) {
+			a.at(a.now.Add(forgetRetry))
 		}
 	}
 }
