@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (m *Master) adminAll(ctx context.Context, r *control.AdminRequest) (*contro
 	if r.Command == "reconnect" && r.Forget {
 		m.forgetLearned("")
 	}
-	hs := m.all()
+	hs := slices.DeleteFunc(m.all(), func(h *host) bool { return !h.concerned(r.Command) })
 	sort.Slice(hs, func(i, j int) bool { return hs[i].name() < hs[j].name() })
 	type result struct {
 		m   *control.Managed
@@ -70,9 +71,22 @@ func (m *Master) adminAll(ctx context.Context, r *control.AdminRequest) (*contro
 		all.Code = max(all.Code, res.m.Code)
 	}
 	if all.Text = strings.Join(lines, "\n"); len(hs) == 0 {
-		all.Text = "muxd knows no host yet"
+		all.Text = "no host is connected or wanted"
 	}
 	return all, nil
+}
+
+// concerned reports whether a command for all hosts means this one: what nobody
+// wants any more, or was told to end, is not dialled by it, and what is not
+// connected cannot be replaced.
+func (h *host) concerned(command string) bool {
+	switch command {
+	case "reconnect":
+		return h.State() != Idle
+	case "recycle":
+		return h.up()
+	}
+	return true
 }
 
 func (h *host) name() string {

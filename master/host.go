@@ -61,6 +61,7 @@ type host struct {
 	shown   hostShown // guarded by mu; copies for status
 
 	limited  atomic.Bool // a session was refused: successes are worth telling run
+	inLine   atomic.Bool // the dial under way waits for its turn, or for the jump host
 	unproven atomic.Bool // the server left a proof of its keys unanswered: it is asked for none again
 
 	users int // guarded by m.mu; requests between Master.host and their answer
@@ -285,6 +286,9 @@ func (h *host) want(w *waiter) {
 		h.meetAgent(w.dest.agent)
 		h.backoff.Reset(time.Now(), 0, false)
 		h.dismissed = false
+		if d := h.dialing; d != nil && d.purpose == forReturn && h.inLine.Load() {
+			h.redial(0) // who waits goes first
+		}
 	}
 	if w.again {
 		h.waiters = append([]*waiter{w}, h.waiters...)

@@ -110,15 +110,17 @@ func escapeUser(name string) string {
 // host of muxd's like any other: logged in once, kept alive, shared by all that
 // jump through it. The lease keeps it for as long as the connection lives. The
 // slot is taken when the jump host is there (see reach.Slots).
-func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
+func (m *Master) throughHop(ctx context.Context, h *host, d *destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
 	via := *d.via
 	via.patience = 0 // one attempt for one of ours: how long to go on is for those to say who wait for d
 	for try := 0; ; try++ {
+		h.inLine.Store(true) // behind whatever the jump host waits for
 		ls, err := m.acquireBare(ctx, &via, p)
+		h.inLine.Store(false)
 		if err != nil {
 			return nil, nil, hopError(d, err)
 		}
-		leave, err := m.slots.Enter(ctx, d.way(), urgent)
+		leave, err := h.enter(ctx, d, urgent)
 		if err != nil {
 			ls.release()
 			return nil, nil, err
