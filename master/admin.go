@@ -166,7 +166,10 @@ func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Man
 }
 
 // adminWait waits until there is a connection that the server just answered on,
-// or until there is none. Waiting for one makes it wanted.
+// or until there is none. Waiting for one makes it wanted, as a client does that
+// asks nobody: what only a person can mend ends it after one attempt, with the
+// cause and whatever the limit, for no time would mend it. One that does not
+// answer counts as none.
 func (m *Master) adminWait(ctx context.Context, d *destination, r *control.AdminRequest) (*control.Managed, error) {
 	what := "ready"
 	if r.Down {

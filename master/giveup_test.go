@@ -141,3 +141,35 @@ func TestStopWhileAClientWaits(t *testing.T) {
 		r.wantState("idle")
 	})
 }
+
+// What only a person can mend is not waited for by muxd wait, with a limit or
+// without: it makes one attempt and tells the cause. Of a connection that does
+// not answer it is said that there is none.
+func TestWaitOfABlockedHost(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "sleep", "9h")
+		r.silent()
+		began := time.Now()
+		if m, err := r.admin(control.AdminRequest{Command: "wait", Down: true}); err != nil || m.Code != 0 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if took := time.Since(began); took < 15*time.Second || took > 20*time.Second {
+			t.Errorf("it was down after %v", took)
+		}
+		s.Close()
+		r.hangUp()
+		r.know(sshtest.NewKey().PublicKey())
+		for _, limit := range []time.Duration{0, time.Hour} {
+			began, n := time.Now(), len(r.srv.Peers())
+			_, err := r.admin(control.AdminRequest{Command: "wait", Limit: limit})
+			wantError(t, err, control.Refused, "host: ")
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if got := len(r.srv.Peers()) - n; got != 1 {
+				t.Errorf("%d attempts", got)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
