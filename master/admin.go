@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (m *Master) adminAll(ctx context.Context, r *control.AdminRequest) (*contro
 	if r.Command == "reconnect" && r.Forget {
 		m.forgetLearned("")
 	}
-	hs := m.all()
+	hs := slices.DeleteFunc(m.all(), func(h *host) bool { return !h.concerned(r.Command) })
 	sort.Slice(hs, func(i, j int) bool { return hs[i].name() < hs[j].name() })
 	type result struct {
 		m   *control.Managed
@@ -64,15 +65,28 @@ func (m *Master) adminAll(ctx context.Context, r *control.AdminRequest) (*contro
 	for i := range results {
 		res := <-results[i]
 		if res.err != nil {
-			res.m = &control.Managed{Text: res.err.Error(), Code: 1}
+			res.m = &control.Managed{Text: control.CleanLine(res.err.Error()), Code: 1}
 		}
 		lines = append(lines, res.m.Text)
 		all.Code = max(all.Code, res.m.Code)
 	}
 	if all.Text = strings.Join(lines, "\n"); len(hs) == 0 {
-		all.Text = "muxd knows no host yet"
+		all.Text = "no host is connected or wanted"
 	}
 	return all, nil
+}
+
+// concerned reports whether a command for all hosts means this one: what nobody
+// wants any more, or was told to end, is not dialled by it, and what is not
+// connected cannot be replaced.
+func (h *host) concerned(command string) bool {
+	switch command {
+	case "reconnect":
+		return h.State() != Idle
+	case "recycle":
+		return h.up()
+	}
+	return true
 }
 
 func (h *host) name() string {
@@ -100,6 +114,7 @@ func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool
 			l.suspicious()
 		}
 	})
+	h.call(func() {}) // it has decided by then: what until sees is not from before
 	ctx, cancel := context.WithTimeout(ctx, outcomePatience)
 	defer cancel()
 	m.until(ctx, d, func(s State) bool { return s == Ready && h.proven(ctx) == nil || s == Blocked })
@@ -108,7 +123,7 @@ func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool
 	if st.State != Ready.String() {
 		code = 1
 		if st.LastErr != "" {
-			text += ": " + st.LastErr
+			text += ": " + control.CleanLine(st.LastErr)
 		}
 	}
 	return &control.Managed{Text: text, Code: code}, nil
@@ -138,7 +153,10 @@ func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Man
 		return nil, ctx.Err()
 	}
 	if err := dial.err; err != nil {
-		text := "the connection was kept: " + withoutHost(err)
+		text := "the connection was kept: " + control.CleanLine(withoutHost(err))
+		if isCanceled(err) {
+			text = "the connection was kept: its replacement was given up, because the network changed or somebody ended it"
+		}
 		if classify(err) == faultPerson {
 			text += " (-O stop retires it all the same, the next login then asks)"
 		}
@@ -148,7 +166,10 @@ func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Man
 }
 
 // adminWait waits until there is a connection that the server just answered on,
-// or until there is none. Waiting for one makes it wanted.
+// or until there is none. Waiting for one makes it wanted, as a client does that
+// asks nobody: what only a person can mend ends it after one attempt, with the
+// cause and whatever the limit, for no time would mend it. One that does not
+// answer counts as none.
 func (m *Master) adminWait(ctx context.Context, d *destination, r *control.AdminRequest) (*control.Managed, error) {
 	what := "ready"
 	if r.Down {
@@ -177,7 +198,7 @@ func (m *Master) adminWait(ctx context.Context, d *destination, r *control.Admin
 	text := fmt.Sprintf("%s: not %s within %v", d.name, what, r.Limit)
 	if h := m.lookup(d); h != nil {
 		if st := h.status(); st.LastErr != "" && !r.Down {
-			text += ": " + st.LastErr
+			text += ": " + control.CleanLine(st.LastErr)
 		}
 	}
 	return &control.Managed{Text: text, Code: 1}, nil

@@ -165,19 +165,45 @@ func (w *waiter) prompt(ctx context.Context, q control.Prompt) (control.Answer, 
 }
 
 // Notice implements control.Prompter: a notice about the connection goes to
-// everybody who waits for it.
+// everybody who waits for it, and to nobody again with each attempt.
 func (a *asker) Notice(text string) {
-	for _, w := range a.waiting() {
-		if w.p != nil && !quiet(w.dest.conf) {
-			w.p.Notice(text)
-		}
+	for _, w := range a.waiting(func(w *waiter) bool { return w.p != nil && !quiet(w.dest.conf) && w.news(a, text) }) {
+		w.p.Notice(text)
 	}
 }
 
-// waiting are those who wait for the dial now.
-func (a *asker) waiting() []*waiter {
+// heardMost is how many texts are remembered of a wait: a child that names the
+// time in each of them has something new to say each time.
+const heardMost = 64
+
+// news reports a text that the waiter was not told during an earlier attempt
+// than a, and remembers it. Called in run.
+func (w *waiter) news(a *asker, text string) bool {
+	by, heard := w.heard[text]
+	switch {
+	case heard:
+		return by == a
+	case w.heard == nil || len(w.heard) >= heardMost:
+		w.heard = map[string]*asker{}
+	}
+	w.heard[text] = a
+	return true
+}
+
+// waiting are those who wait for the dial now and for whom fit, called in run,
+// is true.
+func (a *asker) waiting(fit func(*waiter) bool) []*waiter {
 	done := make(chan []*waiter, 1)
-	if !a.h.post(func() { done <- slices.Clone(a.h.waiters) }) {
+	look := func() {
+		var ws []*waiter
+		for _, w := range a.h.waiters {
+			if fit(w) {
+				ws = append(ws, w)
+			}
+		}
+		done <- ws
+	}
+	if !a.h.post(look) {
 		return nil
 	}
 	select {

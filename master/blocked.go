@@ -90,7 +90,7 @@ func (m *Master) inherit(old *host, d *destination) {
 	h.log.Info("takes the place of a host whose configuration changed", "was", old.name())
 	h.call(func() {
 		h.used = time.Now()
-		h.agents = append(h.agents, d.agent)
+		h.meetAgent(d.agent)
 	})
 }
 
@@ -112,6 +112,9 @@ func (m *Master) causes(d *destination) string {
 	}
 	if d.via != nil {
 		io.WriteString(sum, m.causes(d.via))
+		// A jump host that needs a person to log in may be there by now.
+		hop := m.lookup(d.via)
+		fmt.Fprintf(sum, "%v", hop != nil && hop.State() == Ready)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

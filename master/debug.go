@@ -50,7 +50,7 @@ func (d *destination) debug(p control.Prompter, level int, text string) {
 // debug implements debugger: of those who wait for the dial, each is told as
 // much as it asked for.
 func (a *asker) debug(level int, text string) {
-	for _, w := range a.waiting() {
+	for _, w := range a.waiting(func(*waiter) bool { return true }) {
 		w.dest.debug(w.p, level, text)
 	}
 }

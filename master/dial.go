@@ -50,7 +50,7 @@ func (d *destination) connectLimit(unset time.Duration) time.Duration {
 // whoever waits for it. Before is the host key of the last login; urgent says
 // that a client waits.
 func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
-	nc, leave, err := m.reach(ctx, d, p, urgent)
+	nc, leave, err := m.reach(ctx, h, d, p, urgent)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +71,11 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 // reach makes the connection under an SSH connection: through a jump host, by a
 // ProxyCommand, or directly. It holds a slot of the server's, which leave gives
 // back when the connection is logged in, or lost.
-func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter, urgent bool) (nc net.Conn, leave func(), err error) {
+func (m *Master) reach(ctx context.Context, h *host, d *destination, p control.Prompter, urgent bool) (nc net.Conn, leave func(), err error) {
 	if d.via != nil {
-		return m.throughHop(ctx, d, p, urgent)
+		return m.throughHop(ctx, h, d, p, urgent)
 	}
-	free, err := m.slots.Enter(ctx, d.way(), urgent)
+	free, err := h.enter(ctx, d, urgent)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,6 +95,14 @@ func (m *Master) reach(ctx context.Context, d *destination, p control.Prompter, 
 		return nc, func() { free(); heard() }, nil
 	}
 	return nc, free, nil
+}
+
+// enter waits for a slot. While it does, nothing is lost by a client that has
+// the dial begin anew, and goes before those that nobody waits for.
+func (h *host) enter(ctx context.Context, d *destination, urgent bool) (leave func(), err error) {
+	h.inLine.Store(true)
+	defer h.inLine.Store(false)
+	return h.m.slots.Enter(ctx, d.way(), urgent)
 }
 
 // connect connects directly, as often as ConnectionAttempts says. A name that

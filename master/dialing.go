@@ -79,9 +79,9 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	}
 	h.mu.Lock()
 	h.logins++
-	h.lastErr = nil
 	h.mu.Unlock()
 	h.backoff.Up(now)
+	h.places.denied = false
 	h.learnIdleLife(d, l)
 	h.over()
 	if old := h.current; old != nil && d.purpose != forRoom {
@@ -116,7 +116,7 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 	h.lastErr = err
 	h.mu.Unlock()
 	if d.purpose == forRoom {
-		h.furtherFailed(err)
+		h.furtherFailed(err, now)
 		return
 	}
 	kind := classify(err)
@@ -238,10 +238,13 @@ func (h *host) restore(l *link) {
 }
 
 // dismiss is retire at somebody's request: until the next one nobody wants a
-// connection.
+// connection, nor one that is being made for nobody.
 func (h *host) dismiss() {
 	h.retire()
 	h.used, h.dismissed = time.Time{}, true
+	if h.dialing != nil && h.dialing.alone() {
+		h.dialing.cancel()
+	}
 }
 
 // retire takes the connections out of service: their sessions go on, and each

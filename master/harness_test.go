@@ -227,9 +227,11 @@ func (r *rig) wantLinks(want string) {
 }
 
 // execs are the commands that the server was handed, in order.
-func (r *rig) execs() []string {
+func (r *rig) execs() []string { return execs(r.srv) }
+
+func execs(srv *sshtest.Server) []string {
 	var all []string
-	for _, e := range r.srv.Events(sshtest.ChannelRequest) {
+	for _, e := range srv.Events(sshtest.ChannelRequest) {
 		var m struct{ Text string }
 		if e.Name == "exec" && ssh.Unmarshal(e.Payload, &m) == nil {
 			all = append(all, m.Text)

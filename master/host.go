@@ -15,6 +15,10 @@ import (
 // status to tell what happened last.
 const forgetAfter = 10 * time.Minute
 
+// forgetRetry is when it is tried again for a host that a request has in hand at
+// that moment, be it only to take its refusal.
+const forgetRetry = time.Second
+
 // host is one destination for as long as somebody wants it, or muxd status may
 // be asked about it. Connections come and go under it.
 //
@@ -46,6 +50,7 @@ type host struct {
 	hostKey     []byte    // of the last login, in wire form; nil before the first
 	used        time.Time // when it was last in use; zero: never, or closed by request
 	quietSince  time.Time // since when there is nothing to remember it for; zero while there is
+	decided     int       // how often decide looked; a test counts that nothing spins
 	outage                // why there is no connection, and when the next one is tried
 
 	mu      sync.Mutex
@@ -56,6 +61,7 @@ type host struct {
 	shown   hostShown // guarded by mu; copies for status
 
 	limited  atomic.Bool // a session was refused: successes are worth telling run
+	inLine   atomic.Bool // the dial under way waits for its turn, or for the jump host
 	unproven atomic.Bool // the server left a proof of its keys unanswered: it is asked for none again
 
 	users int // guarded by m.mu; requests between Master.host and their answer
@@ -81,7 +87,8 @@ type waiter struct {
 	holds  bool        // wants the connection alone, and had it before
 	answer chan answer // capacity 1: run never waits for a waiter
 
-	told told // owned by run
+	told  told              // owned by run
+	heard map[string]*asker // owned by run; notices, by the attempt that told them first
 }
 
 type answer struct {
@@ -165,6 +172,7 @@ func (h *host) decide(now time.Time) time.Time {
 		return time.Time{}
 	}
 	a := agenda{now: now}
+	h.decided++
 	h.serve()
 	h.loseThePatient(&a)
 	h.reconnect(&a)
@@ -277,6 +285,9 @@ func (h *host) want(w *waiter) {
 		h.meetAgent(w.dest.agent)
 		h.backoff.Reset(time.Now(), 0, false)
 		h.dismissed = false
+		if d := h.dialing; d != nil && d.purpose == forReturn && h.inLine.Load() {
+			h.redial(0) // who waits goes first
+		}
 	}
 	if w.again {
 		h.waiters = append([]*waiter{w}, h.waiters...)
@@ -339,7 +350,7 @@ func (h *host) rest(a *agenda) {
 	switch _, wanted := h.demand(a.now); {
 	case len(h.links) > 0:
 		h.quietSince = time.Time{}
-		if forever || h.dest.pinned() || !a.at(h.used.Add(persist)) {
+		if !h.dismissed && (forever || h.dest.pinned()) || !a.at(h.used.Add(persist)) {
 			return
 		}
 		h.log.Info("idle, closing", "after", h.dest.persistText())
@@ -355,8 +366,8 @@ func (h *host) rest(a *agenda) {
 		if h.dest.alone != "" {
 			after = 0 // nobody will ask about it again
 		}
-		if a.at(h.quietSince.Add(after)) {
-			h.m.forget(h)
+		if a.at(h.quietSince.Add(after)) && !h.m.forget(h) {
+			a.at(a.now.Add(forgetRetry))
 		}
 	}
 }

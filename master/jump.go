@@ -110,13 +110,17 @@ func escapeUser(name string) string {
 // host of muxd's like any other: logged in once, kept alive, shared by all that
 // jump through it. The lease keeps it for as long as the connection lives. The
 // slot is taken when the jump host is there (see reach.Slots).
-func (m *Master) throughHop(ctx context.Context, d *destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
+func (m *Master) throughHop(ctx context.Context, h *host, d *destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
+	via := *d.via
+	via.patience = 0 // one attempt for one of ours: how long to go on is for those to say who wait for d
 	for try := 0; ; try++ {
-		ls, err := m.acquireBare(ctx, d.via, p)
+		h.inLine.Store(true) // behind whatever the jump host waits for
+		ls, err := m.acquireBare(ctx, &via, p)
+		h.inLine.Store(false)
 		if err != nil {
 			return nil, nil, hopError(d, err)
 		}
-		leave, err := m.slots.Enter(ctx, d.way(), urgent)
+		leave, err := h.enter(ctx, d, urgent)
 		if err != nil {
 			ls.release()
 			return nil, nil, err
@@ -211,10 +215,18 @@ func (c *hopConn) Read(p []byte) (int, error) {
 
 func (c *hopConn) Write(p []byte) (int, error) {
 	n, err := c.ch.Write(p)
-	if err != nil {
-		err = c.cause(err)
+	if err == nil {
+		return n, nil
+	}
+	// Not cause, which waits a moment: who writes holds the SSH library's lock.
+	if why := c.lease.link.ending(); why != nil && !c.expired.Load() && !c.closed.Load() {
+		err = c.hopLost(why)
 	}
 	return n, err
+}
+
+func (c *hopConn) hopLost(why error) error {
+	return fmt.Errorf("jump host %s: connection lost (%w)", c.d.via.name, why)
 }
 
 // cause tells the end of this connection from the end of the hop's, which the
@@ -227,7 +239,7 @@ func (c *hopConn) cause(err error) error {
 		return net.ErrClosed // nothing to find out, and no time to wait for it
 	}
 	if why := c.lease.link.died(); why != nil {
-		return fmt.Errorf("jump host %s: connection lost (%w)", c.d.via.name, why)
+		return c.hopLost(why)
 	}
 	if errors.Is(err, io.EOF) {
 		return io.EOF

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/sshtest"
 )
@@ -162,5 +163,58 @@ func TestJumpChains(t *testing.T) {
 		if plain.key == jumped.key {
 			t.Error("the way to a host does not tell connections apart")
 		}
+	})
+}
+
+// How long a jump host is waited for is for those to say who wait for what is
+// behind it: its own WaitForReady, a minute where nothing is set, bounds
+// nothing. Neither does the time that passed since the request came.
+func TestAnOutageOfABastionThatOutlastsItsPatience(t *testing.T) {
+	behindBastion(t, sshtest.Options{}, func(t *testing.T, r *rig, inside *sshtest.Server) {
+		r.patient()
+		out := r.down(errDown)
+		got := make(chan error, 1)
+		go func() {
+			s, err := r.ask(t.Context(), nil, "-o", "WaitForReady=yes", "inside", "true")
+			if err == nil {
+				_, _, err = finish(s)
+			}
+			got <- err
+		}()
+		time.Sleep(10 * time.Minute)
+		if n := len(out.at); n < 100 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+		out.heal()
+		time.Sleep(alive.CapWaiting)
+		synctest.Wait()
+		select {
+		case err := <-got:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("it still waits")
+		}
+		// Who holds the connection was resolved long ago when it is lost.
+		plan, err := r.plan(nil, "-N", "inside")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.m.Hold(t.Context(), &control.HoldRequest{Dest: plan.Dest}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		out.err = errDown
+		r.srv.Last().Drop()
+		time.Sleep(time.Hour)
+		out.heal()
+		time.Sleep(alive.CapPinned + time.Second)
+		synctest.Wait()
+		if h := hostNamed(r, "inside"); h.State != "ready" {
+			t.Errorf("%s: %s", h.State, h.LastErr)
+		}
+		s.Close()
 	})
 }

@@ -146,8 +146,9 @@ func (l *link) Err() error {
 	}
 }
 
-// why returns what ended the connection, or is about to; nil while nothing does.
-func (l *link) why() error {
+// ending returns why the connection is to end, from the moment on that it is:
+// a link is dead a little before Err tells so.
+func (l *link) ending() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err

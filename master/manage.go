@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"muxd/control"
 )
@@ -12,7 +13,7 @@ import (
 func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control.Managed, error) {
 	d := r.Dest.(*destination)
 	h := m.lookup(d)
-	if h == nil || !h.up() {
+	if h == nil || !h.up() && !(r.Command != "check" && h.giveUp()) {
 		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: h.absence()}
 	}
 	switch r.Command {
@@ -30,6 +31,19 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 		return &control.Managed{Text: "Stop listening request sent."}, nil
 	}
 	return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
+}
+
+// giveUp has nobody want a connection that is not there, until the next request,
+// and reports whether somebody did: what is dialled in vain can be told to end
+// like what is connected. Clients that wait are not sent away.
+func (h *host) giveUp() (did bool) {
+	h.call(func() {
+		_, why := h.demand(time.Now())
+		if did = why != "" && h.client() == nil; did {
+			h.dismiss()
+		}
+	})
+	return did
 }
 
 // up reports a connection that is not on its way out. One that does not answer

@@ -158,16 +158,18 @@ func (m *Master) lookup(d *destination) *host {
 	return m.hosts[d.key]
 }
 
-// forget is called by host.run. A request that has the host in hand keeps it.
-func (m *Master) forget(h *host) {
+// forget is called by host.run. A request that has the host in hand keeps it:
+// false.
+func (m *Master) forget(h *host) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if h.users > 0 {
-		return
+		return false
 	}
 	delete(m.hosts, h.key)
 	m.forgetLineage(h.key)
 	h.cancel()
+	return true
 }
 
 func (m *Master) linkID() int {

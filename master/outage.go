@@ -48,9 +48,13 @@ type outage struct {
 
 var errSilent = errors.New("no answer")
 
-// over ends an outage.
+// over ends an outage. When a connection was last dialled for nobody is kept: a
+// lossy path has an outage every few seconds.
 func (h *host) over() {
-	h.why, h.blocked, h.lastByte, h.replaced, h.mute, h.tries = nil, nil, time.Time{}, time.Time{}, 0, 0
+	h.why, h.blocked, h.lastByte, h.mute, h.tries = nil, nil, time.Time{}, 0, 0
+	h.mu.Lock()
+	h.lastErr = nil
+	h.mu.Unlock()
 }
 
 // outageOf notes the newest cause.
@@ -75,7 +79,7 @@ func (h *host) silent(l *link) {
 
 // lost notes that a link died.
 func (h *host) lost(l *link) {
-	err := l.why()
+	err := l.ending()
 	if l == h.newest {
 		h.backoff.Lost(time.Now())
 	}
@@ -174,6 +178,8 @@ func (h *host) reconnect(a *agenda) {
 	case h.blocked != nil:
 		h.lookForCause(a)
 		return
+	case h.needsPerson && h.has(linkSuspect):
+		return // learned at the doubt before: the old one is kept to its full budget
 	}
 	next := h.backoff.Next(pause)
 	if client == nil {
@@ -183,6 +189,7 @@ func (h *host) reconnect(a *agenda) {
 		}
 		if !h.routed() {
 			h.outageOf(errNoRoute)
+			h.refuseBackground(errNoRoute) // clients may wait behind them, and have an attempt coming
 			next = later(next, a.now.Add(routeEvery))
 		}
 	}

@@ -36,14 +36,6 @@ func patienceOf(conf *sshconf.Config, seen bool) time.Duration {
 	return unsetPatience
 }
 
-// wait has a jump host, and those before it, wait as what goes through it does.
-func (d *destination) wait(bound time.Duration) {
-	d.patience = bound
-	if d.via != nil {
-		d.via.wait(bound)
-	}
-}
-
 // background reports a waiter that no client stands behind.
 func (w *waiter) background() bool {
 	_, ok := w.p.(background)

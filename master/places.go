@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"muxd/alive"
 	"muxd/control"
 )
 
@@ -69,6 +70,7 @@ type places struct {
 	limit   int // 0 while no session was refused
 	probeAt time.Time
 	pause   time.Duration // from one refused probe to the next
+	denied  bool          // the last further connection was not to be had
 }
 
 // room reports whether one more may be asked for, with so many places given and
@@ -117,8 +119,22 @@ func (h *host) serve() {
 // grow begins to get a place for the first in line, where there is a connection
 // and it has none. Called in run.
 func (h *host) grow() {
-	if h.dialing != nil || h.ctx.Err() != nil {
+	if h.growing || !h.mayGrow() {
 		return
+	}
+	h.growing = true
+	wait := placeSoon
+	if h.places.denied {
+		wait = max(wait, time.Until(h.backoff.Next(alive.CapWaiting)))
+	}
+	time.AfterFunc(wait, func() { h.post(h.growNow) })
+}
+
+// mayGrow reports that there is a connection, that a further one is to be had
+// as far as is known, and that none is being made.
+func (h *host) mayGrow() bool {
+	if h.dialing != nil || h.needsPerson || h.ctx.Err() != nil {
+		return false
 	}
 	fit := 0
 	for l := range h.links {
@@ -126,19 +142,23 @@ func (h *host) grow() {
 			fit++
 		}
 	}
-	if fit > 0 && fit < h.maxConnections() && !h.needsPerson && !h.growing {
-		h.growing = true
-		time.AfterFunc(placeSoon, func() { h.post(h.growNow) })
-	}
+	return fit > 0 && fit < h.maxConnections()
 }
 
-// growNow should be posted placeSoon after somebody began to wait in line.
+// growNow should be posted placeSoon after somebody began to wait in line. What
+// there was may be gone by now: then it is not another one that is missing, and
+// reconnect sees to it.
 func (h *host) growNow() {
 	h.growing = false
-	if len(h.waiters) > 0 && h.pick(h.waiters[0]) == nil && h.dialing == nil {
-		h.log.Info("no free place, dialling a further connection", "learned limit", h.places.limit, "waiting", len(h.waiters))
-		h.dial(h.waiters[0].dest, forRoom)
+	if len(h.waiters) == 0 || h.pick(h.waiters[0]) != nil || !h.mayGrow() {
+		return
 	}
+	if h.places.denied && h.backoff.Next(alive.CapWaiting).After(time.Now()) {
+		h.grow()
+		return
+	}
+	h.log.Info("no free place, dialling a further connection", "learned limit", h.places.limit, "waiting", len(h.waiters))
+	h.dial(h.waiters[0].dest, forRoom)
 }
 
 func (h *host) maxConnections() int {
@@ -150,10 +170,12 @@ func (h *host) maxConnections() int {
 
 // furtherFailed is a further connection that was not to be had. Those who wait
 // keep their place in line; a person's login is not asked for again, anything
-// else is tried again when the next place would be needed.
-func (h *host) furtherFailed(err error) {
-	var p *needsPerson
-	h.needsPerson = h.needsPerson || errors.As(err, &p)
+// else is tried again by the same ladder as a first connection.
+func (h *host) furtherFailed(err error, now time.Time) {
+	kind := classify(err)
+	h.needsPerson = h.needsPerson || kind == faultPerson
+	h.places.denied = true
+	h.backoff.Failed(now, kind == faultBusy && h.meantIt(err))
 }
 
 // refused should be posted when the server had no place for a session on l. It

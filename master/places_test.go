@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/sshtest"
 )
@@ -180,5 +181,57 @@ func TestLocalCommandHoldsNoPlace(t *testing.T) {
 			t.Error("a session of a request that was given up")
 		}
 		r.wantLogins(1)
+	})
+}
+
+// A further connection that cannot be had is tried again by the ladder, as a
+// first one, and a server that is too busy is left alone.
+func TestFurtherConnectionsBackOff(t *testing.T) {
+	for _, c := range []struct {
+		greeting string
+		most     int // attempts in five minutes
+	}{{"", 250}, {"Exceeded MaxStartups\r\n", 10}} {
+		inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+			s := r.open("host", "sleep", "9h")
+			out := r.down(errDown)
+			if c.greeting != "" {
+				out.heal()
+				r.srv.Update(func(o *sshtest.Options) { o.Greeting = c.greeting })
+			}
+			got := make(chan error, 1)
+			go func() { _, err := r.ask(t.Context(), nil, "host", "sleep", "9h"); got <- err }()
+			time.Sleep(5 * time.Minute)
+			if n := len(out.at); n < 2 || n > c.most {
+				t.Errorf("%q: %d attempts", c.greeting, n)
+			}
+			for i, at := range out.at[1:] {
+				if d := at.Sub(out.at[i]); d < time.Second {
+					t.Errorf("%q: attempt %d came %v after the one before", c.greeting, i+2, d)
+				}
+			}
+			s.Close() // a place is free
+			if err := <-got; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A connection that ends while somebody waits in line for a place is replaced as
+// any other, and not by a further one that nobody can be asked for.
+func TestNoFurtherConnectionWithoutAFirst(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		r.open("host", "sleep", "9h")
+		out := r.down(errDown)
+		go r.ask(t.Context(), nil, "-oWaitForReady=yes", "host", "sleep", "9h")
+		time.Sleep(placeSoon - time.Millisecond)
+		r.srv.Last().Drop()
+		time.Sleep(10 * time.Second)
+		if d := out.offset(0); d < time.Second {
+			t.Errorf("dialled %v after the login before", d)
+		}
+		out.pauses(t, alive.CapWaiting)
+		out.heal()
+		time.Sleep(time.Minute)
 	})
 }

@@ -106,7 +106,6 @@ func (m *Master) destination(name, host string, c *commandLine, v *control.Invoc
 	}
 	if d.via != nil { // of the way to it, the request wants to know as much
 		d.via.verbose = max(d.via.verbose, d.verbose)
-		d.via.wait(d.patience)
 	}
 	if err := d.setProxy(v); err != nil {
 		return nil, err

@@ -299,3 +299,67 @@ func TestThinkingHoldsNoSlot(t *testing.T) {
 		}
 	})
 }
+
+// A client goes before what is dialled for nobody also when it comes to a host
+// whose own dial waits in that line.
+func TestAClientPassesTheLine(t *testing.T) {
+	hosts := names("h", 60)
+	inNetwork(t, sshtest.Options{}, hosts, hosts, func(t *testing.T, r *rig, n *network) {
+		for _, o := range r.askAll(hosts) {
+			if o.err != nil {
+				t.Fatal(o.err)
+			}
+		}
+		time.Sleep(time.Minute)
+		for _, h := range hosts {
+			n.servers[h].srv.Update(func(o *sshtest.Options) { o.HandshakeDelay = 10 * time.Second })
+			n.servers[h].srv.Last().Drop()
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		var waits []string // in the line
+		for _, h := range r.m.all() {
+			if h.inLine.Load() {
+				waits = append(waits, h.name())
+			}
+		}
+		if len(waits) != 44 {
+			t.Fatalf("%d hosts wait in line", len(waits))
+		}
+		start := time.Now()
+		r.run(waits[43], "echo")
+		if took := time.Since(start); took > 19*time.Second { // 8 s until a slot is free, and its own
+			t.Errorf("it took %v", took)
+		}
+		time.Sleep(5 * time.Minute)
+	})
+}
+
+// For all is for those that are wanted: what was told to end, and what nobody
+// wants any more, is not dialled by it.
+func TestReconnectAllLeavesTheIdle(t *testing.T) {
+	hosts := names("h", 3)
+	inNetwork(t, sshtest.Options{}, hosts, hosts, func(t *testing.T, r *rig, n *network) {
+		for _, o := range r.askAll(hosts) {
+			if o.err != nil {
+				t.Fatal(o.err)
+			}
+		}
+		m, err := r.m.Manage(t.Context(), &control.ManageRequest{Command: "exit", Dest: r.request("h1").Dest})
+		if err != nil || m.Code != 0 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		time.Sleep(2 * time.Second)
+		m, err = r.m.Admin(t.Context(), &control.AdminRequest{Command: "reconnect"})
+		if err != nil || m.Code != 0 || m.Text != "h0: ready\nh2: ready" {
+			t.Errorf("%+v, %v", m, err)
+		}
+		m, err = r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"})
+		if err != nil || m.Code != 0 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if got := n.logins("h1"); got != 1 {
+			t.Errorf("%d logins", got)
+		}
+	})
+}

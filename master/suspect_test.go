@@ -241,7 +241,7 @@ func TestWaitingForABastion(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		w := p.waited()
-		if last := w[len(w)-1]; last.Cause != "jump host bastion: connection refused" || last.Attempt < 100 {
+		if last := w[len(w)-1]; last.Cause != "jump host bastion: connect to bastion:22: connection refused" || last.Attempt < 100 {
 			t.Errorf("told %+v", last)
 		}
 		down = false
@@ -259,7 +259,7 @@ func TestWaitingForABastion(t *testing.T) {
 		r.srv.Last().Drop()
 		down = true
 		_, err := r.ask(t.Context(), nil, "-o", "WaitForReady=20", "inside", "true")
-		wantError(t, err, control.Refused, "inside: jump host bastion: connection refused")
+		wantError(t, err, control.Refused, "inside: jump host bastion: connect to bastion:22: connection refused")
 	})
 }
 

@@ -1,0 +1,520 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+var (
+	chaosSeeds = flag.Int("chaos", 40, "how many random histories TestWhateverHappens goes through")
+	chaosFirst = flag.Uint64("chaos.seed", 1, "the first of them")
+)
+
+// Whatever happens, in whatever order: who asks is answered, who has a bound
+// within it, no command runs twice, no timer repeats what only a person can
+// mend, and when nobody wants anything any more nothing is left to happen.
+func TestWhateverHappens(t *testing.T) {
+	for n := range *chaosSeeds {
+		seed := *chaosFirst + uint64(n)
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := &chaos{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), name: "host"}
+				c.build(seed%2 == 0, seed%3 == 0)
+				defer c.close()
+				c.history()
+			})
+		})
+	}
+}
+
+// chaos is one random history.
+type chaos struct {
+	t     *testing.T
+	r     *rig
+	rnd   *rand.Rand
+	name  string          // of the destination
+	far   *sshtest.Server // behind the jump host, or the only one
+	began time.Time
+	few   bool // the server takes few sessions on a connection
+
+	mu      sync.Mutex
+	dials   []time.Time // guarded by mu; to r.srv
+	fault   string      // guarded by mu; of the network
+	faultIn string      // guarded by mu; of the network behind the jump host
+	asked   int         // guarded by mu
+	open    []*plea     // guarded by mu; not answered
+	streams []control.Stream
+	crowd   bool     // guarded by mu; connections beyond the first are dialled: starts may be close
+	never   []string // guarded by mu; tokens that provably did not run
+	log     []string // guarded by mu
+}
+
+// plea is one request.
+type plea struct {
+	at     time.Time
+	what   string
+	bound  time.Duration // forever: none
+	cancel context.CancelFunc
+}
+
+func (c *chaos) note(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log = append(c.log, time.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+func (c *chaos) fail(format string, args ...any) {
+	c.t.Helper()
+	c.t.Errorf(format, args...)
+	c.note("FAIL "+format, args...)
+}
+
+// build makes the server, or two of them.
+func (c *chaos) build(hop, few bool) {
+	var opts sshtest.Options
+	if few {
+		c.few, c.crowd = true, true
+		opts.MaxSessions = 2
+	}
+	c.far = sshtest.NewServer(opts)
+	if hop {
+		c.name = "inside"
+		opts.Direct = func(ctx context.Context, addr string) (io.ReadWriteCloser, error) {
+			c.mu.Lock()
+			fault := c.faultIn
+			c.mu.Unlock()
+			if fault == "refused" {
+				return nil, errDown
+			}
+			return c.far.DialContext(ctx, "tcp", addr)
+		}
+	}
+	c.r = newRig(c.t, opts)
+	c.know(true)
+	if !hop {
+		c.far = c.r.srv
+	}
+}
+
+func (c *chaos) close() {
+	c.r.m.Close()
+	c.r.srv.Close()
+	c.far.Close()
+	synctest.Wait()
+}
+
+// know says whether known_hosts knows the server that is dialled.
+func (c *chaos) know(it bool) {
+	key := c.r.srv.HostKey()
+	if !it {
+		key = sshtest.NewKey().PublicKey()
+	}
+	near := "host"
+	if c.name == "inside" {
+		near = "bastion"
+	}
+	c.r.write(".ssh/known_hosts", near+" "+string(ssh.MarshalAuthorizedKey(key))+"inside "+string(ssh.MarshalAuthorizedKey(c.far.HostKey())))
+}
+
+// peers are all connections of both servers, in some order.
+func (c *chaos) peers() []*sshtest.Peer {
+	all := c.r.srv.Peers()
+	if c.far != c.r.srv {
+		all = append(all, c.far.Peers()...)
+	}
+	return all
+}
+
+// peer is one of the newest connections.
+func (c *chaos) peer() *sshtest.Peer {
+	srv := c.r.srv
+	if c.rnd.IntN(2) == 0 {
+		srv = c.far
+	}
+	return srv.Last()
+}
+
+func (c *chaos) history() {
+	c.began, c.r.dial = time.Now(), c.dial
+	conf := "ControlPersist " + c.oneOf("30", "yes", "no", "600") + c.oneOf("", "", "\nPinned yes") + "\n"
+	c.note("%q", conf)
+	c.r.write(".config/muxd/config", conf)
+	if c.name == "inside" {
+		c.r.write(".ssh/config", "Host inside\n ProxyJump bastion\n")
+	}
+	for range 30 + c.rnd.IntN(40) {
+		c.step()
+		c.pause()
+		c.atRest()
+	}
+	c.heal()
+	c.calm()
+	if c.t.Failed() {
+		for _, l := range c.log {
+			c.t.Log(l)
+		}
+	}
+}
+
+func (c *chaos) oneOf(words ...string) string { return words[c.rnd.IntN(len(words))] }
+
+func (c *chaos) pause() {
+	ds := []time.Duration{0, 0, time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second, 11 * time.Second, 40 * time.Second, 200 * time.Second}
+	time.Sleep(ds[c.rnd.IntN(len(ds))])
+	synctest.Wait()
+}
+
+// dial is the network.
+func (c *chaos) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c.mu.Lock()
+	c.dials = append(c.dials, time.Now())
+	n, crowd, fault := len(c.dials), c.crowd, c.fault
+	if n > 1 && !crowd {
+		if d := c.dials[n-1].Sub(c.dials[n-2]); d < time.Second {
+			c.t.Errorf("a dial %v after the one before", d)
+		}
+	}
+	c.mu.Unlock()
+	c.note("dial (%s)", fault)
+	for _, h := range c.r.m.all() {
+		h.call(func() {
+			if h.blocked != nil && h.dialing != nil && h.dialing.purpose == forReturn {
+				c.fail("a timer dials a blocked host: %v", h.blocked)
+			}
+		})
+	}
+	switch fault {
+	case "refused":
+		return nil, errDown
+	case "hangs":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case "slow":
+		time.Sleep(700 * time.Millisecond)
+	}
+	return c.r.srv.DialContext(ctx, network, addr)
+}
+
+func (c *chaos) dest() *destination {
+	return c.r.request(c.name).Dest.(*destination)
+}
+
+func (c *chaos) set(fault string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fault = fault
+}
+
+func (c *chaos) step() {
+	switch n := c.rnd.IntN(24); {
+	case n < 7:
+		c.request()
+	case n < 8:
+		c.waitReady()
+	case n < 10:
+		if p := c.peer(); p != nil {
+			c.note("drop")
+			p.Drop()
+		}
+	case n < 12:
+		if p := c.peer(); p != nil && p.Pipe() != nil {
+			c.note("silence")
+			p.Pipe().Stall()
+		}
+	case n < 14:
+		for _, p := range c.peers() {
+			if p.Pipe() != nil {
+				p.Pipe().Resume()
+			}
+		}
+		c.note("sound")
+	case n < 17:
+		c.weather()
+	case n < 18:
+		c.note("network changed")
+		c.r.m.NetworkChanged()
+	case n < 19:
+		c.note("woke")
+		c.r.m.Woke(time.Minute)
+	case n < 21:
+		c.end()
+	case n < 22:
+		c.order()
+	default:
+		c.leave()
+	}
+}
+
+// weather changes what the next dials meet.
+func (c *chaos) weather() {
+	if c.rnd.IntN(3) == 0 {
+		c.mu.Lock()
+		c.faultIn = c.oneOf("", "refused")
+		c.mu.Unlock()
+	}
+	fault := c.oneOf("", "", "refused", "hangs", "slow", "busy", "stranger")
+	c.note("weather %q", fault)
+	c.set(fault)
+	c.r.srv.Update(func(o *sshtest.Options) { o.Greeting = "" })
+	c.know(true)
+	switch fault {
+	case "busy":
+		c.r.srv.Update(func(o *sshtest.Options) { o.Greeting = "Exceeded MaxStartups\r\n" })
+	case "stranger":
+		c.know(false)
+	}
+}
+
+// heal makes the world well.
+func (c *chaos) heal() {
+	c.note("heal")
+	c.faultIn = ""
+	c.set("")
+	c.r.srv.Update(func(o *sshtest.Options) { o.Greeting = "" })
+	c.know(true)
+	for _, p := range c.peers() {
+		if p.Pipe() != nil {
+			p.Pipe().Resume()
+		}
+	}
+}
+
+// request is a command whose client may grow tired of waiting.
+func (c *chaos) request() {
+	ctx, cancel := context.WithCancel(context.Background())
+	pl := &plea{at: time.Now(), cancel: cancel}
+	args := []string{"-o", "WaitForReady=" + c.oneOf("no", "5", "45", "yes")}
+	c.mu.Lock()
+	c.asked++
+	token := fmt.Sprintf("token%d", c.asked)
+	c.mu.Unlock()
+	args = append(args, c.name, c.oneOf("echo "+token, "sleep 9h "+token))
+	pl.what = fmt.Sprint(args)
+	req := c.r.request(args...)
+	pl.bound = req.Dest.(*destination).patience
+	stay := time.Duration(0)
+	if c.rnd.IntN(4) == 0 {
+		stay = time.Duration(c.rnd.IntN(20)) * time.Second
+		time.AfterFunc(stay, cancel)
+	}
+	p := says("")
+	p.impatient = make(chan struct{}, 1)
+	if c.rnd.IntN(5) == 0 {
+		p.impatient <- struct{}{}
+	}
+	c.mu.Lock()
+	c.open = append(c.open, pl)
+	c.mu.Unlock()
+	c.note("ask %s", pl.what)
+	bare := c.rnd.IntN(2) == 0
+	go func() {
+		if bare { // how long the wait itself takes
+			ls, err := c.r.m.acquireBare(ctx, req.Dest.(*destination), p)
+			took := time.Since(pl.at)
+			c.note("lease %s: %v after %v", pl.what, err, took)
+			if limit := pl.bound + c.slack(); pl.bound != forever && took > limit {
+				c.fail("%s was answered after %v: %v", pl.what, took, err)
+			}
+			if err == nil {
+				ls.release()
+			}
+			c.answered(pl)
+			return
+		}
+		s, err := c.r.m.Session(ctx, req, p)
+		c.note("answer %s: %v", pl.what, err)
+		c.answered(pl)
+		var e *control.Error
+		if err != nil && (!errors.As(err, &e) || !e.Phase.MayHaveRun()) {
+			c.mu.Lock()
+			c.never = append(c.never, token)
+			c.mu.Unlock()
+		}
+		if err == nil {
+			c.mu.Lock()
+			c.streams = append(c.streams, s)
+			c.mu.Unlock()
+			finish(s)
+		}
+	}()
+}
+
+// slack is how long one dial may take: a connect and a handshake, of the jump
+// host too.
+func (c *chaos) slack() time.Duration {
+	one := dialTimeout + handshakeTimeout + time.Second
+	if c.name == "inside" {
+		return 2*one + openTimeout
+	}
+	return one
+}
+
+func (c *chaos) answered(pl *plea) {
+	pl.cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, x := range c.open {
+		if x == pl {
+			c.open = append(c.open[:i:i], c.open[i+1:]...)
+			return
+		}
+	}
+	c.t.Errorf("%s was answered twice", pl.what)
+}
+
+// waitReady is muxd wait.
+func (c *chaos) waitReady() {
+	ctx, cancel := context.WithCancel(context.Background())
+	pl := &plea{at: time.Now(), what: "wait", bound: forever, cancel: cancel}
+	a := &control.AdminRequest{Command: "wait", Down: c.rnd.IntN(2) == 0, Limit: time.Duration(1+c.rnd.IntN(90)) * time.Second, Dest: c.dest()}
+	c.mu.Lock()
+	c.open = append(c.open, pl)
+	c.mu.Unlock()
+	c.note("wait down=%v %v", a.Down, a.Limit)
+	go func() {
+		m, err := c.r.m.Admin(ctx, a)
+		if took := time.Since(pl.at); took > a.Limit {
+			c.fail("muxd wait took %v, with a limit of %v: %+v, %v", took, a.Limit, m, err)
+		}
+		c.answered(pl)
+	}()
+}
+
+// end has one client go away.
+func (c *chaos) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.streams); n > 0 {
+		c.streams[n-1].Close()
+		c.streams = c.streams[:n-1]
+	}
+}
+
+// leave has one that waits go away.
+func (c *chaos) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.open); n > 0 {
+		c.open[c.rnd.IntN(n)].cancel()
+	}
+}
+
+// order is a person's at the machine.
+func (c *chaos) order() {
+	what := c.oneOf("exit", "stop", "reconnect", "recycle", "check")
+	c.note("order %s", what)
+	go func() {
+		d := c.dest()
+		var err error
+		switch what {
+		case "reconnect", "recycle":
+			if what == "recycle" {
+				c.mu.Lock()
+				c.crowd = true
+				c.mu.Unlock()
+			}
+			_, err = c.r.m.Admin(context.Background(), &control.AdminRequest{Command: what, Dest: d})
+		default:
+			_, err = c.r.m.Manage(context.Background(), &control.ManageRequest{Command: what, Dest: d})
+		}
+		c.note("order %s: %v", what, err)
+	}()
+}
+
+// atRest checks what is true whenever nothing moves.
+func (c *chaos) atRest() {
+	c.t.Helper()
+	synctest.Wait()
+	for _, h := range c.r.m.all() {
+		h.call(func() {
+			for l := range h.links {
+				if l.State() == linkDead {
+					c.fail("a dead link is kept")
+				}
+			}
+			if h.current != nil && !h.current.usable() {
+				c.fail("the link in service is %v", h.current.State())
+			}
+			_, wanted := h.demand(time.Now())
+			comes := h.dialing != nil || !h.retry.IsZero()
+			switch {
+			case h.serving():
+			case len(h.waiters) > 0 && !comes:
+				c.fail("%d wait for nothing", len(h.waiters))
+			case wanted != "" && h.blocked == nil && !comes:
+				c.fail("it is wanted (%s) and nothing comes", wanted)
+			}
+		})
+	}
+}
+
+// calm is the end of the history: everybody is answered, and nothing is left.
+func (c *chaos) calm() {
+	time.Sleep(20 * time.Minute) // no budget is longer
+	synctest.Wait()
+	c.atRest()
+	c.mu.Lock()
+	for _, pl := range c.open {
+		c.t.Errorf("%s was not answered in 20 minutes of good weather", pl.what)
+		pl.cancel()
+	}
+	streams := c.streams
+	c.mu.Unlock()
+	for _, s := range streams {
+		s.Close()
+	}
+	synctest.Wait()
+	for _, h := range c.r.m.all() {
+		if looks, took := c.looks(h), time.Since(c.began); looks > 500+2*int(took/time.Second) {
+			c.fail("%d decisions in %v", looks, took)
+		}
+	}
+	seen := map[string]int{}
+	for _, e := range execs(c.far) {
+		seen[e]++
+		if seen[e] > 1 {
+			c.fail("%q ran %d times", e, seen[e])
+		}
+	}
+	for _, token := range c.never {
+		if seen["echo "+token]+seen["sleep 9h "+token] > 0 {
+			c.fail("%s ran, and its client was told that it did not", token)
+		}
+	}
+	for range 2 { // what goes through a host holds it
+		for _, h := range c.r.m.all() {
+			h.call(h.dismiss)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+	}
+	n := len(c.dials)
+	time.Sleep(forgetAfter + time.Second)
+	synctest.Wait()
+	if hs := c.r.m.all(); len(hs) > 0 {
+		c.fail("%d hosts are not forgotten: %v", len(hs), hs[0].State())
+	}
+	if len(c.dials) != n {
+		c.fail("%d dials for nobody", len(c.dials)-n)
+	}
+}
+
+// looks is how often a host decided.
+func (c *chaos) looks(h *host) (n int) {
+	h.call(func() { n = h.decided })
+	return n
+}
