@@ -94,23 +94,25 @@ func (s *soak) travel(r *rand.Rand, tr *trip) {
 	if tr.kind == "up" || tr.kind == "echo" {
 		c.Stdin = bytes.NewReader(tr.piece)
 	}
-	var end *time.Timer
-	if tr.killed {
-		end = time.AfterFunc(time.Duration(r.IntN(1000))*time.Millisecond, func() { c.Process.Kill() })
-	}
-	began := time.Now()
-	hung := time.AfterFunc(soakBound, func() { c.Process.Kill() })
 	c.WaitDelay = time.Second
+	limit := soakBound
+	if tr.killed {
+		limit = time.Duration(r.IntN(1000)) * time.Millisecond
+	}
 	if err := c.Start(); err != nil {
 		tr.problem("start: %v", err)
 		return
 	}
+	began := time.Now()
+	end := time.AfterFunc(limit, func() { c.Process.Kill() })
 	c.Wait()
-	if tr.took = time.Since(began); !hung.Stop() {
+	tr.took = time.Since(began)
+	tr.code, tr.err = c.ProcessState.ExitCode(), stderr.String()
+	stopped := !end.Stop() && c.ProcessState.Sys().(syscall.WaitStatus).Signaled()
+	if stopped && !tr.killed {
 		tr.problem("it hung, and was killed after %v", tr.took)
 	}
-	tr.code, tr.err = c.ProcessState.ExitCode(), stderr.String()
-	tr.killed = tr.killed && !end.Stop() && c.ProcessState.Sys().(syscall.WaitStatus).Signaled()
+	tr.killed = stopped
 	s.judge(tr)
 }
 
