@@ -34,6 +34,7 @@ type session struct {
 	done   chan struct{} // closed when the channel is closed by both sides
 	exited bool          // written before done is closed
 	exit   control.Exit  // written before done is closed
+	torn   bool          // written before done is closed; the connection ended before the channel may have
 
 	told bool // owned by sender; the command was sent a signal
 
@@ -248,6 +249,7 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 			r.Reply(ok, nil)
 		}
 	}
+	s.torn = s.l.ending()
 	close(s.done)
 	s.l.removeSession(s)
 	s.lease.release()
@@ -400,6 +402,9 @@ func (s *session) sender() {
 // a plain end; only an exit status or signal is a command's end.
 func (s *session) Wait() (control.Exit, error) {
 	<-s.done
+	if s.exited && s.torn {
+		return control.Exit{}, s.incomplete(s.l.died())
+	}
 	if s.exited {
 		s.debugf("exit status %d %s", s.exit.Code, s.exit.Signal)
 		return s.exit, nil
@@ -409,6 +414,32 @@ func (s *session) Wait() (control.Exit, error) {
 	}
 	return control.Exit{}, &control.Error{Phase: control.Running, Host: s.host,
 		Text: "the server closed the session without an exit status"}
+}
+
+// incomplete is the error of a session whose command ended, and whose
+// connection was lost before all of its output may have come: sshd tells the
+// status when the command ends, and sends what it left in the pipe after that.
+func (s *session) incomplete(why error) error {
+	if why == nil {
+		why = errors.New("the server closed the connection")
+	}
+	end := fmt.Sprintf("ended with status %d", s.exit.Code)
+	if s.exit.Signal != "" {
+		end = "was killed by signal " + s.exit.Signal
+	}
+	return &control.Error{Phase: control.Running, Host: s.host, Silence: s.l.silence(),
+		Text: fmt.Sprintf("connection lost (%v); the command %s, some of its output may be missing", why, end)}
+}
+
+// ending reports a connection that ended, or is about to: what a failed read
+// ends, and what we close ourselves, shows here before the SSH library closes
+// the first of its channels. A channel that the server closed in the last
+// moment of the connection is taken for one that was cut off, which errs on the
+// safe side.
+func (l *link) ending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err != nil || l.wire.readOver.Load()
 }
 
 // doubts is closed when the link turns suspect.

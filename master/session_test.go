@@ -49,6 +49,40 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// A status that came ahead of a connection's end vouches for no output: sshd
+// tells it as soon as the command ended, with more to send.
+func TestLostBehindTheStatus(t *testing.T) {
+	for name, c := range map[string]struct {
+		request string
+		payload any
+		text    string
+	}{
+		"status": {"exit-status", struct{ Status uint32 }{0}, "ended with status 0"},
+		"signal": {"exit-signal", struct {
+			Name          string
+			Core          bool
+			Message, Lang string
+		}{"TERM", false, "", ""}, "was killed by signal TERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			half := func(s *sshtest.Session, _ []string) sshtest.Exit {
+				io.WriteString(s.Out, "half")
+				s.Request(c.request, ssh.Marshal(c.payload))
+				s.Peer.Drop()
+				return sshtest.Exit{Silent: true}
+			}
+			inBubble(t, sshtest.Options{Commands: map[string]sshtest.Command{"half": half}}, func(t *testing.T, r *rig) {
+				out, exit, err := finish(r.open("host", "half"))
+				want := "host: connection lost (the server closed the connection); the command " + c.text + ", some of its output may be missing"
+				if out != "half" || exit != (control.Exit{}) || err == nil || err.Error() != want {
+					t.Fatalf("%q, %+v, %v; want %q", out, exit, err, want)
+				}
+				wantError(t, err, control.Running, want)
+			})
+		})
+	}
+}
+
 // An exit-signal brings more than its name.
 func TestExitSignalInFull(t *testing.T) {
 	die := func(s *sshtest.Session, _ []string) sshtest.Exit {

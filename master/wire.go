@@ -52,6 +52,7 @@ type wire struct {
 	lastRead atomic.Int64                // nanoseconds after epoch
 	in, out  atomic.Int64                // bytes
 	onLost   atomic.Pointer[func(error)] // told of a failed read before its caller is
+	readOver atomic.Bool                 // a read failed; set before its caller is told
 	sniffed  []byte                      // owned by Read until the handshake ended
 	sniffing bool                        // owned by Read
 	small    []byte                      // owned by Read
@@ -110,6 +111,7 @@ func (w *wire) fill() error {
 		if err == nil {
 			err = io.ErrNoProgress
 		}
+		w.readOver.Store(true)
 		if f := w.onLost.Load(); f != nil {
 			(*f)(err)
 		}
