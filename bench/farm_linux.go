@@ -52,8 +52,8 @@ type farm struct {
 
 const firstPort = 10000
 
-// kinds of hosts, by the first letter of their names. The first four meet an
-// outage, of two minutes' worth of liveness less; the others are many.
+// kinds of hosts, by the first letter of their names. Five of each of the first
+// five kinds meet the same outages; of the last two there are many.
 const (
 	waited   = "w" // a muxc comes during the outage
 	pinned   = "i" // nobody comes; muxd has Pinned yes
@@ -65,7 +65,7 @@ const (
 )
 
 // farmConfig is what the kinds differ in: a verdict ten seconds after the last
-// byte, the default of muxd written out, or none.
+// byte, the default of muxd written out, or none with ssh.
 const farmConfig = `Host w* i* s* a* g*
   ServerAliveInterval 5
   ServerAliveCountMax 1

@@ -58,7 +58,6 @@ func outages(f *farm, r *report, o options) error {
 type told struct {
 	readyWait, readyLoop     []float64 // from heal, a client at it
 	readyPinned, readyKeeper []float64 // from heal, nobody
-	doubtIdle                []float64 // from cut
 	deadIdle, exitIdle       []float64 // from cut
 	doubtClient, hungClient  []float64 // from the client's start
 	hungPlain                []float64 // from the client's start
@@ -66,10 +65,9 @@ type told struct {
 }
 
 func (t *told) add(r *report) {
-	r.add(row{Name: "cut to doubt, idle", Unit: "s"}, t.doubtIdle, nil)
-	r.add(row{Name: "cut to given up, idle : master's exit", Unit: "s"}, t.deadIdle, t.exitIdle)
-	r.add(row{Name: "client comes: to doubt : ssh -S hangs for", Unit: "s"}, t.doubtClient, t.hungClient)
-	r.add(row{Name: "  ssh -S hangs for, no ServerAliveInterval", Unit: "s"}, nil, t.hungPlain)
+	r.add(row{Name: "cut to given up, nobody there", Unit: "s"}, t.deadIdle, t.exitIdle)
+	r.add(row{Name: "a client comes: to the verdict : ssh -S hangs for", Unit: "s"}, t.doubtClient, t.hungClient)
+	r.add(row{Name: "  ssh -S without ServerAliveInterval hangs for", Unit: "s"}, nil, t.hungPlain)
 	r.add(row{Name: "heal to ready, a client waits : ssh in a loop", Unit: "s"}, t.readyWait, t.readyLoop)
 	name := "heal to ready, nobody waits: Pinned : autossh"
 	if !t.autossh {
@@ -155,11 +153,8 @@ func (f *farm) outage(c *changes, t *told) error {
 		back = await(numbered(restored, roundHosts), backLimit, func(name string) time.Time { return f.login(name, heal) })
 		t.readyKeeper = append(t.readyKeeper, since(heal, back)...)
 	}
-	seen := func(kind, to string) []float64 {
-		return since(cut, await(idle, 0, func(name string) time.Time { return c.first(kind, name, to, cut) }))
-	}
-	t.doubtIdle = append(t.doubtIdle, seen("link", "suspect")...)
-	t.deadIdle = append(t.deadIdle, seen("link", "dead")...)
+	dead := await(idle, 0, func(name string) time.Time { return c.first("link", name, "dead", cut) })
+	t.deadIdle = append(t.deadIdle, since(cut, dead)...)
 	if err := v.wait(); err != nil {
 		return err
 	}
