@@ -416,32 +416,6 @@ func (s *session) Wait() (control.Exit, error) {
 		Text: "the server closed the session without an exit status"}
 }
 
-// incomplete is the error of a session whose command ended, and whose
-// connection was lost before all of its output may have come: sshd tells the
-// status when the command ends, and sends what it left in the pipe after that.
-func (s *session) incomplete(why error) error {
-	if why == nil {
-		why = errors.New("the server closed the connection")
-	}
-	end := fmt.Sprintf("ended with status %d", s.exit.Code)
-	if s.exit.Signal != "" {
-		end = "was killed by signal " + s.exit.Signal
-	}
-	return &control.Error{Phase: control.Running, Host: s.host, Silence: s.l.silence(),
-		Text: fmt.Sprintf("connection lost (%v); the command %s, some of its output may be missing", why, end)}
-}
-
-// ending reports a connection that ended, or is about to: what a failed read
-// ends, and what we close ourselves, shows here before the SSH library closes
-// the first of its channels. A channel that the server closed in the last
-// moment of the connection is taken for one that was cut off, which errs on the
-// safe side.
-func (l *link) ending() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err != nil || l.wire.readOver.Load()
-}
-
 // doubts is closed when the link turns suspect.
 func (l *link) doubts() <-chan struct{} {
 	l.mu.Lock()
@@ -452,6 +426,7 @@ func (l *link) doubts() <-chan struct{} {
 func (l *link) addSession(s *session) {
 	l.mu.Lock()
 	l.sessions[s] = struct{}{}
+	l.wire.settles.Store(true)
 	l.mark()
 	l.mu.Unlock()
 }
@@ -472,32 +447,8 @@ func (l *link) count() int {
 func (l *link) removeSession(s *session) {
 	l.mu.Lock()
 	delete(l.sessions, s)
+	l.wire.settles.Store(len(l.sessions) > 0)
 	l.mark()
 	l.mu.Unlock()
 	l.drained()
 }
-
-// died waits a moment for the connection's end, whose publication races with
-// the end of its channels, and returns the reason, or nil if it lives.
-func (l *link) died() error {
-	l.mu.Lock()
-	err := l.err
-	l.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	// The library closes every channel before Wait returns, so a dead
-	// connection publishes itself within the time of a goroutine switch.
-	t := time.NewTimer(endRace)
-	defer t.Stop()
-	select {
-	case <-l.done:
-		return l.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
-// endRace is long against a goroutine switch on a loaded machine, and costs
-// only the session whose server closed it without a status.
-const endRace = 200 * time.Millisecond

@@ -83,6 +83,24 @@ func TestLostBehindTheStatus(t *testing.T) {
 	}
 }
 
+// A server that hangs up right behind the end of a session has said all.
+func TestHungUpBehindTheSession(t *testing.T) {
+	bye := func(s *sshtest.Session, _ []string) sshtest.Exit {
+		io.WriteString(s.Out, "whole")
+		s.Request("exit-status", ssh.Marshal(struct{ Status uint32 }{3}))
+		s.Drop()
+		s.Peer.Drop()
+		return sshtest.Exit{Silent: true}
+	}
+	inBubble(t, sshtest.Options{Commands: map[string]sshtest.Command{"bye": bye}}, func(t *testing.T, r *rig) {
+		for range 200 {
+			if out, exit, err := finish(r.open("host", "bye")); out != "whole" || exit.Code != 3 || err != nil {
+				t.Fatalf("%q, %+v, %v", out, exit, err)
+			}
+		}
+	})
+}
+
 // An exit-signal brings more than its name.
 func TestExitSignalInFull(t *testing.T) {
 	die := func(s *sshtest.Session, _ []string) sshtest.Exit {
