@@ -31,7 +31,9 @@ func (s *session) incomplete(why error) error {
 // the first of its channels, and after it closed those that the server had
 // closed: some servers hang up right behind a session's end. Where the library
 // takes longer than lastPackets for these, a whole session passes for one that
-// was cut off, never the other way round.
+// was cut off. A connection that ends by a disconnect message, or one that
+// cannot be read, does not show here in time; sshd ends none so once a client
+// has logged in.
 func (l *link) ending() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

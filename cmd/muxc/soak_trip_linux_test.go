@@ -147,6 +147,9 @@ func (s *soak) judge(tr *trip) {
 	}
 }
 
+// ranLine is what is said of a command that may have run, or has.
+var ranLine = regexp.MustCompile("may have run|may still be running|some of its output may be missing")
+
 var soakLine = regexp.MustCompile(`\Amuxc: (\S+): ([^\n]+)\n\z`)
 
 // judgeLine looks at how a failure was told.
@@ -157,7 +160,7 @@ func (s *soak) judgeLine(tr *trip) {
 	}
 	if m := soakLine.FindStringSubmatch(tr.err); m != nil && !tr.json {
 		v.Host, v.Error = m[1], m[2]
-		v.MayHaveRun = strings.Contains(v.Error, "may have run") || strings.Contains(v.Error, "may still be running")
+		v.MayHaveRun = ranLine.MatchString(v.Error)
 	} else if !tr.json || strings.Count(tr.err, "\n") != 1 || json.Unmarshal([]byte(tr.err), &v) != nil {
 		tr.problem("not one line: %q", tr.err)
 	}
