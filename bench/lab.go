@@ -31,6 +31,19 @@ type lab struct {
 }
 
 func newLab() (*lab, error) {
+	l, err := bareLab()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.prepare(); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// bareLab is a lab in which nothing is yet.
+func bareLab() (*lab, error) {
 	client, err := exec.LookPath("ssh")
 	if err != nil {
 		return nil, fmt.Errorf("no ssh to compare with: install openssh-client (%w)", err)
@@ -41,20 +54,24 @@ func newLab() (*lab, error) {
 	}
 	l := &lab{dir: dir, ssh: client}
 	l.env = append(os.Environ(), "MUXD_SOCKET="+l.path("ctl"), "XDG_STATE_HOME="+l.path("state"))
-	if err := l.prepare(); err != nil {
-		l.close()
-		return nil, err
-	}
 	return l, nil
 }
 
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
-func (l *lab) prepare() error {
+// build makes the two programs as they are released.
+func (l *lab) build() error {
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.dir, "muxd/cmd/muxc", "muxd/cmd/muxd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (l *lab) prepare() error {
+	if err := l.build(); err != nil {
+		return err
 	}
 	key := sshtest.NewKey()
 	var err error

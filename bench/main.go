@@ -23,6 +23,10 @@ type options struct {
 	mb    int
 	json  string
 	only  string
+
+	outage bool
+	rounds int
+	hosts  int
 }
 
 // part is one of the measurements; each adds rows to the report.
@@ -43,7 +47,10 @@ func main() {
 	flag.IntVar(&o.pairs, "n", 300, "`pairs` of warm commands")
 	flag.IntVar(&o.mb, "mb", 400, "`MiB` of each transfer")
 	flag.StringVar(&o.json, "json", "", "write the report to this `file` too")
-	flag.StringVar(&o.only, "only", "", "comma-separated `parts`: latency, cold, memory, throughput")
+	flag.StringVar(&o.only, "only", "", "comma-separated `parts`: latency, cold, memory, throughput; with -outage one of outages, idle, global")
+	flag.BoolVar(&o.outage, "outage", false, "measure what happens when the network fails, instead of the rest (root, ten minutes)")
+	flag.IntVar(&o.rounds, "rounds", 3, "outages, each of which five hosts of every kind meet")
+	flag.IntVar(&o.hosts, "hosts", 200, "hosts to hold and to bring back")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -52,8 +59,11 @@ func main() {
 }
 
 func run(o options) error {
-	if o.pairs < 1 || o.mb < 1 {
-		return fmt.Errorf("-n %d -mb %d: both must be above zero", o.pairs, o.mb)
+	if min(o.pairs, o.mb, o.rounds, o.hosts) < 1 {
+		return fmt.Errorf("-n %d -mb %d -rounds %d -hosts %d: all must be above zero", o.pairs, o.mb, o.rounds, o.hosts)
+	}
+	if o.outage {
+		return outage(o)
 	}
 	wanted, err := choose(o.only)
 	if err != nil {
@@ -72,11 +82,7 @@ func run(o options) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	r.print(os.Stdout)
-	if o.json == "" {
-		return nil
-	}
-	return r.write(o.json)
+	return r.finish(o)
 }
 
 // choose returns the parts that were asked for, all of them by default.

@@ -130,6 +130,15 @@ func figure(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// finish prints the report, and writes it to a file where that was asked for.
+func (r *report) finish(o options) error {
+	r.print(os.Stdout)
+	if o.json == "" {
+		return nil
+	}
+	return r.write(o.json)
+}
+
 func (r *report) write(path string) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

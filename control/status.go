@@ -25,7 +25,7 @@ type HostStatus struct {
 	LastErr string
 	Attempt int       // of the connection that is being made, the one under way or the last one; 0 for none
 	Next    time.Time // of the next attempt; zero where none is scheduled
-	Wanted  string    // why the connection is kept or made: client, pinned, persist; "" where nobody wants it
+	Wanted  string    // why the connection is kept or made, as docs/status-json.md lists; "" where nobody wants it
 	// KeepWarm is the silence after which an idle connection is used, 0 = never;
 	// KeepWarmLearned says that the path taught it and nobody set it.
 	KeepWarm        time.Duration

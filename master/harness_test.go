@@ -86,6 +86,7 @@ func (r *rig) patient() { r.write(".config/muxd/config", "") }
 func (r *rig) close() {
 	r.m.Close()
 	r.srv.Close()
+	time.Sleep(lastPackets) // of links that a test dialled by itself
 	synctest.Wait()
 }
 

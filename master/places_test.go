@@ -224,7 +224,7 @@ func TestNoFurtherConnectionWithoutAFirst(t *testing.T) {
 		r.open("host", "sleep", "9h")
 		out := r.down(errDown)
 		go r.ask(t.Context(), nil, "-oWaitForReady=yes", "host", "sleep", "9h")
-		time.Sleep(placeSoon - time.Millisecond)
+		time.Sleep(placeSoon - lastPackets - time.Millisecond)
 		r.srv.Last().Drop()
 		time.Sleep(10 * time.Second)
 		if d := out.offset(0); d < time.Second {

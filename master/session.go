@@ -34,6 +34,7 @@ type session struct {
 	done   chan struct{} // closed when the channel is closed by both sides
 	exited bool          // written before done is closed
 	exit   control.Exit  // written before done is closed
+	torn   bool          // written before done is closed; the connection ended before the channel may have
 
 	told bool // owned by sender; the command was sent a signal
 
@@ -248,6 +249,7 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 			r.Reply(ok, nil)
 		}
 	}
+	s.torn = s.l.torn()
 	close(s.done)
 	s.l.removeSession(s)
 	s.lease.release()
@@ -400,6 +402,9 @@ func (s *session) sender() {
 // a plain end; only an exit status or signal is a command's end.
 func (s *session) Wait() (control.Exit, error) {
 	<-s.done
+	if s.exited && s.torn {
+		return control.Exit{}, s.incomplete(s.l.died())
+	}
 	if s.exited {
 		s.debugf("exit status %d %s", s.exit.Code, s.exit.Signal)
 		return s.exit, nil
@@ -421,6 +426,7 @@ func (l *link) doubts() <-chan struct{} {
 func (l *link) addSession(s *session) {
 	l.mu.Lock()
 	l.sessions[s] = struct{}{}
+	l.wire.settles.Store(true)
 	l.mark()
 	l.mu.Unlock()
 }
@@ -441,32 +447,8 @@ func (l *link) count() int {
 func (l *link) removeSession(s *session) {
 	l.mu.Lock()
 	delete(l.sessions, s)
+	l.wire.settles.Store(len(l.sessions) > 0)
 	l.mark()
 	l.mu.Unlock()
 	l.drained()
 }
-
-// died waits a moment for the connection's end, whose publication races with
-// the end of its channels, and returns the reason, or nil if it lives.
-func (l *link) died() error {
-	l.mu.Lock()
-	err := l.err
-	l.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	// The library closes every channel before Wait returns, so a dead
-	// connection publishes itself within the time of a goroutine switch.
-	t := time.NewTimer(endRace)
-	defer t.Stop()
-	select {
-	case <-l.done:
-		return l.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
-// endRace is long against a goroutine switch on a loaded machine, and costs
-// only the session whose server closed it without a status.
-const endRace = 200 * time.Millisecond

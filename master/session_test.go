@@ -49,6 +49,58 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// A status that came ahead of a connection's end vouches for no output: sshd
+// tells it as soon as the command ended, with more to send.
+func TestLostBehindTheStatus(t *testing.T) {
+	for name, c := range map[string]struct {
+		request string
+		payload any
+		text    string
+	}{
+		"status": {"exit-status", struct{ Status uint32 }{0}, "ended with status 0"},
+		"signal": {"exit-signal", struct {
+			Name          string
+			Core          bool
+			Message, Lang string
+		}{"TERM", false, "", ""}, "was killed by signal TERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			half := func(s *sshtest.Session, _ []string) sshtest.Exit {
+				io.WriteString(s.Out, "half")
+				s.Request(c.request, ssh.Marshal(c.payload))
+				s.Peer.Drop()
+				return sshtest.Exit{Silent: true}
+			}
+			inBubble(t, sshtest.Options{Commands: map[string]sshtest.Command{"half": half}}, func(t *testing.T, r *rig) {
+				out, exit, err := finish(r.open("host", "half"))
+				want := "host: connection lost (the server closed the connection); the command " + c.text + ", some of its output may be missing"
+				if out != "half" || exit != (control.Exit{}) || err == nil || err.Error() != want {
+					t.Fatalf("%q, %+v, %v; want %q", out, exit, err, want)
+				}
+				wantError(t, err, control.Running, want)
+			})
+		})
+	}
+}
+
+// A server that hangs up right behind the end of a session has said all.
+func TestHungUpBehindTheSession(t *testing.T) {
+	bye := func(s *sshtest.Session, _ []string) sshtest.Exit {
+		io.WriteString(s.Out, "whole")
+		s.Request("exit-status", ssh.Marshal(struct{ Status uint32 }{3}))
+		s.Drop()
+		s.Peer.Drop()
+		return sshtest.Exit{Silent: true}
+	}
+	inBubble(t, sshtest.Options{Commands: map[string]sshtest.Command{"bye": bye}}, func(t *testing.T, r *rig) {
+		for range 200 {
+			if out, exit, err := finish(r.open("host", "bye")); out != "whole" || exit.Code != 3 || err != nil {
+				t.Fatalf("%q, %+v, %v", out, exit, err)
+			}
+		}
+	})
+}
+
 // An exit-signal brings more than its name.
 func TestExitSignalInFull(t *testing.T) {
 	die := func(s *sshtest.Session, _ []string) sshtest.Exit {

@@ -31,6 +31,10 @@ const (
 	// lastWordsTimeout bounds a read from a connection that cannot be written:
 	// what is there to read is there already.
 	lastWordsTimeout = time.Second
+	// lastPackets is how long the end of what is read is kept from the SSH
+	// library, for it to work off the packets that it has taken before: up to
+	// sixteen, which wait between its two goroutines.
+	lastPackets = 20 * time.Millisecond
 )
 
 var bulkBuffers = sync.Pool{New: func() any { return new([wireReadBulk]byte) }}
@@ -52,6 +56,9 @@ type wire struct {
 	lastRead atomic.Int64                // nanoseconds after epoch
 	in, out  atomic.Int64                // bytes
 	onLost   atomic.Pointer[func(error)] // told of a failed read before its caller is
+	closed   chan struct{}               // closed by Close
+	settles  atomic.Bool                 // sessions are open: a failed read is told after lastPackets
+	readOver atomic.Bool                 // a read failed; set before its caller is told
 	sniffed  []byte                      // owned by Read until the handshake ended
 	sniffing bool                        // owned by Read
 	small    []byte                      // owned by Read
@@ -67,7 +74,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn) *wire {
-	w := &wire{Conn: c, epoch: time.Now(), sniffing: true}
+	w := &wire{Conn: c, epoch: time.Now(), sniffing: true, closed: make(chan struct{})}
 	w.cond.L = &w.mu
 	go w.flusher()
 	return w
@@ -110,6 +117,8 @@ func (w *wire) fill() error {
 		if err == nil {
 			err = io.ErrNoProgress
 		}
+		w.settle()
+		w.readOver.Store(true)
 		if f := w.onLost.Load(); f != nil {
 			(*f)(err)
 		}
@@ -130,6 +139,19 @@ func (w *wire) fill() error {
 		w.big = nil
 	}
 	return nil
+}
+
+// settle waits before the end of what is read is told, unless the end is ours.
+func (w *wire) settle() {
+	if !w.settles.Load() {
+		return
+	}
+	t := time.NewTimer(lastPackets)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-w.closed:
+	}
 }
 
 func (w *wire) sniff(b []byte) {
@@ -212,6 +234,11 @@ func (w *wire) Close() error {
 	w.mu.Lock()
 	if w.err == nil {
 		w.err = net.ErrClosed
+	}
+	select {
+	case <-w.closed:
+	default:
+		close(w.closed)
 	}
 	w.cond.Broadcast()
 	w.mu.Unlock()

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+// outage needs network namespaces.
+func outage(options) error {
+	return errors.New("-outage needs Linux: it drops packets in a network namespace")
+}

@@ -1,0 +1,66 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"muxd/control"
+)
+
+// The SSH library ends the channels of a dead connection as it ends those that
+// the server closed. What is here tells the two apart.
+
+// incomplete is the error of a session whose command ended, and whose
+// connection was lost before all of its output may have come: sshd tells the
+// status when the command ends, and sends what it left in the pipe after that.
+func (s *session) incomplete(why error) error {
+	if why == nil {
+		why = errors.New("the server closed the connection")
+	}
+	end := fmt.Sprintf("ended with status %d", s.exit.Code)
+	if s.exit.Signal != "" {
+		end = "was killed by signal " + s.exit.Signal
+	}
+	return &control.Error{Phase: control.Running, Host: s.host, Silence: s.l.silence(),
+		Text: fmt.Sprintf("connection lost (%v); the command %s, some of its output may be missing", why, end)}
+}
+
+// torn reports a connection that ended, or is about to: what a failed read
+// ends, and what we close ourselves, shows here before the SSH library closes
+// the first of its channels, and after it closed those that the server had
+// closed: some servers hang up right behind a session's end. Where the library
+// takes longer than lastPackets for these, a whole session passes for one that
+// was cut off. A connection that ends by a disconnect message, or one that
+// cannot be read, does not show here in time; sshd ends none so once a client
+// has logged in.
+func (l *link) torn() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err != nil || l.wire.readOver.Load()
+}
+
+// died waits a moment for the connection's end, whose publication races with
+// the end of its channels, and returns the reason, or nil if it lives.
+func (l *link) died() error {
+	l.mu.Lock()
+	err := l.err
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	// The library closes every channel before Wait returns, so a dead
+	// connection publishes itself within the time of a goroutine switch.
+	t := time.NewTimer(endRace)
+	defer t.Stop()
+	select {
+	case <-l.done:
+		return l.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// endRace is long against a goroutine switch on a loaded machine, and costs
+// only the session whose server closed it without a status.
+const endRace = 200 * time.Millisecond
