@@ -99,6 +99,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: func() int { return d.server.Clients() }})
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
 		Many: streams.Serve, CloseFD: func(fd int) { unix.Close(fd) }}
+	d.listener.OnExhausted = func() { d.server.MakeRoom() }
 	return d, nil
 }
 
