@@ -5,7 +5,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -136,6 +139,116 @@ func TestBusyCrowd(t *testing.T) {
 	h.eventually("it has passed", func() bool { return h.descriptors() <= before })
 	h.echo()
 	works()
+	if n := h.sshd.Logins(); n != 1 {
+		t.Errorf("%d logins, want 1", n)
+	}
+}
+
+// stopMuxd stops muxd (SIGSTOP) and returns when all of it is: the signal goes to
+// one thread, and the others run until that one does.
+func (h *host) stopMuxd() (goOn func()) {
+	h.t.Helper()
+	pid := h.pid()
+	kill(h.t, pid, syscall.SIGSTOP)
+	h.eventually("all of muxd is stopped", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		return !slices.ContainsFunc(threads, func(path string) bool { return !strings.Contains(maybe(path), ") T ") })
+	})
+	return func() { kill(h.t, pid, syscall.SIGCONT) }
+}
+
+// stopFor is a stop that netwatch reports in any case: it takes what is longer
+// than two of its ticks of 5 s for one, and a tick may just have been.
+const stopFor = 16 * time.Second
+
+// TestStoppedMuxdAndAHealthyLink is F27 with a server that was well all the
+// while: nothing was lost, and nothing is made anew.
+func TestStoppedMuxdAndAHealthyLink(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	in, feed := pipe(t)
+	p := h.start(h.muxc("box", "exec cat"), in)
+	feed.WriteString("before\n")
+	p.says("before\n")
+	w := h.watch()
+	goOn := h.stopMuxd()
+	feed.WriteString("meanwhile\n")
+	time.Sleep(stopFor)
+	goOn()
+	p.says("meanwhile\n")
+	h.eventually("muxd knows that nothing ran", func() bool { return len(w.of("wake")) == 1 })
+	if e := w.of("wake")[0]; e.SilenceMS < 10_000 || e.SilenceMS > stopFor.Milliseconds()+10_000 {
+		t.Errorf("%+v", e)
+	}
+	h.echo()
+	h.holds(4*time.Second, "the connection stays", func() bool { return len(w.of("link")) == 0 }) // longer than the short verdict
+	feed.WriteString("after\n")
+	feed.Close()
+	p.wait().is(t, "before\nmeanwhile\nafter\n", "", 0)
+	w.reaches("ready")
+	if n := h.sshd.Logins(); n != 1 || len(w.of("dial")) != 0 {
+		t.Errorf("%d logins, want 1; %+v", n, w.of("dial"))
+	}
+}
+
+// TestStoppedMuxdAndADeadLink is F27 with a connection that is dead after the
+// stop and does not say so: it is doubted after the short verdict and there is
+// another one then, for those who wait and for those who come. Its session has
+// its budget.
+func TestStoppedMuxdAndADeadLink(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	p := h.waiting(1)[0]
+	w := h.watch()
+	goOn := h.stopMuxd()
+	h.sshd.PauseSessions()
+	time.Sleep(stopFor)
+	goOn()
+	began := time.Now()
+	h.eventually("muxd knows that nothing ran", func() bool { return len(w.of("wake")) == 1 })
+	h.echo("-o", "WaitForReady=yes")
+	if took := time.Since(began); took > 5*time.Second+2*time.Second { // some for the machine
+		t.Errorf("served %v after muxd went on", took)
+	}
+	if n := h.sshd.Logins(); n != 2 {
+		t.Errorf("%d logins, want 2", n)
+	}
+	var links []string
+	for _, e := range w.of("link") {
+		links = append(links, e.From+">"+e.To)
+	}
+	if !slices.Equal(links, []string{"ready>suspect", ">ready"}) {
+		t.Errorf("connections: %v", links)
+	}
+	if closed(p.done) {
+		t.Errorf("the session on the silent connection was ended: %+v", p.wait())
+	}
+	h.sshd.ResumeSessions()
+	h.eventually("the old connection answers again and drains", func() bool {
+		l := w.of("link")
+		return l[len(l)-1].To == "draining"
+	})
+	p.signal(syscall.SIGTERM)
+	p.wait()
+}
+
+// TestStoppedMuxdBeyondTheBudget: a muxd that did not run for longer than the
+// whole budget of a connection condemns none for it.
+func TestStoppedMuxdBeyondTheBudget(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	in, feed := pipe(t)
+	p := h.start(h.muxc("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1", "box", "exec cat"), in)
+	feed.WriteString("before\n")
+	p.says("before\n")
+	w := h.watch()
+	goOn := h.stopMuxd()
+	time.Sleep(4 * time.Second) // the budget is 2
+	goOn()
+	h.holds(3*time.Second, "the connection stays", func() bool { return len(w.of("link")) == 0 })
+	feed.WriteString("after\n")
+	feed.Close()
+	p.wait().is(t, "before\nafter\n", "", 0)
 	if n := h.sshd.Logins(); n != 1 {
 		t.Errorf("%d logins, want 1", n)
 	}
