@@ -59,6 +59,7 @@ type link struct {
 
 	rtt        atomic.Int64 // nanoseconds, of the last answered probe
 	askedAfter atomic.Int64 // nanoseconds of silence before the last probe
+	isCut      atomic.Bool  // nothing more was received, and the SSH library is about to learn it
 	proving    atomic.Bool  // the server was asked to prove host keys, and has not answered
 
 	kick chan struct{} // capacity 1: wakes watch
@@ -78,6 +79,8 @@ type link struct {
 }
 
 func (l *link) start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
+	cut := l.cut
+	l.wire.onCut.Store(&cut)
 	go l.channels(chans)
 	go l.requests(reqs)
 	go l.reap()

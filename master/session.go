@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -32,8 +33,9 @@ type session struct {
 	meter *control.Meter
 
 	done   chan struct{} // closed when the channel is closed by both sides
-	exited bool          // written before done is closed
+	exited atomic.Bool   // exit is known; set by requests alone
 	exit   control.Exit  // written before done is closed
+	whole  bool          // written before done is closed; see link.cut
 
 	mu     sync.Mutex
 	sends  []func() // guarded by mu; what sender has to do, in order
@@ -223,7 +225,8 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 		case "exit-status":
 			var m struct{ Status uint32 }
 			if ok = ssh.Unmarshal(r.Payload, &m) == nil; ok {
-				s.exit, s.exited = control.Exit{Code: m.Status}, true
+				s.exit = control.Exit{Code: m.Status}
+				s.exited.Store(true)
 			}
 		case "exit-signal":
 			var m struct {
@@ -233,7 +236,8 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 				Lang    string
 			}
 			if ok = ssh.Unmarshal(r.Payload, &m) == nil; ok {
-				s.exit, s.exited = control.Exit{Signal: m.Signal, Core: m.Core, Message: m.Message}, true
+				s.exit = control.Exit{Signal: m.Signal, Core: m.Core, Message: m.Message}
+				s.exited.Store(true)
 			}
 		case "eow@openssh.com":
 			s.mu.Lock()
@@ -246,6 +250,7 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 			r.Reply(ok, nil)
 		}
 	}
+	s.whole = !s.l.isCut.Load() && !s.l.wire.broken()
 	close(s.done)
 	s.l.removeSession(s)
 	s.lease.release()
@@ -391,15 +396,16 @@ func (s *session) sender() {
 }
 
 // Wait implements control.Stream. The SSH library reports a lost connection as
-// a plain end; only an exit status or signal is a command's end.
+// a plain end; only an exit status or signal is a command's end, and only with
+// the end of the channel.
 func (s *session) Wait() (control.Exit, error) {
 	<-s.done
-	if s.exited {
+	if s.exited.Load() && s.whole {
 		s.debugf("exit status %d %s", s.exit.Code, s.exit.Signal)
 		return s.exit, nil
 	}
 	if err := s.l.died(); err != nil {
-		return control.Exit{}, lostError(s.host, control.Running, s.l, err)
+		return control.Exit{}, s.cutShort(err)
 	}
 	return control.Exit{}, &control.Error{Phase: control.Running, Host: s.host,
 		Text: "the server closed the session without an exit status"}

@@ -52,6 +52,7 @@ type wire struct {
 	lastRead atomic.Int64                // nanoseconds after epoch
 	in, out  atomic.Int64                // bytes
 	onLost   atomic.Pointer[func(error)] // told of a failed read before its caller is
+	onCut    atomic.Pointer[func()]      // likewise, for the life of the link
 	sniffed  []byte                      // owned by Read until the handshake ended
 	sniffing bool                        // owned by Read
 	small    []byte                      // owned by Read
@@ -112,6 +113,9 @@ func (w *wire) fill() error {
 		}
 		if f := w.onLost.Load(); f != nil {
 			(*f)(err)
+		}
+		if f := w.onCut.Load(); f != nil {
+			(*f)()
 		}
 		return err
 	}
@@ -205,6 +209,13 @@ func (w *wire) flusher() {
 		}
 		w.cond.Broadcast()
 	}
+}
+
+// broken reports a connection that takes no more bytes.
+func (w *wire) broken() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err != nil
 }
 
 // Close closes the connection. What is still pending is not sent.
