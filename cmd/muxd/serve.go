@@ -21,6 +21,7 @@ import (
 	"muxd/internal/build"
 	"muxd/internal/learned"
 	"muxd/internal/netwatch"
+	"muxd/internal/reach"
 	"muxd/internal/sshauth"
 	"muxd/internal/term"
 	"muxd/master"
@@ -173,6 +174,7 @@ func (d *daemon) run(idle time.Duration) {
 	}
 	unwatch()
 	d.master.Close()
+	reach.EndChildren()
 	d.learned.Close()
 	d.waitClients()
 	cancel()
