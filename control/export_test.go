@@ -3,6 +3,7 @@ package control
 // What the tests outside the package need of its inside.
 const (
 	PrefaceTimeout = prefaceTimeout
+	ScarceTimeout  = scarceTimeout
 	HelloTimeout   = helloTimeout
 	StopGrace      = stopGrace
 	MaxGreeting    = maxGreeting

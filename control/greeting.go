@@ -15,25 +15,44 @@ type greetings struct {
 
 // greeting is one of them; out is guarded by greetings.mu.
 type greeting struct {
-	c   Conn
-	out bool // it was made to go
+	c     Conn
+	since time.Time
+	out   bool // it was made to go
 }
 
-// join gives the connection prefaceTimeout. Beyond maxGreeting the oldest has
+// join gives the connection its time. Beyond maxGreeting the oldest has
 // to go. It does so by its deadline, so that nobody but its own goroutine
 // writes to it or closes it.
-func (g *greetings) join(c Conn) *greeting {
+func (g *greetings) join(c Conn, patience time.Duration) *greeting {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
-	me := &greeting{c: c}
+	now := time.Now()
+	c.SetReadDeadline(now.Add(patience))
+	me := &greeting{c: c, since: now}
 	g.list = append(g.list, me)
 	if len(g.list) > maxGreeting {
-		g.list[0].out = true
-		g.list[0].c.SetReadDeadline(time.Unix(1, 0))
-		g.list = slices.Delete(g.list, 0, 1)
+		g.dismiss()
 	}
 	return me
+}
+
+// makeRoom has those go that have had the time to speak, and reports whether
+// there was any.
+func (g *greetings) makeRoom() (some bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.list) > 0 && time.Since(g.list[0].since) >= scarceTimeout {
+		g.dismiss()
+		some = true
+	}
+	return some
+}
+
+// dismiss has the oldest go. Called with mu held.
+func (g *greetings) dismiss() {
+	g.list[0].out = true
+	g.list[0].c.SetReadDeadline(time.Unix(1, 0))
+	g.list = slices.Delete(g.list, 0, 1)
 }
 
 // leave lifts the deadline. It is under the lock, because a deadline that join

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -13,6 +14,9 @@ const (
 	// prefaceTimeout bounds the wait for a client's preface and first request.
 	// A client sends them in one write right after connect.
 	prefaceTimeout = 5 * time.Second
+	// scarceTimeout is that wait when descriptors are about to run out, and also
+	// how long a client must have been silent to make room for another.
+	scarceTimeout = 100 * time.Millisecond
 	// maxGreeting bounds the connections that have not said anything yet: each
 	// costs a goroutine and a descriptor for at most prefaceTimeout. Beyond it
 	// the one that is silent for longest goes, so that silence keeps out nobody
@@ -41,6 +45,15 @@ type ServerConn interface {
 	PeerPID() int
 }
 
+// scarcity is what a ServerConn may say too: that it took one of the last
+// descriptors of this process. Such a client is served in place of those that
+// have been silent for a while. Where there are none, it is told how muxd stands,
+// or that it can do no more; whoever is served already notices nothing.
+type scarcity interface{ Scarce() bool }
+
+// errScarce is what the others are told.
+var errScarce = errors.New("too many open files: muxd serves as many clients as its limit allows (ulimit -n, where muxd is started)")
+
 // Server answers clients with a Backend. The zero value of a field that is not
 // set means nothing is done there; Backend and Log must be set.
 type Server struct {
@@ -67,10 +80,21 @@ func (s *Server) Clients() int { return int(s.clients.Load()) }
 // session, and the client learns it if it reads within a second.
 func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 	defer c.Close()
-	p, request, err := s.greet(c)
+	patience, few := prefaceTimeout, false
+	if sc, ok := c.(scarcity); ok && sc.Scarce() && !s.MakeRoom() {
+		patience, few = scarceTimeout, true
+	}
+	p, request, err := s.greet(c, patience)
+	if err == nil && few && !takesNothing(p, request) {
+		s.refuse(c, TooBusy, errScarce.Error())
+		err = errScarce
+	}
 	if err != nil {
 		s.Log.Debug("client refused", "pid", c.PeerPID(), "err", err)
 		return
+	}
+	if few { // nor may it stay because it does not read
+		c.SetWriteDeadline(time.Now().Add(stopGrace))
 	}
 	if s.clients.Add(1) > maxClients {
 		s.clients.Add(-1)
@@ -89,17 +113,30 @@ func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 	newOperation(s, c, c.PeerPID()).run(ctx, request)
 }
 
-// greet reads the preface and its request, within prefaceTimeout. The refusal,
-// if any, is already sent.
-func (s *Server) greet(c ServerConn) (Preface, []byte, error) {
-	g := s.greeting.join(c)
+// MakeRoom ends the connections that have not said anything although they had
+// the time to, because descriptors are about to run out, and reports whether
+// there was any. It may be called from any goroutine and does not wait.
+func (s *Server) MakeRoom() bool { return s.greeting.makeRoom() }
+
+// takesNothing reports a request that is answered at once and opens nothing.
+func takesNothing(p Preface, request []byte) bool {
+	return p.Flags == FlagOne && len(request) > 0 && (op(request[0]) == opStatus || op(request[0]) == opStop)
+}
+
+// greet reads the preface and its request, within its patience. The refusal, if
+// any, is already sent.
+func (s *Server) greet(c ServerConn, patience time.Duration) (Preface, []byte, error) {
+	g := s.greeting.join(c, patience)
 	defer s.greeting.leave(g)
 	var b [prefaceLen]byte
 	fds, err := readFull(c, b[:])
 	defer s.closeAll(fds)
 	if err != nil {
-		if s.greeting.isOut(g) {
+		switch {
+		case s.greeting.isOut(g):
 			s.refuse(c, TooBusy, "too many connections that say nothing")
+		case patience == scarceTimeout:
+			s.refuse(c, TooBusy, errScarce.Error())
 		}
 		return Preface{}, nil, err
 	}
@@ -121,7 +158,7 @@ func (s *Server) greet(c ServerConn) (Preface, []byte, error) {
 	}
 	request, err := readRequest(c, int(p.Length))
 	if err != nil {
-		s.refuse(c, Malformed, "the request did not arrive whole within 5 s")
+		s.refuse(c, Malformed, fmt.Sprintf("the request did not arrive whole within %v", patience))
 		return p, nil, err
 	}
 	return p, request, nil

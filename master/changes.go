@@ -26,7 +26,7 @@ var errOrphan = errors.New("the local address of the connection is gone")
 // connection has to prove itself, and whoever waits for a next attempt makes it
 // now.
 func (m *Master) NetworkChanged() {
-	m.networkAt.Store(time.Now().UnixNano())
+	m.netChanged()
 	m.networkName.Store(nil)
 	m.cfg.Log.Info("the network changed")
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventNetwork}, "")
@@ -41,10 +41,17 @@ func (m *Master) NetworkChanged() {
 // Woke tells that nothing ran for so long: the machine was suspended, or muxd
 // was stopped. The time counts for nobody's patience.
 func (m *Master) Woke(asleep time.Duration) {
-	m.networkAt.Store(time.Now().UnixNano())
+	m.netChanged()
 	m.cfg.Log.Info("nothing ran here", "for", asleep.Round(time.Millisecond))
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventWake, Silence: asleep}, "")
 	m.stir((*link).resumed)
+}
+
+// netChanged notes that a silence from before this moment may have had its cause
+// here.
+func (m *Master) netChanged() {
+	now := time.Now()
+	m.networkAt.Store(&now)
 }
 
 // stir has every link do something, and every host that waits try again.

@@ -187,3 +187,20 @@ func TestSilenceBehindAJumpHost(t *testing.T) {
 		r.run("inside", "echo")
 	})
 }
+
+// TestVerdictBehindASilentBastion: what goes through a jump host that says
+// nothing ends when its own time is over, and not with the jump host.
+func TestVerdictBehindASilentBastion(t *testing.T) {
+	behindBastion(t, sshtest.Options{}, func(t *testing.T, r *rig, inside *sshtest.Server) {
+		s := r.open("-oServerAliveInterval=5", "-oServerAliveCountMax=1", "inside", "sleep", "9h")
+		synctest.Wait()
+		start := time.Now()
+		r.srv.Last().Pipe().Stall()
+		_, _, err := finish(s)
+		wantError(t, err, control.Running, "inside: connection lost (no answer: nothing was received for 10s)")
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("given up after %v", took)
+		}
+		r.srv.Last().Pipe().Resume()
+	})
+}

@@ -154,7 +154,7 @@ func openThrough(ctx context.Context, d *destination, ls *lease) (net.Conn, erro
 		return nil, err
 	}
 	go ssh.DiscardRequests(reqs)
-	return &hopConn{ch: ch, lease: ls, d: d}, nil
+	return newHopConn(ch, ls, d), nil
 }
 
 // hopAnswer describes a connection that a jump host which is well did not make,
@@ -199,14 +199,27 @@ func hopError(d *destination, err error) error {
 // deadlines it knows only the one that wire uses to end it, in the past.
 type hopConn struct {
 	ch      ssh.Channel
+	in      *io.PipeReader // what ch reads
 	lease   *lease
 	d       *destination
 	expired atomic.Bool
 	closed  atomic.Bool // by us
 }
 
+// newHopConn reads the channel in a goroutine of its own. A channel's Read ends
+// when the jump host answers its close or is found dead, and on one that is
+// silent neither comes; but the end of a net.Conn ends its readers at once.
+func newHopConn(ch ssh.Channel, ls *lease, d *destination) *hopConn {
+	in, w := io.Pipe()
+	go func() {
+		_, err := io.CopyBuffer(w, struct{ io.Reader }{ch}, make([]byte, wireRead))
+		w.CloseWithError(err) // nil is io.EOF
+	}()
+	return &hopConn{ch: ch, in: in, lease: ls, d: d}
+}
+
 func (c *hopConn) Read(p []byte) (int, error) {
-	n, err := c.ch.Read(p)
+	n, err := c.in.Read(p)
 	if err == nil || n > 0 {
 		return n, nil
 	}
@@ -253,6 +266,7 @@ func (c *hopConn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	c.in.Close()
 	go c.ch.Close()
 	c.lease.link.addHop(-1)
 	c.lease.release()
@@ -262,6 +276,7 @@ func (c *hopConn) Close() error {
 func (c *hopConn) SetDeadline(t time.Time) error {
 	if !t.IsZero() && t.Before(time.Now()) {
 		c.expired.Store(true)
+		c.in.Close()
 		go c.ch.Close()
 	}
 	return nil

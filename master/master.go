@@ -79,7 +79,7 @@ type Master struct {
 	events  hub
 
 	networkName atomic.Pointer[named]
-	networkAt   atomic.Int64 // when the network last changed or this machine woke, in ns since 1970; 0: never
+	networkAt   atomic.Pointer[time.Time] // when the network last changed or this machine woke, with its monotonic part; nil: never
 
 	mu       sync.Mutex
 	hosts    map[string]*host   // guarded by mu

@@ -56,11 +56,11 @@ func (h *host) noteSilence(l *link) {
 func (h *host) learnIdleLife(d *dialing, l *link) {
 	s := h.silenced
 	h.silenced = silenced{}
-	changed := time.Unix(0, h.m.networkAt.Load())
+	changed := h.m.networkAt.Load()
 	switch {
 	case s.after <= 0, d.began.Before(s.at), time.Since(s.at) > lessonWithin, h.dest.via != nil, h.dest.proxy != "":
 		return
-	case !changed.Before(s.lastByte): // the cause was here
+	case changed != nil && !changed.Before(s.lastByte): // the cause was here
 		return
 	}
 	network := h.m.network()

@@ -10,16 +10,21 @@ import (
 
 // acceptPause is how long to leave the queue alone when the process may open
 // no more files. Trying at once would spin, since the waiting client keeps the
-// socket readable; a second is what sshd and tmux use.
-const acceptPause = time.Second
+// socket readable. It is short of the second within which a client shall know.
+const acceptPause = 50 * time.Millisecond
+
+// headroom is how many of the descriptors that this process may open clients
+// leave to it: for configurations to be read, servers to be dialled, and a word
+// to be said to those who come when there are no more. Of few it is a quarter.
+const headroom = 16
 
 // Accept waits for the next client of this very user. Connections of others
 // are closed before a byte is read or written, and reported through OnReject.
-// When the process is out of descriptors it pauses for a second and goes on.
+// When the process is out of descriptors it pauses for a moment and goes on.
 // After Close, which may come while it waits, it returns os.ErrClosed; any
 // other error is final too.
 func (l *Listener) Accept() (*Conn, error) {
-	for {
+	for told := false; ; {
 		b, err := l.current()
 		if err != nil {
 			return nil, err
@@ -31,7 +36,13 @@ func (l *Listener) Accept() (*Conn, error) {
 				return c, nil
 			}
 		case exhausted(err):
-			l.report(fmt.Errorf("cannot accept for now, clients wait: %w", os.NewSyscallError("accept", err)))
+			if !told {
+				l.report(fmt.Errorf("cannot accept for now, clients wait: %w", os.NewSyscallError("accept", err)))
+			}
+			told = true
+			if l.OnExhausted != nil {
+				l.OnExhausted()
+			}
 			l.pause()
 		case err == unix.ECONNABORTED || err == unix.EPROTO:
 			// That client has left; the next one may not have.
@@ -101,7 +112,20 @@ func (l *Listener) admit(fd int) *Conn {
 		l.report(err)
 		return nil
 	}
+	c.scarce = scarce(fd)
 	return c
+}
+
+// scarce reports whether fd, which was just opened, took one of the last
+// descriptors of this process. The lowest free number is given, so all below it
+// are in use. The limit is asked each time: it can be set from outside.
+func scarce(fd int) bool {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
+		return false
+	}
+	limit := uint64(r.Cur)
+	return uint64(fd) >= limit-min(headroom, limit/4)
 }
 
 func (l *Listener) report(err error) {

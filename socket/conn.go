@@ -15,6 +15,7 @@ type Conn struct {
 	file   *os.File
 	raw    syscall.RawConn // of file
 	peer   peer
+	scarce bool        // set by Accept alone
 	closed atomic.Bool // set before file is closed
 }
 
@@ -60,6 +61,10 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadl
 // from here. It is for messages: numbers are reused, and a descriptor may have
 // been handed on.
 func (c *Conn) PeerPID() int { return c.peer.pid }
+
+// Scarce reports a connection that Accept returned when this process was about
+// to run out of descriptors: it should be closed soon.
+func (c *Conn) Scarce() bool { return c.scarce }
 
 // fault gives an error of a raw call the form that Read and Write give theirs.
 // A raw call on a closed file fails with an error that is internal to the

@@ -15,6 +15,9 @@ type Listener struct {
 	// of every pause for want of descriptors. It is called by Accept's
 	// goroutine and so must be set before Accept, and must not block.
 	OnReject func(error)
+	// OnExhausted, if set, is called before each pause for want of descriptors,
+	// by the same rules. It may see to it that some are closed.
+	OnExhausted func()
 
 	place    Place
 	rejected atomic.Uint64

@@ -20,7 +20,7 @@ type status struct {
 	Hosts   []struct {
 		Name, User, Addr, State, Persist string
 		LastError                        string `json:"last_error"`
-		Logins                           int
+		Logins, Waiting                  int
 		Links                            []struct {
 			State, Auth, Server string
 			BytesIn             int64 `json:"bytes_in"`

@@ -21,6 +21,7 @@ import (
 	"muxd/internal/build"
 	"muxd/internal/learned"
 	"muxd/internal/netwatch"
+	"muxd/internal/reach"
 	"muxd/internal/sshauth"
 	"muxd/internal/term"
 	"muxd/master"
@@ -99,6 +100,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: func() int { return d.server.Clients() }})
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
 		Many: streams.Serve, CloseFD: func(fd int) { unix.Close(fd) }}
+	d.listener.OnExhausted = func() { d.server.MakeRoom() }
 	return d, nil
 }
 
@@ -172,6 +174,7 @@ func (d *daemon) run(idle time.Duration) {
 	}
 	unwatch()
 	d.master.Close()
+	reach.EndChildren()
 	d.learned.Close()
 	d.waitClients()
 	cancel()

@@ -3,8 +3,11 @@ package reach
 import (
 	"bufio"
 	"context"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -30,6 +33,28 @@ type child struct {
 	err   error         // how it ended; set before ended is closed
 }
 
+// living are the ProxyCommands that run.
+var living = struct {
+	sync.Mutex
+	all map[*child]struct{} // guarded by Mutex
+}{all: map[*child]struct{}{}}
+
+// EndChildren ends the ProxyCommands that run, as the end of their connections
+// does, and returns when all have ended. One that does not is killed after two
+// seconds. It is for the end of this process, after which nobody
+// would see to it.
+func EndChildren() {
+	living.Lock()
+	all := slices.Collect(maps.Keys(living.all))
+	living.Unlock()
+	for _, c := range all {
+		c.end(0)
+	}
+	for _, c := range all {
+		<-c.ended
+	}
+}
+
 // start starts the command on the files given, which stay the caller's.
 func (c *Command) start(stdin, stdout *os.File) (*child, error) {
 	cmd := exec.Command(c.Shell, "-c", "exec "+c.Line)
@@ -47,6 +72,9 @@ func (c *Command) start(stdin, stdout *os.File) (*child, error) {
 		return nil, err
 	}
 	ch := &child{cmd: cmd, said: make(chan struct{}), ended: make(chan struct{})}
+	living.Lock()
+	living.all[ch] = struct{}{}
+	living.Unlock()
 	go ch.relay(said, c.Said)
 	go ch.reap()
 	return ch, nil
@@ -70,6 +98,9 @@ func (c *child) relay(said *os.File, tell func(line string)) {
 // reap waits for the child, so that no zombie stays.
 func (c *child) reap() {
 	c.err = c.cmd.Wait()
+	living.Lock()
+	delete(living.all, c)
+	living.Unlock()
 	close(c.ended)
 }
 

@@ -28,7 +28,6 @@ func (s *SSHD) configText(lines []string) string {
 		"KbdInteractiveAuthentication no",
 		"PrintMotd no",
 		"PrintLastLog no",
-		"MaxStartups 1000", // tests that want refusals say so
 		"LogLevel VERBOSE",
 	)
 	if !configures(lines, "setenv") { // the first such line counts, and no other
@@ -37,6 +36,9 @@ func (s *SSHD) configText(lines []string) string {
 		// HOME; any other bash that sshd starts at nesting level 0 takes itself
 		// for one of rshd, and reads .bashrc.
 		config = append(config, "SetEnv SHLVL=9 HOME="+s.dir)
+	}
+	if !configures(lines, "maxstartups") { // of this one the last line counts
+		config = append(config, "MaxStartups 1000")
 	}
 	if !configures(lines, "subsystem") { // a second one of a name is an error
 		config = append(config, "Subsystem sftp internal-sftp")
