@@ -31,11 +31,6 @@ func (m *Master) NetworkChanged() {
 	m.cfg.Log.Info("the network changed")
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventNetwork}, "")
 	m.stir((*link).suspicious)
-	time.AfterFunc(orphanAfter, func() {
-		for _, h := range m.all() {
-			h.post(h.dropOrphans)
-		}
-	})
 }
 
 // Woke tells that nothing ran for so long: the machine was suspended, or muxd
@@ -56,6 +51,7 @@ func (m *Master) stir(each func(*link)) {
 			h.backoff.Reset(time.Now(), spread, false)
 			h.replaced = time.Time{}
 			h.redial(hurryAfter)
+			h.noteOrphans(time.Now())
 			for l := range h.links {
 				each(l)
 			}
@@ -63,14 +59,44 @@ func (m *Master) stir(each func(*link)) {
 	}
 }
 
-// dropOrphans closes connections whose local address is gone, where another one
-// serves. Called in run.
-func (h *host) dropOrphans() {
-	if h.m.cfg.HasAddress == nil || h.current == nil {
+// noteOrphans notes which connections have lost their local address, each from
+// the change that took it. Called in run.
+func (h *host) noteOrphans(now time.Time) {
+	h.changedAt = now
+	if h.m.cfg.HasAddress == nil {
 		return
 	}
+	was := h.orphans
+	h.orphans = map[*link]time.Time{}
 	for l := range h.links {
-		if l.local.IsValid() && l != h.current && !h.m.cfg.HasAddress(l.local) {
+		if !l.local.IsValid() || h.m.cfg.HasAddress(l.local) {
+			continue
+		}
+		if h.orphans[l] = now; !was[l].IsZero() {
+			h.orphans[l] = was[l]
+		}
+	}
+}
+
+// dropOrphans closes connections whose local address does not come back, once
+// another one serves, be that late. The time to come back counts from the change
+// that took the address, or from a later one that came before the other
+// connection: a network that returns brings one address after the other, and the
+// first will do for a dial. Changes after that prolong nothing.
+func (h *host) dropOrphans(a *agenda) {
+	if h.current == nil {
+		return
+	}
+	back := h.changedAt
+	if back.After(h.current.since) {
+		back = h.current.since
+	}
+	for l, gone := range h.orphans {
+		if l == h.current || !a.at(later(gone, back).Add(orphanAfter)) {
+			continue
+		}
+		delete(h.orphans, l) // also where it died meanwhile
+		if !h.m.cfg.HasAddress(l.local) {
 			l.fail(errOrphan)
 		}
 	}
