@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,21 +16,35 @@ const prefixLen = "/24"
 // AddAddress gives the client's end a further address on the link, such as
 // "10.99.0.3". What it uses for what it begins stays the oldest one.
 func (n *Netns) AddAddress(ip string) {
+	n.t.Helper()
 	n.run(n.client, "ip", "addr", "add", ip+prefixLen, "dev", "veth")
 }
 
-// RemoveAddress takes an address from the client's end, and leaves the others:
-// Linux takes away with the oldest one all that came after it, unless it is
-// told not to.
+// RemoveAddress takes an address from the client's end, and leaves the others.
 func (n *Netns) RemoveAddress(ip string) {
 	n.t.Helper()
-	n.run(n.client, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries")
-	n.run(n.client, "ip", "addr", "del", ip+prefixLen, "dev", "veth")
+	n.removeAddress(n.client, ip)
 }
 
 // AddServerAddress gives the server's end a further address on the link.
 func (n *Netns) AddServerAddress(ip string) {
+	n.t.Helper()
 	n.run(n.server, "ip", "addr", "add", ip+prefixLen, "dev", "veth")
+}
+
+// RemoveServerAddress takes an address from the server's end, and leaves the
+// others: what goes there is heard by nobody, and no answer comes.
+func (n *Netns) RemoveServerAddress(ip string) {
+	n.t.Helper()
+	n.removeAddress(n.server, ip)
+}
+
+// removeAddress sees to it that Linux does not take away with the oldest address
+// all that came after it, which is what it does unless it is told not to.
+func (n *Netns) removeAddress(ns *os.File, ip string) {
+	n.t.Helper()
+	n.run(ns, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries")
+	n.run(ns, "ip", "addr", "del", ip+prefixLen, "dev", "veth")
 }
 
 // Unplug takes the client's end down: its routes go, its addresses stay, and

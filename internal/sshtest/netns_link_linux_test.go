@@ -52,6 +52,22 @@ func TestNetnsServerAddress(t *testing.T) {
 		}
 		c.Close()
 	}
+	n.RemoveServerAddress(ServerIP)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := n.Dial(ctx, "tcp", net.JoinHostPort(ServerIP, "22")); !isTimeout(err) {
+		t.Errorf("the address is gone, but: %v", err)
+	}
+	c, err := n.Dial(t.Context(), "tcp", "10.99.0.4:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
 }
 
 // Without a link nothing can be dialled, at once; a connection outlives it.
