@@ -134,16 +134,16 @@ func (l *link) fail(err error) {
 	l.wire.Close()
 }
 
-// Err returns why the connection ended, nil while it has not.
+// Err returns why the connection ended, nil while it has not. It does not look
+// at done: the host may come to a link that is dead, posted by an earlier doubt,
+// before reap has closed that.
 func (l *link) Err() error {
-	select {
-	case <-l.done:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.err
-	default:
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state != linkDead {
 		return nil
 	}
+	return l.err
 }
 
 // usable reports a link that new work may be given. A link that is about to end
