@@ -80,18 +80,19 @@ func (h *host) noteOrphans(now time.Time) {
 
 // dropOrphans closes connections whose local address does not come back, once
 // another one serves, be that late. The time to come back counts from the change
-// that took the address, or from a later one that came before the other
-// connection: a network that returns brings one address after the other, and the
-// first will do for a dial. Changes after that prolong nothing.
+// that took the address, and where the network was away, from its return, which
+// may be known by the other connection before a change is: it brings one address
+// after the other, and the first will do for a dial. What happens once the other
+// connection is there prolongs nothing.
 func (h *host) dropOrphans(a *agenda) {
 	if h.current == nil {
 		return
 	}
-	back := h.changedAt
-	if back.After(h.current.since) {
-		back = h.current.since
-	}
 	for l, gone := range h.orphans {
+		back := h.changedAt
+		if h.failedAt.After(gone) || back.After(h.current.since) {
+			back = h.current.since
+		}
 		if l == h.current || !a.at(later(gone, back).Add(orphanAfter)) {
 			continue
 		}

@@ -41,6 +41,7 @@ type outage struct {
 
 	orphans   map[*link]time.Time // whose local address is gone, and since when
 	changedAt time.Time           // when the network changed last, or the machine woke
+	failedAt  time.Time           // when an attempt failed last
 
 	silenced silenced // the last connection that went silent; zero: none, or it is understood
 

@@ -232,7 +232,9 @@ func TestAnOrphanHasItsOwnTime(t *testing.T) {
 // comes back, with one address after the other, there is time for its own, and
 // what changes once another connection serves prolongs nothing.
 func TestAnOrphanIsReplacedLate(t *testing.T) {
-	for name, returns := range map[string]bool{"gone": false, "back in time": true} {
+	for name, tt := range map[string]struct{ known, returns bool }{
+		"gone": {true, false}, "back in time": {true, true}, "gone, dialled before the change is known": {false, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 				gone := true
@@ -246,7 +248,11 @@ func TestAnOrphanIsReplacedLate(t *testing.T) {
 				r.wantLinks("suspect")
 				out.heal()
 				back := time.Now()
-				r.m.NetworkChanged()
+				if tt.known {
+					r.m.NetworkChanged()
+				} else {
+					r.host().post(r.host().hurry) // an attempt that happens to be due
+				}
 				for range 4 {
 					time.Sleep(time.Second)
 					r.wantLinks("suspect ready")
@@ -254,7 +260,7 @@ func TestAnOrphanIsReplacedLate(t *testing.T) {
 				}
 				time.Sleep(time.Until(back.Add(orphanAfter - time.Millisecond)))
 				r.wantLinks("suspect ready")
-				if returns {
+				if tt.returns {
 					gone = false
 					pipe.Resume()
 					time.Sleep(time.Minute)
