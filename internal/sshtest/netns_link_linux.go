@@ -49,10 +49,17 @@ func (n *Netns) removeAddress(ns *os.File, ip string) {
 
 // Unplug takes the client's end down: its routes go, its addresses stay, and
 // what it sends fails for want of a route.
-func (n *Netns) Unplug() { n.run(n.client, "ip", "link", "set", "veth", "down") }
+func (n *Netns) Unplug() {
+	n.t.Helper()
+	n.run(n.client, "ip", "link", "set", "veth", "down")
+}
 
-// Plug ends Unplug.
-func (n *Netns) Plug() { n.run(n.client, "ip", "link", "set", "veth", "up") }
+// Plug ends Unplug, and returns when the link carries packets.
+func (n *Netns) Plug() {
+	n.t.Helper()
+	n.run(n.client, "ip", "link", "set", "veth", "up")
+	n.awaitLink()
+}
 
 // tcpEstablished is what /proc/net/tcp calls a connection on which both sides
 // may send.
