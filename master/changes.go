@@ -31,11 +31,6 @@ func (m *Master) NetworkChanged() {
 	m.cfg.Log.Info("the network changed")
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventNetwork}, "")
 	m.stir((*link).suspicious)
-	time.AfterFunc(orphanAfter, func() {
-		for _, h := range m.all() {
-			h.post(h.dropOrphans)
-		}
-	})
 }
 
 // Woke tells that nothing ran for so long: the machine was suspended, or muxd
@@ -63,6 +58,7 @@ func (m *Master) stir(each func(*link)) {
 			h.backoff.Reset(time.Now(), spread, false)
 			h.replaced = time.Time{}
 			h.redial(hurryAfter)
+			h.noteOrphans(time.Now())
 			for l := range h.links {
 				each(l)
 			}
@@ -70,14 +66,45 @@ func (m *Master) stir(each func(*link)) {
 	}
 }
 
-// dropOrphans closes connections whose local address is gone, where another one
-// serves. Called in run.
-func (h *host) dropOrphans() {
-	if h.m.cfg.HasAddress == nil || h.current == nil {
+// noteOrphans notes which connections have lost their local address, each from
+// the change that took it. Called in run.
+func (h *host) noteOrphans(now time.Time) {
+	h.changedAt = now
+	if h.m.cfg.HasAddress == nil {
 		return
 	}
+	was := h.orphans
+	h.orphans = map[*link]time.Time{}
 	for l := range h.links {
-		if l.local.IsValid() && l != h.current && !h.m.cfg.HasAddress(l.local) {
+		if !l.local.IsValid() || h.m.cfg.HasAddress(l.local) {
+			continue
+		}
+		if h.orphans[l] = now; !was[l].IsZero() {
+			h.orphans[l] = was[l]
+		}
+	}
+}
+
+// dropOrphans closes connections whose local address does not come back, once
+// another one serves, be that late. The time to come back counts from the change
+// that took the address, and where the network was away, from its return, which
+// may be known by the other connection before a change is: it brings one address
+// after the other, and the first will do for a dial. What happens once the other
+// connection is there prolongs nothing.
+func (h *host) dropOrphans(a *agenda) {
+	if h.current == nil {
+		return
+	}
+	for l, gone := range h.orphans {
+		back := h.changedAt
+		if h.failedAt.After(gone) || back.After(h.current.since) {
+			back = h.current.since
+		}
+		if l == h.current || !a.at(later(gone, back).Add(orphanAfter)) {
+			continue
+		}
+		delete(h.orphans, l) // also where it died meanwhile
+		if !h.m.cfg.HasAddress(l.local) {
 			l.fail(errOrphan)
 		}
 	}

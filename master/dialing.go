@@ -119,6 +119,8 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 		h.furtherFailed(err, now)
 		return
 	}
+	// What was not there at once was not forgotten by the path: it was away.
+	h.failedAt, h.silenced = now, silenced{}
 	kind := classify(err)
 	h.backoff.Failed(now, kind == faultBusy && h.meantIt(err))
 	e := h.event(control.EventDial)

@@ -176,6 +176,7 @@ func (h *host) decide(now time.Time) time.Time {
 	h.serve()
 	h.loseThePatient(&a)
 	h.reconnect(&a)
+	h.dropOrphans(&a)
 	h.rest(&a)
 	h.setState(h.stands())
 	h.tell(&a)

@@ -152,3 +152,27 @@ func (deaf) OpenChannel(string, []byte) (ssh.Channel, <-chan *ssh.Request, error
 	time.Sleep(time.Hour)
 	return nil, nil, errors.New("late")
 }
+
+// A link that is dead has a reason, from the first moment on: the host may hear
+// of its death by something that happened before, a doubt for instance.
+func TestADeadLinkSaysWhy(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "sleep", "9h")
+		synctest.Wait()
+		var why error
+		h := r.host()
+		s.l.onEvent = func(e control.Event) {
+			if e.To == linkDead.String() {
+				why = s.l.ending() // nobody was told yet
+				h.call(func() { h.changed(s.l) })
+			}
+		}
+		r.srv.Last().Drop()
+		synctest.Wait()
+		if why == nil {
+			t.Error("dead for no reason")
+		}
+		time.Sleep(2 * time.Second)
+		r.wantLinks("ready")
+	})
+}

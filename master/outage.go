@@ -41,6 +41,10 @@ type outage struct {
 	retry     time.Time // when the next attempt is due; zero: none is
 	dismissed bool      // closed by request: being pinned does not count
 
+	orphans   map[*link]time.Time // whose local address is gone, and since when
+	changedAt time.Time           // when the network changed last, or the machine woke
+	failedAt  time.Time           // when an attempt failed last
+
 	silenced silenced // the last connection that went silent; zero: none, or it is understood
 
 	viaWaiting atomic.Pointer[control.Waiting] // how the jump host stands that the dial waits for

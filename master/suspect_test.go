@@ -152,6 +152,10 @@ func TestTheNetworkChanges(t *testing.T) {
 		out := r.down(errDown)
 		r.srv.Last().Drop()
 		time.Sleep(50 * time.Minute)
+		// No attempt comes within a second of another, and not of this.
+		for time.Since(out.at[len(out.at)-1]) < time.Second {
+			time.Sleep(time.Second)
+		}
 		out.heal()
 		n := len(out.at)
 		r.m.NetworkChanged()
@@ -199,6 +203,78 @@ func TestOrphans(t *testing.T) {
 		_, _, err := finish(s)
 		wantError(t, err, control.Running, "the local address of the connection is gone")
 	})
+}
+
+// A change that comes before the one which takes the address gives it no less
+// time to come back.
+func TestAnOrphanHasItsOwnTime(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		gone := false
+		r.m.cfg.HasAddress = func(netip.Addr) bool { return !gone }
+		s := r.open("host", "sleep", "9h")
+		s.l.local = netip.MustParseAddr("192.0.2.9")
+		r.silent()
+		r.m.NetworkChanged()
+		time.Sleep(4 * time.Second)
+		r.wantLinks("suspect ready")
+		gone = true
+		r.m.NetworkChanged()
+		time.Sleep(5*time.Second - time.Millisecond)
+		r.wantLinks("suspect ready")
+		time.Sleep(time.Millisecond)
+		r.wantLinks("ready")
+		_, _, err := finish(s)
+		wantError(t, err, control.Running, "the local address of the connection is gone")
+	})
+}
+
+// An orphan is kept for as long as nothing serves in its place. When the network
+// comes back, with one address after the other, there is time for its own, and
+// what changes once another connection serves prolongs nothing.
+func TestAnOrphanIsReplacedLate(t *testing.T) {
+	for name, tt := range map[string]struct{ known, returns bool }{
+		"gone": {true, false}, "back in time": {true, true}, "gone, dialled before the change is known": {false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				gone := true
+				r.m.cfg.HasAddress = func(netip.Addr) bool { return !gone }
+				s := r.open("host", "sleep", "9h")
+				s.l.local = netip.MustParseAddr("192.0.2.9")
+				pipe := r.silent()
+				out := r.down(errDown)
+				r.m.NetworkChanged()
+				time.Sleep(20 * time.Second)
+				r.wantLinks("suspect")
+				out.heal()
+				back := time.Now()
+				if tt.known {
+					r.m.NetworkChanged()
+				} else {
+					r.host().post(r.host().hurry) // an attempt that happens to be due
+				}
+				for range 4 {
+					time.Sleep(time.Second)
+					r.wantLinks("suspect ready")
+					r.m.NetworkChanged()
+				}
+				time.Sleep(time.Until(back.Add(orphanAfter - time.Millisecond)))
+				r.wantLinks("suspect ready")
+				if tt.returns {
+					gone = false
+					pipe.Resume()
+					time.Sleep(time.Minute)
+					r.wantLinks("draining ready")
+					s.Close()
+					return
+				}
+				time.Sleep(2 * spreadEach) // the dial was a little later than the network
+				r.wantLinks("ready")
+				_, _, err := finish(s)
+				wantError(t, err, control.Running, "the local address of the connection is gone")
+			})
+		})
+	}
 }
 
 // The newest agent that a client brought is the one for logins that nobody

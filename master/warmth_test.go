@@ -113,6 +113,7 @@ func TestAQuietPathIsLeftAlone(t *testing.T) {
 func TestWhatTeachesNothing(t *testing.T) {
 	for name, during := range map[string]func(r *rig){
 		"an outage": func(r *rig) { r.down(errDown); time.AfterFunc(time.Minute, func() { r.dial = nil }) },
+		"a moment":  func(r *rig) { r.down(errDown); time.AfterFunc(19*time.Second, func() { r.dial = nil }) }, // the doubt comes after 17 s
 		"a change":  func(r *rig) { r.m.NetworkChanged() },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,6 +32,8 @@ type host struct {
 	dir  string   // private, and short enough for a socket in it
 	cfg  string   // for -F
 	env  []string // of every process of this test
+
+	enter func(args ...string) *exec.Cmd // where every process runs; nil: here
 }
 
 // startHost makes a host; lines of sshd_config win over the fixture's own. The
@@ -195,6 +197,9 @@ func (h *host) command(name string, args ...string) *exec.Cmd {
 		path = p
 	}
 	c := exec.Command(path, args...)
+	if h.enter != nil {
+		c = h.enter(append([]string{path}, args...)...)
+	}
 	c.Env, c.Dir = h.env, h.dir
 	return c
 }

@@ -72,7 +72,26 @@ func NewNetns(t testing.TB) *Netns {
 		n.run(end.ns, "ip", "link", "set", "lo", "up")
 		n.run(end.ns, "ip", "link", "set", "veth", "up")
 	}
+	n.awaitLink()
 	return n
+}
+
+// awaitLink waits until both ends carry packets: the kernel sees to that in its
+// own time, on a busy machine a second later, and drops what comes before. A
+// SYN that is lost so is repeated after a second.
+func (n *Netns) awaitLink() {
+	n.t.Helper()
+	for _, ns := range []*os.File{n.client, n.server} {
+		for end := time.Now().Add(startLimit); ; time.Sleep(5 * time.Millisecond) {
+			out, err := command(ns, "ip", "-o", "link", "show", "veth").Output()
+			if err == nil && strings.Contains(string(out), " state UP ") {
+				break
+			}
+			if time.Now().After(end) {
+				n.t.Fatalf("the link is not up after %v: %s, %v", startLimit, out, err)
+			}
+		}
+	}
 }
 
 // newNamespace makes a namespace on a thread of its own. The thread is never

@@ -256,12 +256,17 @@ func (s *SSHD) PauseSessions() {
 func (s *SSHD) ResumeSessions() { signal(s.sessions(), syscall.SIGCONT) }
 
 // KillSessions kills the processes that serve connections, and returns when
-// they have gone.
+// they have gone. A connection that a client makes because it lost another one
+// is left alone.
 func (s *SSHD) KillSessions() {
 	s.PauseSessions() // a child forked while its parent is killed would be nobody's
-	for list := s.sessions(); len(list) > 0; list = s.sessions() {
-		signal(list, syscall.SIGKILL)
-		time.Sleep(time.Millisecond) // between two looks at the process table
+	doomed := s.sessions()
+	signal(doomed, syscall.SIGKILL)
+	for lives := true; lives; time.Sleep(time.Millisecond) { // between two looks at the process table
+		now := s.sessions()
+		lives = slices.ContainsFunc(doomed, func(p process) bool {
+			return slices.ContainsFunc(now, func(q process) bool { return q.pid == p.pid && q.start == p.start })
+		})
 	}
 }
 
