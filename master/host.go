@@ -19,6 +19,10 @@ const forgetAfter = 10 * time.Minute
 // that moment, be it only to take its refusal.
 const forgetRetry = time.Second
 
+// passAfter is how long a dial that nobody waits for must have stood in line for
+// a client to have it begin anew: one whose turn comes at once is left alone.
+const passAfter = 50 * time.Millisecond
+
 // host is one destination for as long as somebody wants it, or muxd status may
 // be asked about it. Connections come and go under it.
 //
@@ -287,7 +291,7 @@ func (h *host) want(w *waiter) {
 		h.backoff.Reset(time.Now(), 0, false)
 		h.dismissed = false
 		if d := h.dialing; d != nil && d.purpose == forReturn && h.inLine.Load() {
-			h.redial(0) // who waits goes first
+			h.redial(passAfter) // who waits goes first
 		}
 	}
 	if w.again {
