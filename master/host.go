@@ -186,7 +186,6 @@ func (h *host) decide(now time.Time) time.Time {
 // agenda gathers the moments at which there is something to decide.
 type agenda struct {
 	now, next time.Time
-	retry     time.Time // when the next attempt is due; zero: none is
 }
 
 // at notes a moment, and reports whether it has come.
