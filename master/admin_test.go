@@ -141,7 +141,7 @@ func TestWait(t *testing.T) {
 		}
 		r.wantLogins(1)
 		start = time.Now()
-		time.AfterFunc(time.Hour, func() { out.err = errDown; r.srv.Last().Drop() })
+		time.AfterFunc(time.Hour, func() { out.fail(errDown); r.srv.Last().Drop() })
 		m, err = r.admin(control.AdminRequest{Command: "wait", Down: true}, "-o", "ControlPersist=yes")
 		if err != nil || m.Code != 0 {
 			t.Errorf("%+v, %v", m, err)

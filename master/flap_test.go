@@ -2,6 +2,7 @@ package master
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,12 +38,12 @@ func TestALossyPathIsNotDialledAtEveryDoubt(t *testing.T) {
 		r.run("host", "true")
 		out := r.down(errDown)
 		doubts := r.flap(10 * time.Minute)
-		for i, at := range out.at[1:] {
-			if d := at.Sub(out.at[i]); d < replaceEvery {
+		for i, at := range out.times()[1:] {
+			if d := at.Sub(out.times()[i]); d < replaceEvery {
 				t.Errorf("attempt %d came %v after the one before", i+2, d)
 			}
 		}
-		if n := len(out.at); n < 2 || n >= doubts {
+		if n := len(out.times()); n < 2 || n >= doubts {
 			t.Errorf("%d attempts for %d doubts", n, doubts)
 		}
 		if st := r.host().status(); st.State != "ready" || st.LastErr != "" {
@@ -61,7 +62,7 @@ func TestALossyPathIsRefusedOnce(t *testing.T) {
 		}
 		out := r.down(nil)
 		r.flap(10 * time.Minute)
-		if n := len(out.at); n != 1 {
+		if n := len(out.times()); n != 1 {
 			t.Errorf("%d attempts", n)
 		}
 		s.Close()
@@ -73,16 +74,17 @@ func TestALossyPathIsRefusedOnce(t *testing.T) {
 func TestNoRouteToABastion(t *testing.T) {
 	behindBastion(t, sshtest.Options{}, func(t *testing.T, r *rig, inside *sshtest.Server) {
 		r.write(".ssh/config", "Host inside\n ProxyJump bastion\nHost bastion\n HostName 192.0.2.1\n HostKeyAlias bastion\n")
-		up := true
-		r.dial = r.srv.DialContext
-		r.m.cfg.Routed = func(netip.Addr) bool { return up }
+		var up atomic.Bool
+		up.Store(true)
+		r.through(r.srv.DialContext)
+		r.m.cfg.Routed = func(netip.Addr) bool { return up.Load() }
 		r.run("inside", "echo")
-		up = false
+		up.Store(false)
 		out := r.down(errDown)
 		r.srv.Last().Drop()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if n := len(out.at); n != 0 {
+		if n := len(out.times()); n != 0 {
 			t.Errorf("%d attempts without a way", n)
 		}
 		began := time.Now()
@@ -91,10 +93,10 @@ func TestNoRouteToABastion(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("it took %v", took)
 		}
-		if n := len(out.at); n != 1 {
+		if n := len(out.times()); n != 1 {
 			t.Errorf("%d attempts, want the client's", n)
 		}
-		up = true
+		up.Store(true)
 		out.heal()
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()

@@ -41,10 +41,10 @@ func TestExitEndsWhatIsDialled(t *testing.T) {
 			if m, err := r.manage(command); err != nil || m.Code != 0 {
 				t.Errorf("%+v, %v", m, err)
 			}
-			n := len(out.at)
+			n := len(out.times())
 			time.Sleep(time.Hour)
-			if len(out.at) != n {
-				t.Errorf("%d attempts after it", len(out.at)-n)
+			if len(out.times()) != n {
+				t.Errorf("%d attempts after it", len(out.times())-n)
 			}
 		})
 	}

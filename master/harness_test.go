@@ -32,6 +32,15 @@ type rig struct {
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: srv
 	env  []string                                                          // of every client
 	stop int                                                               // calls of OnStop
+	mu   sync.Mutex                                                        // of dial, where it is set by through
+}
+
+// through has every dial from now on go there, also while others are under way;
+// nil is the server.
+func (r *rig) through(dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dial = dial
 }
 
 // inBubble runs f with a rig whose server is known to the user as "host".
@@ -62,8 +71,11 @@ func newRig(t *testing.T, opts sshtest.Options) *rig {
 	r.impatient()
 	r.m = New(Config{Log: slog.New(slog.DiscardHandler), Home: r.home, User: "me", SystemFile: filepath.Join(r.home, "none"),
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if r.dial != nil {
-				return r.dial(ctx, network, addr)
+			r.mu.Lock()
+			dial := r.dial
+			r.mu.Unlock()
+			if dial != nil {
+				return dial(ctx, network, addr)
 			}
 			return r.srv.DialContext(ctx, network, addr)
 		},

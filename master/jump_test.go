@@ -182,7 +182,7 @@ func TestAnOutageOfABastionThatOutlastsItsPatience(t *testing.T) {
 			got <- err
 		}()
 		time.Sleep(10 * time.Minute)
-		if n := len(out.at); n < 100 {
+		if n := len(out.times()); n < 100 {
 			t.Errorf("%d attempts in ten minutes", n)
 		}
 		out.heal()
@@ -206,7 +206,7 @@ func TestAnOutageOfABastionThatOutlastsItsPatience(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		out.err = errDown
+		out.fail(errDown)
 		r.srv.Last().Drop()
 		time.Sleep(time.Hour)
 		out.heal()

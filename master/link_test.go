@@ -168,6 +168,7 @@ func TestADeadLinkSaysWhy(t *testing.T) {
 			}
 		}
 		r.srv.Last().Drop()
+		time.Sleep(lastPackets)
 		synctest.Wait()
 		if why == nil {
 			t.Error("dead for no reason")

@@ -183,7 +183,9 @@ func (h *host) reconnect(a *agenda) {
 		h.lookForCause(a)
 		return
 	case h.needsPerson && h.has(linkSuspect):
-		return // learned at the doubt before: the old one is kept to its full budget
+		// Learned at the doubt before: the old one is kept to its full budget.
+		h.refuseBackground(errSilent)
+		return
 	}
 	next := h.backoff.Next(pause)
 	if client == nil {

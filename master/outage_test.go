@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -22,32 +23,51 @@ import (
 // otherwise.
 type attempts struct {
 	r    *rig
-	err  error
-	at   []time.Time
 	from time.Time
+
+	mu  sync.Mutex
+	err error       // guarded by mu
+	at  []time.Time // guarded by mu
 }
 
 // down has every dial fail from now on.
 func (r *rig) down(err error) *attempts {
 	a := &attempts{r: r, err: err, from: time.Now()}
-	r.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	r.through(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		a.mu.Lock()
 		a.at = append(a.at, time.Now())
-		if a.err != nil {
-			return nil, a.err
+		err := a.err
+		a.mu.Unlock()
+		if err != nil {
+			return nil, err
 		}
 		return r.srv.DialContext(ctx, network, addr)
-	}
+	})
 	return a
 }
 
-func (a *attempts) heal() { a.err = nil }
+func (a *attempts) heal() { a.fail(nil) }
+
+// fail has every dial fail from now on, or with nil none.
+func (a *attempts) fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = err
+}
+
+// times is when the attempts were made.
+func (a *attempts) times() []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.at)
+}
 
 // pauses checks that no two attempts lie closer than a second or, once the first
 // two were made, further apart than limit.
 func (a *attempts) pauses(t *testing.T, limit time.Duration) {
 	t.Helper()
-	for i, at := range a.at[1:] {
-		switch d := at.Sub(a.at[i]); {
+	for i, at := range a.times()[1:] {
+		switch d := at.Sub(a.times()[i]); {
 		case d < time.Second:
 			t.Errorf("attempt %d came %v after the one before", i+2, d)
 		case d > limit:
@@ -57,7 +77,7 @@ func (a *attempts) pauses(t *testing.T, limit time.Duration) {
 }
 
 // offset is when an attempt was made.
-func (a *attempts) offset(i int) time.Duration { return a.at[i].Sub(a.from) }
+func (a *attempts) offset(i int) time.Duration { return a.times()[i].Sub(a.from) }
 
 var errDown = &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 
@@ -82,11 +102,15 @@ func TestACommandWaitsThroughAnOutage(t *testing.T) {
 			got <- text
 		}()
 		time.Sleep(5 * time.Minute)
-		begun := slices.IndexFunc(out.at, func(at time.Time) bool { return !at.Before(asked) })
-		if out.at[begun] != asked {
-			t.Errorf("a request did not begin an attempt at once, but after %v", out.at[begun].Sub(asked))
+		begun := slices.IndexFunc(out.times(), func(at time.Time) bool { return !at.Before(asked) })
+		want := asked // or, where one has just been made, a second after that
+		if begun > 0 {
+			want = later(want, out.times()[begun-1].Add(time.Second))
 		}
-		while := &attempts{at: out.at[begun:]}
+		if out.times()[begun] != want {
+			t.Errorf("a request did not begin an attempt at once, but after %v", out.times()[begun].Sub(asked))
+		}
+		while := &attempts{at: out.times()[begun:]}
 		while.pauses(t, alive.CapWaiting)
 		if n := len(while.at); n < 100 {
 			t.Errorf("%d attempts in five minutes", n)
@@ -133,17 +157,17 @@ func TestWaitForReady(t *testing.T) {
 			if took := time.Since(out.from); took != c.want {
 				t.Errorf("%q: it took %v, want %v", c.option, took, c.want)
 			}
-			if n := len(out.at); n < c.tries || c.want == 0 && n != 1 {
+			if n := len(out.times()); n < c.tries || c.want == 0 && n != 1 {
 				t.Errorf("%q: %d attempts", c.option, n)
 			}
 			if told := err.Error(); c.want > 0 != strings.Contains(told, "WaitForReady sets how long") {
 				t.Errorf("%q: %s", c.option, told)
 			}
 			// Nobody waits, and it was never used: nobody wants it.
-			n := len(out.at)
+			n := len(out.times())
 			time.Sleep(time.Hour)
-			if len(out.at) != n {
-				t.Errorf("%q: %d attempts for nobody", c.option, len(out.at)-n)
+			if len(out.times()) != n {
+				t.Errorf("%q: %d attempts for nobody", c.option, len(out.times())-n)
 			}
 		})
 	}
@@ -199,7 +223,7 @@ func TestNoSuchName(t *testing.T) {
 		out.heal()
 		time.Sleep(time.Second)
 		r.run("host", "true")
-		out.err = gone
+		out.fail(gone)
 		r.hangUp()
 		go func() { time.Sleep(time.Hour); out.heal() }()
 		if _, err := r.ask(t.Context(), nil, "-o", "WaitForReady=yes", "host", "true"); err != nil {
@@ -217,16 +241,16 @@ func TestImpatience(t *testing.T) {
 		go r.ask(t.Context(), p, "-o", "WaitForReady=yes", "host", "true")
 		time.Sleep(time.Hour)
 		for range 20 {
-			n := len(out.at)
-			last := out.at[n-1]
+			n := len(out.times())
+			last := out.times()[n-1]
 			p.impatient <- struct{}{}
 			synctest.Wait()
 			if wait := time.Second - time.Since(last); wait > 0 {
 				time.Sleep(wait)
 				synctest.Wait()
 			}
-			if len(out.at) != n+1 {
-				t.Errorf("%d attempts, want %d", len(out.at), n+1)
+			if len(out.times()) != n+1 {
+				t.Errorf("%d attempts, want %d", len(out.times()), n+1)
 			}
 			time.Sleep(1500 * time.Millisecond)
 		}
@@ -268,7 +292,7 @@ func TestALoopOfRequests(t *testing.T) {
 			wantError(t, err, control.Refused, "connection refused")
 		}
 		out.pauses(t, time.Second)
-		if n := len(out.at); n < 60 || n > 61 {
+		if n := len(out.times()); n < 60 || n > 61 {
 			t.Errorf("%d attempts in a minute", n)
 		}
 	})
@@ -292,13 +316,13 @@ func TestRecentUseIsWanted(t *testing.T) {
 		time.Sleep(alive.CapForwards)
 		r.wantState("ready")
 		r.wantLogins(2)
-		out.err = errDown
+		out.fail(errDown)
 		r.srv.Last().Drop()
 		just(t, 30*time.Minute-alive.CapForwards-time.Second, "wanted", func() bool { return r.state() == "waiting" })
 		r.wantState("idle")
-		n := len(out.at)
+		n := len(out.times())
 		time.Sleep(10 * time.Minute)
-		if len(out.at) != n {
+		if len(out.times()) != n {
 			t.Error("an attempt for nobody")
 		}
 		r.wantState("forgotten")
@@ -317,7 +341,7 @@ func TestPinned(t *testing.T) {
 		r.srv.Last().Drop()
 		time.Sleep(24 * time.Hour)
 		out.pauses(t, alive.CapPinned)
-		if n := len(out.at); n < 24*120 {
+		if n := len(out.times()); n < 24*120 {
 			t.Errorf("%d attempts", n)
 		}
 		out.heal()
@@ -340,15 +364,16 @@ func TestALoginIsNoHealth(t *testing.T) {
 		r.write(".config/muxd/config", "Pinned yes\n")
 		r.run("host", "true")
 		start := time.Now()
-		var at []time.Time
+		made := r.down(nil)
+		direct := r.dial
 		r.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			at = append(at, time.Now())
-			c, err := r.srv.DialContext(ctx, network, addr)
+			c, err := direct(ctx, network, addr)
 			time.AfterFunc(2*time.Second, func() { c.Close() })
 			return c, err
 		}
 		r.srv.Last().Drop()
 		time.Sleep(time.Hour)
+		at := made.times()
 		if n := len(at); n < 60 || n > 400 {
 			t.Errorf("%d logins in an hour of a server that drops everybody after 2 s", n)
 		}
@@ -367,21 +392,21 @@ func TestABusyServer(t *testing.T) {
 		_, err := r.ask(t.Context(), nil, "-o", "WaitForReady=5m", "host", "true")
 		wantError(t, err, control.Refused, `host: the server refused the connection: "Exceeded MaxStartups"`)
 		want := []time.Duration{0, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 60 * time.Second, 60 * time.Second, 60 * time.Second}
-		if len(out.at) < 7 || len(out.at) > 8 {
-			t.Fatalf("%d attempts", len(out.at))
+		if len(out.times()) < 7 || len(out.times()) > 8 {
+			t.Fatalf("%d attempts", len(out.times()))
 		}
-		for i, at := range out.at[1:] {
-			if d := at.Sub(out.at[i]); d < want[i+1] || d > want[i+1]+alive.CapWaiting {
+		for i, at := range out.times()[1:] {
+			if d := at.Sub(out.times()[i]); d < want[i+1] || d > want[i+1]+alive.CapWaiting {
 				t.Errorf("attempt %d after %v, want %v", i+2, d, want[i+1])
 			}
 		}
 		// Another request does not make it come sooner, and one that makes a
 		// single attempt is told at once.
-		n, start := len(out.at), time.Now()
+		n, start := len(out.times()), time.Now()
 		_, err = r.ask(t.Context(), nil, "-o", "WaitForReady=no", "host", "true")
 		wantError(t, err, control.Refused, "Exceeded MaxStartups")
-		if len(out.at) != n || time.Since(start) != 0 {
-			t.Errorf("%d attempts more, after %v", len(out.at)-n, time.Since(start))
+		if len(out.times()) != n || time.Since(start) != 0 {
+			t.Errorf("%d attempts more, after %v", len(out.times())-n, time.Since(start))
 		}
 	})
 }
@@ -398,16 +423,16 @@ func TestBlockedIsNotTriedByATimer(t *testing.T) {
 		r.srv.Last().Drop()
 		time.Sleep(6 * time.Hour)
 		r.wantState("blocked")
-		if n := len(out.at); n != 1 {
+		if n := len(out.times()); n != 1 {
 			t.Errorf("%d attempts", n)
 		}
 		_, err := r.ask(t.Context(), nil, "-o", "WaitForReady=yes", "host", "true")
 		wantError(t, err, control.Refused, "host: ", "the host key has changed")
-		if n := len(out.at); n != 2 {
+		if n := len(out.times()); n != 2 {
 			t.Errorf("%d attempts", n)
 		}
 		time.Sleep(6 * time.Hour)
-		if n := len(out.at); n != 2 {
+		if n := len(out.times()); n != 2 {
 			t.Errorf("%d attempts", n)
 		}
 		time.Sleep(time.Millisecond) // so as not to meet the look of this instant
@@ -416,7 +441,7 @@ func TestBlockedIsNotTriedByATimer(t *testing.T) {
 		r.wantState("blocked")
 		time.Sleep(causeEvery)
 		r.wantState("ready")
-		if n := len(out.at); n != 3 {
+		if n := len(out.times()); n != 3 {
 			t.Errorf("%d attempts", n)
 		}
 	})
@@ -433,7 +458,7 @@ func TestAChangedConfigurationUnblocks(t *testing.T) {
 		r.srv.Last().Drop()
 		time.Sleep(time.Hour)
 		r.wantState("blocked")
-		n := len(out.at)
+		n := len(out.times())
 		key := sshtest.NewKey()
 		path := key.WriteFile(t, r.home, "key", "")
 		r.srv.Update(func(o *sshtest.Options) { o.AuthorizedKeys = []ssh.PublicKey{key.PublicKey()} })
@@ -446,8 +471,8 @@ func TestAChangedConfigurationUnblocks(t *testing.T) {
 				ready++
 			}
 		}
-		if ready != 1 || len(out.at) != n+1 {
-			t.Errorf("%d hosts ready, %d attempts", ready, len(out.at)-n)
+		if ready != 1 || len(out.times()) != n+1 {
+			t.Errorf("%d hosts ready, %d attempts", ready, len(out.times())-n)
 		}
 	})
 }

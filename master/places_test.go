@@ -201,11 +201,11 @@ func TestFurtherConnectionsBackOff(t *testing.T) {
 			got := make(chan error, 1)
 			go func() { _, err := r.ask(t.Context(), nil, "host", "sleep", "9h"); got <- err }()
 			time.Sleep(5 * time.Minute)
-			if n := len(out.at); n < 2 || n > c.most {
+			if n := len(out.times()); n < 2 || n > c.most {
 				t.Errorf("%q: %d attempts", c.greeting, n)
 			}
-			for i, at := range out.at[1:] {
-				if d := at.Sub(out.at[i]); d < time.Second {
+			for i, at := range out.times()[1:] {
+				if d := at.Sub(out.times()[i]); d < time.Second {
 					t.Errorf("%q: attempt %d came %v after the one before", c.greeting, i+2, d)
 				}
 			}

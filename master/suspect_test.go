@@ -1,9 +1,7 @@
 package master
 
 import (
-	"context"
 	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -28,12 +26,12 @@ func TestAReplacementWithoutDemand(t *testing.T) {
 		if d := out.offset(0); d != 18*time.Second {
 			t.Errorf("the first attempt came after %v", d)
 		}
-		for i, at := range out.at[1:] {
-			if d := at.Sub(out.at[i]); d < replaceEvery {
+		for i, at := range out.times()[1:] {
+			if d := at.Sub(out.times()[i]); d < replaceEvery {
 				t.Errorf("attempt %d came %v after the one before", i+2, d)
 			}
 		}
-		if n := len(out.at); n < 4 {
+		if n := len(out.times()); n < 4 {
 			t.Errorf("%d attempts", n)
 		}
 		if s.l.Err() != nil {
@@ -56,7 +54,7 @@ func TestNoReplacementThatNeedsAPerson(t *testing.T) {
 		out := r.down(nil)
 		time.Sleep(10 * time.Minute)
 		r.wantLinks("suspect")
-		if n := len(out.at); n != 1 { // to learn that
+		if n := len(out.times()); n != 1 { // to learn that
 			t.Errorf("%d attempts", n)
 		}
 		if p.times() != 1 {
@@ -157,12 +155,12 @@ func TestTheNetworkChanges(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		out.heal()
-		n := len(out.at)
+		n := len(out.times())
 		r.m.NetworkChanged()
 		time.Sleep(spreadEach)
 		synctest.Wait()
-		if len(out.at) != n+1 {
-			t.Errorf("%d attempts", len(out.at)-n)
+		if len(out.times()) != n+1 {
+			t.Errorf("%d attempts", len(out.times())-n)
 		}
 		r.wantState("ready")
 	})
@@ -299,13 +297,7 @@ func TestAgentsAreRememberedNewestFirst(t *testing.T) {
 // client hears of.
 func TestWaitingForABastion(t *testing.T) {
 	behindBastion(t, sshtest.Options{}, func(t *testing.T, r *rig, inside *sshtest.Server) {
-		down := true
-		r.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if down {
-				return nil, errDown
-			}
-			return r.srv.DialContext(ctx, network, addr)
-		}
+		down := r.down(errDown)
 		p, got := says(""), make(chan error, 1)
 		go func() {
 			s, err := r.ask(t.Context(), p, "-o", "WaitForReady=yes", "inside", "true")
@@ -320,7 +312,7 @@ func TestWaitingForABastion(t *testing.T) {
 		if last := w[len(w)-1]; last.Cause != "jump host bastion: connect to bastion:22: connection refused" || last.Attempt < 100 {
 			t.Errorf("told %+v", last)
 		}
-		down = false
+		down.heal()
 		time.Sleep(alive.CapWaiting)
 		synctest.Wait()
 		select {
@@ -333,7 +325,7 @@ func TestWaitingForABastion(t *testing.T) {
 		}
 		// With a bound, the bastion's trouble is what is told at its end.
 		r.srv.Last().Drop()
-		down = true
+		down.fail(errDown)
 		_, err := r.ask(t.Context(), nil, "-o", "WaitForReady=20", "inside", "true")
 		wantError(t, err, control.Refused, "inside: jump host bastion: ", "connection refused (waited 20s")
 	})
@@ -352,7 +344,7 @@ func TestABackgroundDialDoesNotWaitForABastion(t *testing.T) {
 		if st := hostNamed(r, "inside"); st.State != "waiting" {
 			t.Errorf("%s: %s", st.State, st.LastErr)
 		}
-		if n := len(down.at); n < 5 || n > 100 {
+		if n := len(down.times()); n < 5 || n > 100 {
 			t.Errorf("%d attempts in 40 minutes for recent use", n)
 		}
 		down.heal()

@@ -2,6 +2,7 @@ package master
 
 import (
 	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +15,26 @@ import (
 // memory is a Learned in memory.
 type memory struct {
 	nothing
-	warm   map[string]alive.Warmth
-	forgot []string
+	mu     sync.Mutex
+	warm   map[string]alive.Warmth // guarded by mu
+	forgot []string                // guarded by mu
 }
 
-func (m *memory) Warmth(dest, network string) alive.Warmth { return m.warm[dest+" "+network] }
+func (m *memory) Warmth(dest, network string) alive.Warmth {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.warm[dest+" "+network]
+}
 
-func (m *memory) SetWarmth(dest, network string, w alive.Warmth) { m.warm[dest+" "+network] = w }
+func (m *memory) SetWarmth(dest, network string, w alive.Warmth) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.warm[dest+" "+network] = w
+}
 
 func (m *memory) Forget(dest string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.forgot = append(m.forgot, dest)
 	maps.DeleteFunc(m.warm, func(k string, _ alive.Warmth) bool { return dest == "" || k[:len(dest)] == dest })
 }
@@ -57,6 +69,8 @@ func learning(t *testing.T, config string, f func(t *testing.T, r *rig, mem *mem
 
 // every is the keep-warm interval that is in force for the one destination.
 func (m *memory) every() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, w := range m.warm {
 		return w.Interval()
 	}
@@ -112,8 +126,8 @@ func TestAQuietPathIsLeftAlone(t *testing.T) {
 // an idle connection lives.
 func TestWhatTeachesNothing(t *testing.T) {
 	for name, during := range map[string]func(r *rig){
-		"an outage": func(r *rig) { r.down(errDown); time.AfterFunc(time.Minute, func() { r.dial = nil }) },
-		"a moment":  func(r *rig) { r.down(errDown); time.AfterFunc(19*time.Second, func() { r.dial = nil }) }, // the doubt comes after 17 s
+		"an outage": func(r *rig) { r.down(errDown); time.AfterFunc(time.Minute, func() { r.through(nil) }) },
+		"a moment":  func(r *rig) { r.down(errDown); time.AfterFunc(19*time.Second, func() { r.through(nil) }) }, // the doubt comes after 17 s
 		"a change":  func(r *rig) { r.m.NetworkChanged() },
 	} {
 		t.Run(name, func(t *testing.T) {
