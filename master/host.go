@@ -290,6 +290,9 @@ func (h *host) want(w *waiter) {
 		h.meetAgent(w.dest.agent)
 		h.backoff.Reset(time.Now(), 0, false)
 		h.dismissed = false
+		if h.blocked != nil && h.client() == nil {
+			h.why, h.tries = nil, 0 // what the last one met says nothing of what this one will
+		}
 		if d := h.dialing; d != nil && d.purpose == forReturn && h.inLine.Load() {
 			h.redial(passAfter) // who waits goes first
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -514,9 +515,9 @@ func (p *person) waited() []control.Waiting {
 func TestNoRouteNoDial(t *testing.T) {
 	for _, byName := range []bool{false, true} {
 		inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-			on := true
-			r.m.cfg.Routed = func(netip.Addr) bool { return on }
-			r.m.cfg.Online = func() bool { return on }
+			var off atomic.Bool
+			r.m.cfg.Routed = func(netip.Addr) bool { return !off.Load() }
+			r.m.cfg.Online = func() bool { return !off.Load() }
 			r.write(".config/muxd/config", "Pinned yes\nWaitForReady no\nHostKeyAlias host\n")
 			name := "192.0.2.1"
 			if byName {
@@ -526,11 +527,11 @@ func TestNoRouteNoDial(t *testing.T) {
 			h := r.host()
 			h.call(func() { h.newest.local = netip.MustParseAddr("192.0.2.9") })
 			out := r.down(nil)
-			on = false
+			off.Store(true)
 			r.srv.Last().Drop()
 			time.Sleep(time.Hour)
 			r.wantState("waiting")
-			if n := len(out.at); n != 0 {
+			if n := len(out.times()); n != 0 {
 				t.Errorf("%v: %d attempts without a route", byName, n)
 			}
 			if e := r.host().status(); e.LastErr != "no route to it from here" {
@@ -540,7 +541,7 @@ func TestNoRouteNoDial(t *testing.T) {
 			r.run(name, "true")
 			r.srv.Last().Drop()
 			time.Sleep(time.Second)
-			on = true
+			off.Store(false)
 			r.m.NetworkChanged()
 			time.Sleep(time.Second)
 			r.wantState("ready")

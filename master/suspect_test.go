@@ -151,7 +151,7 @@ func TestTheNetworkChanges(t *testing.T) {
 		r.srv.Last().Drop()
 		time.Sleep(50 * time.Minute)
 		// No attempt comes within a second of another, and not of this.
-		for time.Since(out.at[len(out.at)-1]) < time.Second {
+		for at := out.times(); time.Since(at[len(at)-1]) < time.Second; at = out.times() {
 			time.Sleep(time.Second)
 		}
 		out.heal()

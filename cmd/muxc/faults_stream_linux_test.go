@@ -179,7 +179,7 @@ func TestCutWhileRekeying(t *testing.T) {
 
 // cutLine is the line about a command that was lost. sshd tells the status before
 // the last of the output.
-var cutLine = regexp.MustCompile(`\Amuxc: box: connection lost \([^()]+\); the command (may still be running|ended with status 0, and the last of its output may be missing)\n\z`)
+var cutLine = regexp.MustCompile(`\Amuxc: box: connection lost \([^()]+\); the command (may still be running|ended with status 0, some of its output may be missing)\n\z`)
 
 // stubborn is a ProxyCommand that takes no hint to end: a shell that ignores
 // signals, and below it a program that carries the bytes. It writes their

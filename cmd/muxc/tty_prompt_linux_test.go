@@ -29,7 +29,7 @@ func TestUnknownHostKey(t *testing.T) {
 	known := filepath.Join(h.dir, "known_hosts")
 	os.Remove(known)
 	print := ssh.FingerprintSHA256(srv.HostKey())
-	question := `\A\rThe authenticity of host '\[127\.0\.0\.1\]:\d+ \(\[127\.0\.0\.1\]:\d+\)' can't be established\.\r\n` +
+	question := `\A(?:muxc: box: connecting  \^C cancels\r\n)?\rThe authenticity of host '\[127\.0\.0\.1\]:\d+ \(\[127\.0\.0\.1\]:\d+\)' can't be established\.\r\n` +
 		`ED25519 key fingerprint is: ` + regexp.QuoteMeta(print) + `\r\nThis key is not known by any other names\.\r\n` +
 		`Are you sure you want to continue connecting \(yes/no/\[fingerprint\]\)\? `
 	for _, tt := range []struct {
