@@ -263,10 +263,10 @@ func (s *session) debugf(format string, args ...any) {
 }
 
 // Read implements control.Stream.
-func (s *session) Read(p []byte) (int, error) { return s.ch.Read(p) }
+func (s *session) Read(p []byte) (int, error) { return whole{s.ch}.Read(p) }
 
 // Stderr implements control.Stream.
-func (s *session) Stderr() io.Reader { return s.ch.Stderr() }
+func (s *session) Stderr() io.Reader { return whole{s.ch.Stderr()} }
 
 // TTY implements control.Stream.
 func (s *session) TTY() bool { return s.tty }
