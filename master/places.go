@@ -180,10 +180,12 @@ func (h *host) furtherFailed(err error, now time.Time) {
 
 // refused should be posted when the server had no place for a session on l. It
 // reports whether one may be waited for: with no session open on the link, and
-// none that just ended, the server refuses them altogether.
-func (h *host) refused(l *link, times int) (wait bool) {
+// none that just ended, the server refuses them altogether. full says that there
+// was no reason to expect a place: then this refusal is none of those in a row.
+func (h *host) refused(l *link, times int) (wait, full bool) {
 	open := l.count()
 	p := &h.places
+	full = p.limit > 0 && open >= p.limit
 	h.limited.Store(true)
 	switch {
 	case p.limit == 0, open < p.limit && times > placePatience:
@@ -193,7 +195,7 @@ func (h *host) refused(l *link, times int) (wait bool) {
 		l.paused = true
 		time.AfterFunc(placeRetry, func() { h.post(func() { l.paused = false; h.serve() }) })
 	}
-	return open > 0 || times <= placePatience
+	return open > 0 || times <= placePatience, full
 }
 
 // openSession opens one session, waiting in line when the server has no place.
@@ -220,9 +222,12 @@ func (m *Master) openSession(ctx context.Context, d *destination, r *control.Ses
 		if err == nil {
 			return s, nil
 		}
-		wait := false
+		wait, full := false, false
 		if refusesMore(err) {
-			ls.host.call(func() { wait = ls.host.refused(ls.link, times) })
+			ls.host.call(func() { wait, full = ls.host.refused(ls.link, times) })
+		}
+		if full {
+			times = -1
 		}
 		if useless = ls; !wait {
 			ls.release()
