@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"muxd/control"
@@ -43,37 +44,64 @@ func (m *Master) adminAll(ctx context.Context, r *control.AdminRequest) (*contro
 	}
 	hs := slices.DeleteFunc(m.all(), func(h *host) bool { return !h.concerned(r.Command) })
 	sort.Slice(hs, func(i, j int) bool { return hs[i].name() < hs[j].name() })
-	type result struct {
-		m   *control.Managed
-		err error
-	}
-	results := make([]chan result, len(hs))
-	for i, h := range hs {
-		results[i] = make(chan result, 1)
-		one := *r
-		one.Forget = false // done for all
-		h.mu.Lock()
-		one.Dest = h.shown.dest
-		h.mu.Unlock()
-		go func() {
-			m, err := m.Admin(ctx, &one)
-			results[i] <- result{m, err}
-		}()
-	}
 	all := &control.Managed{}
 	var lines []string
-	for i := range results {
-		res := <-results[i]
-		if res.err != nil {
-			res.m = &control.Managed{Text: control.CleanLine(res.err.Error()), Code: 1}
+	for _, wave := range waves(r.Command, hs) {
+		for _, res := range m.adminEach(ctx, r, wave) {
+			lines = append(lines, res.Text)
+			all.Code = max(all.Code, res.Code)
 		}
-		lines = append(lines, res.m.Text)
-		all.Code = max(all.Code, res.m.Code)
 	}
 	if all.Text = strings.Join(lines, "\n"); len(hs) == 0 {
 		all.Text = "no host is connected or wanted"
 	}
 	return all, nil
+}
+
+// adminEach does for each of the hosts what was asked, at once.
+func (m *Master) adminEach(ctx context.Context, r *control.AdminRequest, hs []*host) []*control.Managed {
+	results := make([]*control.Managed, len(hs))
+	var wg sync.WaitGroup
+	for i, h := range hs {
+		one := *r
+		one.Dest, one.Forget = h.destination(), false // forgotten for all
+		wg.Go(func() {
+			res, err := m.Admin(ctx, &one)
+			if err != nil {
+				res = &control.Managed{Text: control.CleanLine(err.Error()), Code: 1}
+			}
+			results[i] = res
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// waves are the hosts in the order in which a command is to meet them: jump
+// hosts are replaced before what goes through them, or that would be dialled
+// over the connection that is on its way out.
+func waves(command string, hs []*host) [][]*host {
+	if command != "recycle" {
+		return [][]*host{hs}
+	}
+	var all [][]*host
+	for _, h := range hs {
+		depth := 0
+		for via := h.destination().via; via != nil; via = via.via {
+			depth++
+		}
+		for len(all) <= depth {
+			all = append(all, nil)
+		}
+		all[depth] = append(all[depth], h)
+	}
+	return all
+}
+
+func (h *host) destination() *destination {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shown.dest
 }
 
 // concerned reports whether a command for all hosts means this one: what nobody

@@ -186,13 +186,17 @@ func (l *link) drain() {
 	l.drained()
 }
 
-// drained closes a draining link that carries nothing any more.
+// drained closes a link that carries nothing any more and takes nothing new: one
+// that drains, or that does not answer.
 func (l *link) drained() {
 	l.mu.Lock()
-	over := l.state == linkDraining && !l.carries()
+	state, empty := l.state, !l.carries()
 	l.mu.Unlock()
-	if over {
+	switch {
+	case state == linkDraining && empty:
 		l.fail(errReplaced)
+	case state == linkSuspect && empty:
+		l.fail(noAnswer(l.silence()))
 	}
 }
 

@@ -187,6 +187,9 @@ func (h *host) reconnect(a *agenda) {
 		h.refuseBackground(errSilent)
 		return
 	}
+	if client == nil && h.current != nil {
+		return // it ended or fell silent, which changed is about to say
+	}
 	next := h.backoff.Next(pause)
 	if client == nil {
 		next = later(next, h.lostAt.Add(returnAfter))

@@ -124,8 +124,12 @@ func (s *session) started(ctx context.Context, r *control.SessionRequest) error 
 			}
 			doubted = nil
 		case <-ctx.Done():
+			phase := control.Sent
+			if s.takeBack() {
+				phase = control.Lost
+			}
 			s.Close()
-			return asControl(s.host, control.Sent, ctx.Err())
+			return asControl(s.host, phase, ctx.Err())
 		}
 	}
 }

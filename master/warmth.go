@@ -36,18 +36,24 @@ func (nothing) Forget(string)                          {}
 // a network that was away, takes longer.
 const lessonWithin = 10 * time.Second
 
+// lessonDial is how long that other connection may have taken to log in. One
+// whose first packet had to be repeated, after a second, found the path broken
+// for others than an idle connection.
+const lessonDial = time.Second
+
 // silenced is a connection that went silent while it was idle. Owned by
 // host.run.
 type silenced struct {
 	after    time.Duration // of silence before the question that was not answered
 	lastByte time.Time
 	at       time.Time // of the doubt
+	remote   string    // the address that answered
 }
 
 // noteSilence remembers that l does not answer, and after what silence it was
 // asked.
 func (h *host) noteSilence(l *link) {
-	h.silenced = silenced{after: time.Duration(l.askedAfter.Load()), lastByte: l.wire.LastRead(), at: time.Now()}
+	h.silenced = silenced{after: time.Duration(l.askedAfter.Load()), lastByte: l.wire.LastRead(), at: time.Now(), remote: l.conn.RemoteAddr().String()}
 }
 
 // learnIdleLife draws the lesson of a connection that went silent, now that
@@ -58,7 +64,8 @@ func (h *host) learnIdleLife(d *dialing, l *link) {
 	h.silenced = silenced{}
 	changed := h.m.networkAt.Load()
 	switch {
-	case s.after <= 0, d.began.Before(s.at), time.Since(s.at) > lessonWithin, h.dest.via != nil, h.dest.proxy != "":
+	case s.after <= 0, d.began.Before(s.at), time.Since(s.at) > lessonWithin, time.Since(d.began) > lessonDial,
+		s.remote != l.conn.RemoteAddr().String(), h.dest.via != nil, h.dest.proxy != "":
 		return
 	case changed != nil && !changed.Before(s.lastByte): // the cause was here
 		return
