@@ -19,6 +19,10 @@ const (
 	// where ConnectTimeout is not set. The kernel's own limit is over two
 	// minutes, which a person takes for a hang.
 	dialTimeout = 15 * time.Second
+	// dialAgain is when a connect that nothing answers is begun once more beside
+	// the first. For as long Linux repeats its first packet every second; later it
+	// would be after 2, 4 and 8.
+	dialAgain = 4 * time.Second
 	// handshakeTimeout bounds what comes after it, apart from the time in which
 	// a person is asked. sshd itself gives up after LoginGraceTime (120 s).
 	handshakeTimeout = 30 * time.Second
@@ -108,7 +112,7 @@ func (h *host) enter(ctx context.Context, d *destination, urgent bool) (leave fu
 // connect connects directly, as often as ConnectionAttempts says. A name that
 // does not exist will not exist a second later.
 func (m *Master) connect(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
-	r := reach.TCP{Resolve: m.cfg.Resolve, Dial: m.cfg.Dial, Limit: d.connectLimit(dialTimeout),
+	r := reach.TCP{Resolve: m.cfg.Resolve, Dial: m.cfg.Dial, Limit: d.connectLimit(dialTimeout), Again: m.again,
 		BindAddress: d.conf.BindAddress(), BindInterface: d.conf.BindInterface(),
 		Note: func(format string, args ...any) { debugf(p, d, 1, format, args...) }}
 	for try := 1; ; try++ {

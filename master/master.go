@@ -71,6 +71,7 @@ type Config struct {
 type Master struct {
 	cfg     Config
 	started time.Time
+	again   time.Duration // see reach.TCP
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // one for each host.run
@@ -91,7 +92,9 @@ var _ control.Backend = (*Master)(nil)
 
 // New returns a Master that holds nothing yet.
 func New(cfg Config) *Master {
+	again := time.Duration(0) // a Dial of one's own is asked once
 	if cfg.Dial == nil {
+		again = dialAgain
 		cfg.Dial = reach.Dial
 		if cfg.Resolve == nil {
 			cfg.Resolve = reach.Lookup
@@ -110,7 +113,7 @@ func New(cfg Config) *Master {
 		cfg.Rand = rand.Float64
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Master{cfg: cfg, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{}}
+	return &Master{cfg: cfg, again: again, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{}}
 }
 
 // Close ends every connection and answers every request that waits. When it

@@ -32,6 +32,11 @@ type TCP struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Limit bounds the lookup, and each address, as ssh's ConnectTimeout does.
 	Limit time.Duration
+	// Again is how long an address may leave a connect without any answer before
+	// another one is begun beside it; zero is for ever. The system repeats the
+	// first packet of a connect more and more seldom, so that a path that is whole
+	// again after an outage would be noticed seconds late.
+	Again time.Duration
 	// BindAddress and BindInterface, where one is set, say from where to connect.
 	// Then the system does so, and not Dial.
 	BindAddress, BindInterface string
@@ -153,7 +158,7 @@ func (r *TCP) try(ctx context.Context, network string, t tried, port string, end
 	own, cancel := context.WithTimeout(ctx, r.Limit)
 	defer cancel()
 	r.noted("connecting to %s port %s", t.addr, port)
-	if t.conn, t.err = r.Dial(own, network, net.JoinHostPort(t.addr, port)); t.err != nil && ctx.Err() == nil {
+	if t.conn, t.err = r.insist(own, network, net.JoinHostPort(t.addr, port)); t.err != nil && ctx.Err() == nil {
 		r.noted("connect to %s port %s: %v", t.addr, port, Cause(t.err))
 	}
 	select {
@@ -161,6 +166,56 @@ func (r *TCP) try(ctx context.Context, network string, t tried, port string, end
 	case <-over:
 		if t.err == nil {
 			t.conn.Close()
+		}
+	}
+}
+
+// insist is Dial, begun anew beside the one before while nothing answers. Two
+// are under way at most; the first answer, of whatever kind, is the answer.
+func (r *TCP) insist(ctx context.Context, network, addr string) (net.Conn, error) {
+	if r.Again <= 0 {
+		return r.Dial(ctx, network, addr)
+	}
+	type answer struct {
+		conn net.Conn
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers, over := make(chan answer), make(chan struct{})
+	defer close(over)
+	begin := func() context.CancelFunc {
+		own, giveUp := context.WithCancel(ctx)
+		go func() {
+			c, err := r.Dial(own, network, addr)
+			if own.Err() != nil && ctx.Err() == nil { // given up for a younger one
+				if c != nil {
+					c.Close()
+				}
+				return
+			}
+			select {
+			case answers <- answer{c, err}:
+			case <-over:
+				if c != nil {
+					c.Close()
+				}
+			}
+		}()
+		return giveUp
+	}
+	older, younger := context.CancelFunc(func() {}), begin()
+	again := time.NewTicker(r.Again)
+	defer again.Stop()
+	for {
+		select {
+		case a := <-answers:
+			older()
+			younger()
+			return a.conn, a.err
+		case <-again.C:
+			older()
+			older, younger = younger, begin()
 		}
 	}
 }
