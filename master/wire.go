@@ -165,6 +165,11 @@ func (w *wire) sniff(b []byte) {
 // Write sends p at once when the wire is quiet, and leaves it to the flusher
 // when it is busy. An error of the flusher is returned by the next Write.
 func (w *wire) Write(p []byte) (int, error) {
+	if w.readOver.Load() {
+		// What asks for an answer would wait for it for ever: the library has
+		// ended, or is about to end, all that it knew of.
+		return 0, net.ErrClosed
+	}
 	now, first := time.Now(), w.wrote.IsZero()
 	quiet := now.Sub(w.wrote) > wireDirect
 	w.wrote = now
