@@ -29,7 +29,8 @@ func (s *session) incomplete(why error) error {
 // torn reports a connection that ended, or is about to: what a failed read
 // ends, and what we close ourselves, shows here before the SSH library closes
 // the first of its channels, and after it closed those that the server had
-// closed: some servers hang up right behind a session's end. Where the library
+// closed: some servers hang up right behind a session's end. In an exchange
+// of keys the library meets the end by a write: see tornByWrite. Where the library
 // takes longer than lastPackets for these, a whole session passes for one that
 // was cut off. A connection that ends by a disconnect message, or one that
 // cannot be read, does not show here in time; sshd ends none so once a client
@@ -38,6 +39,14 @@ func (l *link) torn() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err != nil || l.wire.readOver.Load()
+}
+
+// tornByWrite reports, of a session that ended while a write had failed, that the
+// failed write was the end of the connection: the library then reads no more, and
+// the read that fails never comes. Where it was the answer to a session's end,
+// from a server that hung up right behind that, the library reads on to the end.
+func (s *session) tornByWrite() bool {
+	return s.unsure && s.l.died() != nil && !s.l.wire.readOver.Load()
 }
 
 // died waits a moment for the connection's end, whose publication races with

@@ -34,6 +34,7 @@ type session struct {
 	done   chan struct{} // closed when the channel is closed by both sides
 	exited bool          // written before done is closed
 	exit   control.Exit  // written before done is closed
+	unsure bool          // written before done is closed; a write had failed by then
 	torn   bool          // written before done is closed; the connection ended before the channel may have
 
 	told bool // owned by sender; the command was sent a signal
@@ -253,7 +254,7 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 			r.Reply(ok, nil)
 		}
 	}
-	s.torn = s.l.torn()
+	s.torn, s.unsure = s.l.torn(), s.l.wire.writeOver.Load()
 	close(s.done)
 	s.l.removeSession(s)
 	s.lease.release()
@@ -406,7 +407,7 @@ func (s *session) sender() {
 // a plain end; only an exit status or signal is a command's end.
 func (s *session) Wait() (control.Exit, error) {
 	<-s.done
-	if s.exited && s.torn {
+	if s.exited && (s.torn || s.tornByWrite()) {
 		return control.Exit{}, s.incomplete(s.l.died())
 	}
 	if s.exited {

@@ -52,18 +52,19 @@ var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 72<<10); ret
 // holds a lock over it). Close may be called from anywhere and frees both.
 type wire struct {
 	net.Conn
-	epoch    time.Time                   // time zero of lastRead; monotonic
-	lastRead atomic.Int64                // nanoseconds after epoch
-	in, out  atomic.Int64                // bytes
-	onLost   atomic.Pointer[func(error)] // told of a failed read before its caller is
-	closed   chan struct{}               // closed by Close
-	settles  atomic.Bool                 // sessions are open: a failed read is told after lastPackets
-	readOver atomic.Bool                 // a read failed; set before its caller is told
-	sniffed  []byte                      // owned by Read until the handshake ended
-	sniffing bool                        // owned by Read
-	small    []byte                      // owned by Read
-	big      *[wireReadBulk]byte         // owned by Read; borrowed
-	unread   []byte                      // owned by Read; the rest of small or big
+	epoch     time.Time                   // time zero of lastRead; monotonic
+	lastRead  atomic.Int64                // nanoseconds after epoch
+	in, out   atomic.Int64                // bytes
+	onLost    atomic.Pointer[func(error)] // told of a failed read before its caller is
+	closed    chan struct{}               // closed by Close
+	settles   atomic.Bool                 // sessions are open: a failed read is told after lastPackets
+	writeOver atomic.Bool                 // a write failed; set before its caller is told
+	readOver  atomic.Bool                 // a read failed; set before its caller is told
+	sniffed   []byte                      // owned by Read until the handshake ended
+	sniffing  bool                        // owned by Read
+	small     []byte                      // owned by Read
+	big       *[wireReadBulk]byte         // owned by Read; borrowed
+	unread    []byte                      // owned by Read; the rest of small or big
 
 	mu       sync.Mutex
 	cond     sync.Cond // on mu
@@ -180,6 +181,9 @@ func (w *wire) Write(p []byte) (int, error) {
 		w.mu.Unlock()
 		n, err := w.Conn.Write(p)
 		w.out.Add(int64(n))
+		if err != nil {
+			w.writeOver.Store(true)
+		}
 		if err != nil && first {
 			w.lastWords()
 		}
@@ -229,6 +233,7 @@ func (w *wire) flusher() {
 		w.flushing = false
 		if err != nil && w.err == nil {
 			w.err = err
+			w.writeOver.Store(true)
 		}
 		w.cond.Broadcast()
 	}
