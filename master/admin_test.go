@@ -34,7 +34,7 @@ func TestCheckIsAProof(t *testing.T) {
 		start := time.Now()
 		running := fmt.Sprintf("Master running (pid=%d)\n", os.Getpid())
 		m, err := r.manage("check")
-		if err != nil || m.Code != 0 || !strings.HasPrefix(m.Text, running+"host: last byte ") {
+		if err != nil || m.Code != 0 || !strings.HasPrefix(m.Text, running+"host: last byte ") || !strings.HasSuffix(m.Text, ", round trip 40ms") {
 			t.Errorf("%+v, %v", m, err)
 		}
 		if took := time.Since(start); took > 50*time.Millisecond {

@@ -22,6 +22,7 @@
 //
 //	host.run        one per destination   the host's state, its links, its waiters
 //	dial            at most one per host  nothing; posts its result to run
+//	host.lookForCause at most one per host nothing; posts what it saw to run
 //	hold.run        one per client of -N  its own lease
 //	link.watch      one per link          the Prober; closes the connection on its verdict
 //	link.probe      at most one per link  the round trip time

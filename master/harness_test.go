@@ -364,6 +364,20 @@ func (p *person) told() string {
 	return strings.Join(p.notices, "\n")
 }
 
+// answered wants a request to have ended well by now.
+func answered(t *testing.T, got <-chan error) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case err := <-got:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error("it still waits")
+	}
+}
+
 // outcome is what became of one of many requests.
 type outcome struct {
 	s   control.Stream

@@ -3,11 +3,17 @@ package master
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"muxd/control"
 )
+
+// holdSilently is how long a connection may be gone before its holder is told:
+// one that is back at once is no news.
+const holdSilently = time.Second
 
 // hold keeps the connection for a client that wants nothing of it: it does not
 // expire, and when it dies another one is made.
@@ -67,6 +73,10 @@ func (h *hold) again(lost error) (*lease, error) {
 		return nil, asControl(h.d.name, control.Refused, lost)
 	}
 	debugf(h.p, h.d, 1, "connection lost (%v), making another one", lost)
+	if informs(h.d.conf) {
+		text := fmt.Sprintf("muxc: %s: connection lost (%v), trying again until it is back", h.d.name, lost)
+		defer time.AfterFunc(holdSilently, func() { h.p.Notice(text) }).Stop()
+	}
 	ls, err := h.m.acquireHeld(h.ctx, h.d, h.p)
 	if err != nil && h.ctx.Err() == nil {
 		err = asControl(h.d.name, control.Refused, err)

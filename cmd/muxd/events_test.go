@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,32 +34,13 @@ func TestEventsJSONIsGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const path = "testdata/events.json"
-	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("got\n%s\nwant\n%s\nA change that is not an addition needs another eventSchema.", b.Bytes(), want)
-	}
+	golden(t, "testdata/events.json", b.Bytes(), "eventSchema")
 }
 
 // TestEventsJSONIsDocumented holds the tables in docs to the fields, their
 // types and the kinds that there are.
 func TestEventsJSONIsDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/events-json.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	said := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\w+) \\| \\S").FindAllStringSubmatch(string(page), -1) {
-		said[m[1]] = m[2]
-	}
+	said, page := documented(t, "../../docs/events-json.md")
 	have := map[string]string{}
 	for i, e := range happenings() {
 		var b bytes.Buffer
@@ -73,14 +52,14 @@ func TestEventsJSONIsDocumented(t *testing.T) {
 		if i == 0 {
 			flatten("", v, have)
 		}
-		if !strings.Contains(string(page), fmt.Sprintf("| `%s` |", e.Kind)) {
+		if !strings.Contains(page, fmt.Sprintf("| `%s` |", e.Kind)) {
 			t.Errorf("the kind %s is not documented", e.Kind)
 		}
 	}
 	if !maps.Equal(have, said) {
 		t.Errorf("there are %v\ndocumented are %v", slices.Sorted(maps.Keys(have)), slices.Sorted(maps.Keys(said)))
 	}
-	if !strings.Contains(string(page), fmt.Sprintf("`schema` is %d.", eventSchema)) {
+	if !strings.Contains(page, fmt.Sprintf("`schema` is %d.", eventSchema)) {
 		t.Error("the document is about another schema")
 	}
 }

@@ -38,9 +38,14 @@ func sample() *control.Status {
 func TestStatusJSONIsGolden(t *testing.T) {
 	var b bytes.Buffer
 	printJSON(&b, newStatusJSON(sample()))
-	const path = "testdata/status.json"
+	golden(t, "testdata/status.json", b.Bytes(), "statusVersion")
+}
+
+// golden holds what a program reads to a file, or with -update writes that.
+func golden(t *testing.T, path string, got []byte, version string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,9 +53,24 @@ func TestStatusJSONIsGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("got\n%s\nwant\n%s\nA change that is not an addition needs another statusVersion.", b.Bytes(), want)
+	if !bytes.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s\nA change that is not an addition needs another %s.", got, want, version)
 	}
+}
+
+// documented are the fields that a page has in its tables, with their types, and
+// the page.
+func documented(t *testing.T, path string) (said map[string]string, page string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, page = map[string]string{}, string(b)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\w+) \\| \\S").FindAllStringSubmatch(page, -1) {
+		said[m[1]] = m[2]
+	}
+	return said, page
 }
 
 // TestStatusJSONIsDocumented holds the table in docs to the fields and types
@@ -65,14 +85,7 @@ func TestStatusJSONIsDocumented(t *testing.T) {
 	have := map[string]string{}
 	flatten("", v, have)
 
-	text, err := os.ReadFile("../../docs/status-json.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	said := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\w+) \\| \\S").FindAllStringSubmatch(string(text), -1) {
-		said[m[1]] = m[2]
-	}
+	said, page := documented(t, "../../docs/status-json.md")
 	if !maps.Equal(have, said) {
 		for _, k := range slices.Sorted(maps.Keys(have)) {
 			if said[k] != have[k] {
@@ -82,7 +95,7 @@ func TestStatusJSONIsDocumented(t *testing.T) {
 		}
 		t.Errorf("documented and not there: %v", said)
 	}
-	if !strings.Contains(string(text), fmt.Sprintf("`version` is %d.", statusVersion)) {
+	if !strings.Contains(page, fmt.Sprintf("`version` is %d.", statusVersion)) {
 		t.Error("the document is about another version")
 	}
 }
