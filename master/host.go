@@ -222,10 +222,8 @@ func (h *host) stands() State {
 	switch {
 	case h.current != nil:
 		return Ready
-	case h.dialing != nil && !h.dialing.further:
-		return Connecting
 	case h.has(linkSuspect):
-		return Suspect
+		return Suspect // whether or not one is dialled beside it, and for whom
 	case h.dialing != nil:
 		return Connecting
 	case h.blocked != nil:

@@ -226,7 +226,7 @@ func TestTheOldOneAnswersDuringTheDial(t *testing.T) {
 			st, err := r.m.Session(t.Context(), req, nil)
 			got <- outcome{st, err}
 		}()
-		r.wantState("connecting")
+		r.wantState("suspect")
 		pipe.Resume()
 		o := <-got
 		if o.err != nil {
