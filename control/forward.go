@@ -1,8 +1,8 @@
 package control
 
 import (
-	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,7 +41,7 @@ func (e Endpoint) String() string {
 		return e.Path
 	}
 	host := e.Host
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
 	return host + ":" + strconv.Itoa(e.Port)
