@@ -2,80 +2,154 @@ package forward
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"time"
 
 	"muxd/control"
 )
 
-// ErrRefused is Server.Listen's error where the server said no.
-var ErrRefused = errors.New("the server refused it (in use there, or not allowed)")
-
-// OpenError is Config.Open's error where the server said no.
-type OpenError struct {
-	Code uint32 // RFC 4254 section 5.1: 1 prohibited, 2 connect failed, 3 unknown type, 4 resource shortage
-	Text string
-}
-
-// Error implements error.
-func (e *OpenError) Error() string {
-	if e.Text == "" {
-		return fmt.Sprintf("the server refused it (reason %d)", e.Code)
-	}
-	return e.Text
-}
-
-// Owner is who wants a forward: a client, or the one who asked for forwards that
-// stay. Two owners are the same if they are one Owner.
-type Owner struct {
-	PID    int  // of the client; 0 where there is none
-	Sticky bool // its forwards stay without a client
-	// Tell is told what becomes of its forwards later; nil: nobody listens. It is
-	// called without locks held and must not block.
-	Tell func(text string)
-}
-
 // Set is the forwards of one destination. Its methods are safe for concurrent
-// use, and none but Add and Probe waits.
-type Set struct{}
+// use; of them only Add and Probe wait for anything, and so does Incoming where
+// it says.
+type Set struct {
+	cfg    Config // settled: no function is nil
+	ctx    context.Context
+	cancel context.CancelFunc
+	kick   chan struct{} // holds one: the tender looks again
 
-// New returns an empty Set.
-func New(cfg Config) *Set { return &Set{} }
+	mu    sync.Mutex // guards what follows and, of every forward, what says so; nothing is called and nothing waited for with it held
+	list  []*forward // in the order of Add
+	pipes map[*pipe]struct{}
 
-// Close ends every forward and every connection.
-func (s *Set) Close() {}
+	serving  Server // the server in service; nil: none
+	last     Server // the one that served last, which Serve(nil) does not change
+	term     context.Context
+	endTerm  context.CancelFunc // when another one serves
+	patience time.Duration      // how long the servers before are still waited for
+	undos    []undo             // listeners to take back, in order
 
-// Add makes f stand for o.
-func (s *Set) Add(ctx context.Context, f control.Forward, how control.ForwardOptions, o *Owner, keep bool) (port int, err error) {
-	return 0, errors.New("not yet")
+	connecting int // incoming channels before they are connected
+	incoming   int // incoming channels in any state but refused
+	refusing   int // goroutines that refuse one
+
+	notes  []func() // calls to make once mu is free, in order
+	noting bool     // somebody makes them
 }
 
-// Release drops o everywhere.
-func (s *Set) Release(o *Owner) {}
+// New returns an empty Set, which runs until Close.
+func New(cfg Config) *Set {
+	if cfg.Dial == nil {
+		cfg.Dial = dialer().DialContext
+	}
+	if cfg.Listen == nil {
+		cfg.Listen = listen
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Float64
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func(control.ForwardStatus) {}
+	}
+	s := &Set{cfg: cfg, kick: make(chan struct{}, 1), pipes: map[*pipe]struct{}{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.term, s.endTerm = context.WithCancel(s.ctx)
+	go s.tend()
+	return s
+}
 
-// Cancel ends f, whoever wants it, and reports whether it was there.
-func (s *Set) Cancel(f control.Forward) bool { return false }
+// Close ends every forward and every connection: a connection is reset, because
+// what it carried did not come to its end. It returns when all goroutines are
+// on their way out. Nothing is taken back from a server.
+func (s *Set) Close() {
+	s.cancel()
+	s.endWhere(func(*forward) bool { return true }, "")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.pipes {
+		go p.abort(true) // may wait for the connection to take the channel's end
+	}
+}
 
-// CancelAll ends every forward.
-func (s *Set) CancelAll() {}
+// unlock frees mu, and then makes the calls that were noted under it. They are
+// made by one goroutine at a time, which keeps them in order; another that comes
+// meanwhile leaves its own to that one.
+func (s *Set) unlock() {
+	defer s.mu.Unlock()
+	if s.noting {
+		return
+	}
+	s.noting = true
+	for len(s.notes) > 0 {
+		notes := s.notes
+		s.notes = nil
+		s.mu.Unlock()
+		for _, call := range notes {
+			call()
+		}
+		s.mu.Lock()
+	}
+	s.noting = false
+}
 
-// DropSticky drops every owner that is sticky.
-func (s *Set) DropSticky() {}
+// wake has the tender look again.
+func (s *Set) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default: // it will
+	}
+}
 
-// Serve says which connection is in service; nil is none.
-func (s *Set) Serve(srv Server) {}
+// Status is every forward as it is now, in the order of Add. A port that the
+// server chose stands in it.
+func (s *Set) Status() []control.ForwardStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]control.ForwardStatus, len(s.list))
+	for i, w := range s.list {
+		all[i] = w.status()
+	}
+	return all
+}
 
-// Incoming takes a channel that srv opens for a listener of ours.
-func (s *Set) Incoming(srv Server, at control.Endpoint, from string, c Incoming) {}
+// Standing is how many forwards are wanted, in whatever state.
+func (s *Set) Standing() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.list)
+}
 
-// Status is every forward, in the order of Add.
-func (s *Set) Status() []control.ForwardStatus { return nil }
+// Open is how many connections go through forwards now, those of forwards that
+// ended meanwhile among them.
+func (s *Set) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.pipes)
+}
 
-// Probe is Status, having opened each fixed far side once.
-func (s *Set) Probe(ctx context.Context) []control.ForwardStatus { return nil }
-
-// Standing is how many forwards are wanted.
-func (s *Set) Standing() int { return 0 }
-
-// Open is how many connections go through the forwards.
-func (s *Set) Open() int { return 0 }
+// endWhere ends forwards, and has their owners told text unless it is empty. It
+// returns how many once the ports are free again.
+func (s *Set) endWhere(match func(*forward) bool, text string) int {
+	var listeners []net.Listener
+	s.mu.Lock()
+	n := len(s.list)
+	s.list = slices.DeleteFunc(s.list, func(w *forward) bool {
+		if !match(w) {
+			return false
+		}
+		listeners = append(listeners, w.listeners...)
+		if text != "" {
+			w.tell(w.named().String() + text)
+		}
+		w.end()
+		return true
+	})
+	n -= len(s.list)
+	s.unlock()
+	for _, l := range listeners {
+		l.Close()
+	}
+	return n
+}
