@@ -84,7 +84,11 @@ func (o *operation) dispatch(ctx context.Context, request []byte) error {
 		}
 		return o.invoke(ctx, v)
 	case opStatus:
-		st, err := o.s.Backend.Status(ctx)
+		r := &StatusRequest{Probe: d.bool()}
+		if err := d.done(); err != nil {
+			return err
+		}
+		st, err := o.s.Backend.Status(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -131,6 +135,16 @@ func (o *operation) invoke(ctx context.Context, v *Invocation) error {
 		return o.print(p.Text)
 	case p.Manage != nil:
 		return o.manage(ctx, p.Manage)
+	}
+	if p.Forward != nil {
+		release, err := o.s.Backend.Forward(ctx, p.Forward, o)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	if p.Detach {
+		return o.w.finish(frameExit, Exit{}.encode())
 	}
 	st, err := o.open(ctx, p)
 	if err != nil {

@@ -48,7 +48,7 @@ func behindBastion(t *testing.T, bastion sshtest.Options, f func(t *testing.T, r
 }
 
 func hostNamed(r *rig, name string) control.HostStatus {
-	st, _ := r.m.Status(context.Background())
+	st, _ := r.m.Status(context.Background(), new(control.StatusRequest))
 	for _, h := range st.Hosts {
 		if h.Name == name {
 			return h

@@ -11,7 +11,7 @@ import (
 )
 
 // Status implements control.Backend.
-func (m *Master) Status(context.Context) (*control.Status, error) {
+func (m *Master) Status(context.Context, *control.StatusRequest) (*control.Status, error) {
 	st := &control.Status{PID: os.Getpid(), Build: m.cfg.Build, Started: m.started, Socket: m.cfg.Socket}
 	if m.cfg.Clients != nil {
 		st.Clients = m.cfg.Clients()

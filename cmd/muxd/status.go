@@ -29,7 +29,7 @@ func status(asJSON bool) int {
 		return complain(err)
 	}
 	defer c.Close()
-	st, err := control.GetStatus(c)
+	st, err := control.GetStatus(c, control.StatusRequest{})
 	if err != nil {
 		return complain(err)
 	}
