@@ -49,3 +49,28 @@ func TestMatchExecAsksTheClient(t *testing.T) {
 		}
 	})
 }
+
+// The same words resolved once more, after the client has gone, ask nobody: a
+// configuration that only the client could complete is no configuration then.
+func TestAgainAsksNobody(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		p := silent()
+		runs := 0
+		p.runs = func(context.Context, control.Command) (control.Ran, error) { runs++; return control.Ran{}, nil }
+		again := func() (*Destination, error) {
+			plan, err := r.plan(p, "host", "true")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return plan.Dest.(*Destination).Again()
+		}
+		r.write(".ssh/config", "User someone\n")
+		if d, err := again(); err != nil || d.User != "someone" || d.Again == nil {
+			t.Errorf("%+v, %v", d, err)
+		}
+		r.write(".ssh/config", "Match exec \"is %n\"\n User matched\n")
+		if d, err := again(); err == nil || runs != 1 {
+			t.Errorf("%+v by %d commands", d, runs)
+		}
+	})
+}
