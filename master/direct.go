@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // direct marks, among the kinds of session, a connection that the server opens
@@ -23,7 +24,7 @@ type stdioForward struct{ *session }
 
 // Direct implements control.Backend: ssh -W.
 func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error) {
-	d := r.Dest.(*destination)
+	d := r.Dest.(*dest.Destination)
 	for try := 0; ; try++ {
 		s, err := m.openDirect(ctx, d, r, p, try > 0)
 		if err == nil {
@@ -36,10 +37,10 @@ func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control
 	}
 }
 
-func (m *Master) openDirect(ctx context.Context, d *destination, r *control.DirectRequest, p control.Prompter, again bool) (control.Stream, error) {
+func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control.DirectRequest, p control.Prompter, again bool) (control.Stream, error) {
 	ls, err := m.acquireBare(ctx, d, p)
 	if err != nil {
-		return nil, asControl(d.name, control.Refused, err)
+		return nil, asControl(d.Name, control.Refused, err)
 	}
 	if !again {
 		if err := localCommand(ctx, d, p); err != nil {
@@ -51,10 +52,10 @@ func (m *Master) openDirect(ctx context.Context, d *destination, r *control.Dire
 	ch, reqs, err := ls.link.open(ctx, ls.slow, kind, extra)
 	if err != nil {
 		ls.release()
-		return nil, directFailure(d.name, r, ls.link, err)
+		return nil, directFailure(d.Name, r, ls.link, err)
 	}
 	debugf(p, d, 1, "the server connected to %s", directTarget(r))
-	s := &session{l: ls.link, lease: ls, ch: ch, host: d.name, since: time.Now(), done: make(chan struct{}), meter: r.Bytes,
+	s := &session{l: ls.link, lease: ls, ch: ch, host: d.Name, since: time.Now(), done: make(chan struct{}), meter: r.Bytes,
 		r: &control.SessionRequest{Dest: d, Kind: direct, Command: directTarget(r), PID: r.PID}}
 	ls.link.addSession(s)
 	go s.requests(reqs)

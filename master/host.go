@@ -9,6 +9,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // forgetAfter is how long a host that nobody wants is remembered, for muxd
@@ -40,8 +41,8 @@ type host struct {
 	cancel context.CancelFunc
 
 	// Owned by run.
-	dest        *destination // of the newest request
-	agents      []string     // sockets of the agents that requests brought, newest first
+	dest        *dest.Destination // of the newest request
+	agents      []string          // sockets of the agents that requests brought, newest first
 	links       map[*link]struct{}
 	current     *link // serves new work; nil while there is none
 	newest      *link // of all that there were
@@ -73,7 +74,7 @@ type host struct {
 
 // hostShown is what status shows of the fields that run owns.
 type hostShown struct {
-	dest    *destination
+	dest    *dest.Destination
 	links   []*link
 	waiting int
 	attempt int
@@ -84,7 +85,7 @@ type hostShown struct {
 // waiter is a request that waits for a link.
 type waiter struct {
 	ctx    context.Context
-	dest   *destination
+	dest   *dest.Destination
 	p      control.Prompter
 	again  bool        // had a place that the server did not have: first in line
 	bare   bool        // wants no session, and so no place for one
@@ -100,9 +101,9 @@ type answer struct {
 	err   error
 }
 
-func newHost(m *Master, d *destination) *host {
+func newHost(m *Master, d *dest.Destination) *host {
 	ctx, cancel := context.WithCancel(m.ctx)
-	h := &host{m: m, key: d.key, log: m.cfg.Log.With("host", d.name), events: make(chan func(), 16),
+	h := &host{m: m, key: d.Key, log: m.cfg.Log.With("host", d.Name), events: make(chan func(), 16),
 		ctx: ctx, cancel: cancel, dest: d, links: map[*link]struct{}{}, since: time.Now()}
 	h.backoff = alive.Backoff{Rand: m.cfg.Rand}
 	h.shown.dest = d
@@ -285,7 +286,7 @@ func (h *host) want(w *waiter) {
 	}
 	if !w.background() {
 		h.dest = w.dest
-		h.meetAgent(w.dest.agent)
+		h.meetAgent(w.dest.Agent)
 		h.backoff.Reset(time.Now(), 0, false)
 		h.dismissed = false
 		if h.blocked != nil && h.client() == nil {
@@ -352,14 +353,14 @@ func (h *host) rest(a *agenda) {
 		h.quietSince = time.Time{}
 		return
 	}
-	persist, forever := h.dest.persist()
+	persist, forever := h.dest.Persist()
 	switch _, wanted := h.demand(a.now); {
 	case len(h.links) > 0:
 		h.quietSince = time.Time{}
-		if !h.dismissed && (forever || h.dest.pinned()) || !a.at(h.used.Add(persist)) {
+		if !h.dismissed && (forever || h.dest.Pinned()) || !a.at(h.used.Add(persist)) {
 			return
 		}
-		h.log.Info("idle, closing", "after", h.dest.persistText())
+		h.log.Info("idle, closing", "after", h.dest.PersistText())
 		h.shut(errIdle)
 	case wanted != "":
 		h.quietSince = time.Time{}
@@ -369,7 +370,7 @@ func (h *host) rest(a *agenda) {
 			h.quietSince = a.now
 		}
 		after := forgetAfter
-		if h.dest.alone != "" {
+		if h.dest.Alone != "" {
 			after = 0 // nobody will ask about it again
 		}
 		if a.at(h.quietSince.Add(after)) && !h.m.forget(h) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // lease is a request's hold on a link: while one is out, the link does not
@@ -13,9 +14,9 @@ import (
 type lease struct {
 	host *host
 	link *link
-	dest *destination     // of the request
-	p    control.Prompter // of the request; may be nil
-	bare bool             // has no place for a session
+	dest *dest.Destination // of the request
+	p    control.Prompter  // of the request; may be nil
+	bare bool              // has no place for a session
 	once sync.Once
 }
 
@@ -59,21 +60,21 @@ func (ls *lease) giveBack() {
 // acquire returns a lease on the destination's connection, dialling it if need
 // be, until ctx ends. A lease that was of no use, because the server had no
 // place, is given in exchange, and the request waits at the head of the line.
-func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter, useless *lease) (*lease, error) {
+func (m *Master) acquire(ctx context.Context, d *dest.Destination, p control.Prompter, useless *lease) (*lease, error) {
 	return m.await(&waiter{ctx: ctx, dest: d, p: p, again: useless != nil, answer: make(chan answer, 1)}, useless)
 }
 
 // acquireBare is acquire for what needs the connection and no session's place
 // on it: a forward, a jump, -N. It never waits in line behind sessions.
-func (m *Master) acquireBare(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+func (m *Master) acquireBare(ctx context.Context, d *dest.Destination, p control.Prompter) (*lease, error) {
 	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, answer: make(chan answer, 1)}, nil)
 }
 
 // acquireHeld is acquireBare for a client that wants nothing but the connection,
 // and has had it already: it waits for as long as it takes.
-func (m *Master) acquireHeld(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+func (m *Master) acquireHeld(ctx context.Context, d *dest.Destination, p control.Prompter) (*lease, error) {
 	patient := *d
-	patient.patience = forever
+	patient.Patience = dest.Forever
 	return m.await(&waiter{ctx: ctx, dest: &patient, p: p, bare: true, holds: true, answer: make(chan answer, 1)}, nil)
 }
 
@@ -129,12 +130,12 @@ func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 // addLease is called by host.run. A request that meets a silent link makes it
 // prove itself at once.
 func (l *link) addLease(ls *lease) {
-	override := ls.dest.aliveOverride
+	override := ls.dest.AliveOverride
 	l.mu.Lock()
 	if override != nil {
 		l.configs[ls] = *override
 	}
-	if ls.dest.verbose > 0 {
+	if ls.dest.Verbose > 0 {
 		l.verbose[ls] = struct{}{}
 	}
 	l.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestALeaseThatComesTooLateGoesBack(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		r.run("-o", "ControlPersist=10m", "host", "true")
-		d := r.request("-o", "ControlPersist=10m", "host", "true").Dest.(*destination)
+		d := r.request("-o", "ControlPersist=10m", "host", "true").Dest.(*dest.Destination)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 200 {

@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // Manage implements control.Backend: what ssh -O asks of a master. The texts
 // and exit statuses are ssh's (mux.c, muxclient), because scripts read them.
 func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control.Managed, error) {
-	d := r.Dest.(*destination)
+	d := r.Dest.(*dest.Destination)
 	h := m.lookup(d)
 	if h == nil || !h.up() && !(r.Command != "check" && h.giveUp()) {
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: h.absence()}
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: h.absence()}
 	}
 	switch r.Command {
 	case "check":
@@ -30,7 +31,7 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 		h.call(h.dismiss)
 		return &control.Managed{Text: "Stop listening request sent."}, nil
 	}
-	return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
+	return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
 }
 
 // giveUp has nobody want a connection that is not there, until the next request,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/reach"
 	"muxd/internal/sshauth"
 )
@@ -84,7 +85,7 @@ type Master struct {
 
 	mu       sync.Mutex
 	hosts    map[string]*host   // guarded by mu
-	lineages map[string]lineage // guarded by mu; by destination.words
+	lineages map[string]lineage // guarded by mu; by dest.Destination.Words
 	nextID   int                // guarded by mu; of links
 }
 
@@ -99,9 +100,6 @@ func New(cfg Config) *Master {
 		if cfg.Resolve == nil {
 			cfg.Resolve = reach.Lookup
 		}
-	}
-	if cfg.Lookup == nil {
-		cfg.Lookup = canonical
 	}
 	if cfg.Learned == nil {
 		cfg.Learned = nothing{}
@@ -131,16 +129,16 @@ func (m *Master) Close() {
 
 // host returns the destination's host, and counts the caller as a user of it
 // until unuse: a host in use is not forgotten.
-func (m *Master) host(d *destination) (*host, error) {
+func (m *Master) host(d *dest.Destination) (*host, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ctx.Err() != nil {
 		return nil, errStopping
 	}
-	h := m.hosts[d.key]
+	h := m.hosts[d.Key]
 	if h == nil {
 		h = newHost(m, d)
-		m.hosts[d.key] = h
+		m.hosts[d.Key] = h
 		m.wg.Add(1) // for run
 		go func() { defer m.wg.Done(); h.run() }()
 	}
@@ -155,10 +153,10 @@ func (m *Master) unuse(h *host) {
 }
 
 // lookup returns the destination's host if there is one.
-func (m *Master) lookup(d *destination) *host {
+func (m *Master) lookup(d *dest.Destination) *host {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.hosts[d.key]
+	return m.hosts[d.Key]
 }
 
 // forget is called by host.run. A request that has the host in hand keeps it:

@@ -127,7 +127,7 @@ func (h *host) cause() string {
 	if h.why == nil || errors.Is(h.why, errSilent) {
 		return ""
 	}
-	return strings.TrimPrefix(withoutHost(h.why), "connect to "+h.dest.addr()+": ")
+	return strings.TrimPrefix(withoutHost(h.why), "connect to "+h.dest.Addr()+": ")
 }
 
 // demand says who wants a connection now, and how long the pause between two
@@ -144,7 +144,7 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 			return alive.CapWaiting, "client"
 		}
 	}
-	persist, forever := h.dest.persist()
+	persist, forever := h.dest.Persist()
 	switch {
 	case held:
 		return alive.CapPinned, "held"
@@ -152,7 +152,7 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 		return alive.CapPinned, "jump host"
 	case h.dismissed:
 		return 0, ""
-	case h.dest.pinned():
+	case h.dest.Pinned():
 		return alive.CapPinned, "pinned"
 	case h.leases > 0:
 		return alive.CapForwards, "sessions"
@@ -161,10 +161,6 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 	}
 	return 0, ""
 }
-
-// pinned reports a destination whose connection is wanted whether it is used or
-// not.
-func (d *destination) pinned() bool { return d.alone == "" && d.conf.Pinned() == sshconfYes }
 
 // reconnect dials when there is nothing for new work, somebody wants it, and
 // the time has come.
@@ -221,10 +217,10 @@ var errNoRoute = errors.New("no route to it from here")
 // is.
 func (h *host) routed() bool {
 	c := &h.m.cfg
-	if h.dest.via != nil || h.dest.proxy != "" {
+	if h.dest.Via != nil || h.dest.Proxy != "" {
 		return true
 	}
-	if ip, err := netip.ParseAddr(h.dest.host); err == nil {
+	if ip, err := netip.ParseAddr(h.dest.Host); err == nil {
 		return c.Routed == nil || c.Routed(ip)
 	}
 	away := h.newest != nil && h.newest.local.IsValid() && !h.newest.local.IsLoopback()
@@ -254,7 +250,7 @@ func (h *host) hurry() {
 	h.backoff.Reset(time.Now(), 0, true)
 	h.replaced = time.Time{}
 	h.redial(hurryAfter)
-	if via := h.dest.via; via != nil {
+	if via := h.dest.Via; via != nil {
 		if hop := h.m.lookup(via); hop != nil {
 			go hop.post(hop.hurry)
 		}

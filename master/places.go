@@ -9,6 +9,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // A server lets one connection carry so many sessions (MaxSessions, 10 by
@@ -162,7 +163,7 @@ func (h *host) growNow() {
 }
 
 func (h *host) maxConnections() int {
-	if n, set := h.dest.conf.MaxConnections(); set && n > 0 {
+	if n, set := h.dest.Conf.MaxConnections(); set && n > 0 {
 		return n
 	}
 	return maxConnections
@@ -199,13 +200,13 @@ func (h *host) refused(l *link, times int) (wait, full bool) {
 }
 
 // openSession opens one session, waiting in line when the server has no place.
-func (m *Master) openSession(ctx context.Context, d *destination, r *control.SessionRequest, p control.Prompter, again bool) (*session, error) {
+func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, p control.Prompter, again bool) (*session, error) {
 	if !again && runsLocally(d, p) {
 		// Without a place on the server: it may take as long as it likes, and
 		// others wait for one.
 		ls, err := m.acquireBare(ctx, d, p)
 		if err != nil {
-			return nil, asControl(d.name, control.Refused, err)
+			return nil, asControl(d.Name, control.Refused, err)
 		}
 		defer ls.release()
 		if err := localCommand(ctx, d, p); err != nil {
@@ -216,7 +217,7 @@ func (m *Master) openSession(ctx context.Context, d *destination, r *control.Ses
 	for times := 0; ; times++ {
 		ls, err := m.acquire(ctx, d, p, useless)
 		if err != nil {
-			return nil, asControl(d.name, control.Refused, err)
+			return nil, asControl(d.Name, control.Refused, err)
 		}
 		s, err := ls.link.startSession(ctx, ls, r)
 		if err == nil {
@@ -231,7 +232,7 @@ func (m *Master) openSession(ctx context.Context, d *destination, r *control.Ses
 		}
 		if useless = ls; !wait {
 			ls.release()
-			return nil, openFailure(d.name, ls.link, err)
+			return nil, openFailure(d.Name, ls.link, err)
 		}
 	}
 }

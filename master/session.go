@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // maxRequest bounds a command, and any other payload of one request. sshd
@@ -51,7 +52,7 @@ type session struct {
 // connection, dialling it if there is none. What provably did not start is
 // tried once more on a new connection; what may have started never is.
 func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p control.Prompter) (control.Stream, error) {
-	d := r.Dest.(*destination)
+	d := r.Dest.(*dest.Destination)
 	if err := checkRequest(d, r); err != nil {
 		return nil, err
 	}
@@ -67,15 +68,15 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 	}
 }
 
-func checkRequest(d *destination, r *control.SessionRequest) error {
+func checkRequest(d *dest.Destination, r *control.SessionRequest) error {
 	if n := len(r.Command); n > maxRequest {
-		return &control.Error{Phase: control.NotDialled, Host: d.name,
+		return &control.Error{Phase: control.NotDialled, Host: d.Name,
 			Text: fmt.Sprintf("the command is %d bytes long, and no SSH server takes more than %d: pass it on stdin", n, maxRequest)}
 	}
 	for _, kv := range r.Env {
 		if len(kv) > maxRequest {
 			name, _, _ := strings.Cut(kv, "=")
-			return &control.Error{Phase: control.NotDialled, Host: d.name,
+			return &control.Error{Phase: control.NotDialled, Host: d.Name,
 				Text: fmt.Sprintf("the environment variable %q is %d bytes long, and no SSH server takes more than %d", name, len(kv), maxRequest)}
 		}
 	}
@@ -262,8 +263,8 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 
 // debugf tells the session's own request.
 func (s *session) debugf(format string, args ...any) {
-	if d := s.lease.dest; d.verbose > 0 {
-		d.debug(s.lease.p, 1, strings.TrimSpace(fmt.Sprintf(format, args...)))
+	if d := s.lease.dest; d.Verbose > 0 {
+		d.Debug(s.lease.p, 1, strings.TrimSpace(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // Status implements control.Backend.
@@ -32,8 +33,8 @@ func (m *Master) Status(context.Context, *control.StatusRequest) (*control.Statu
 func (h *host) status() control.HostStatus {
 	h.mu.Lock()
 	d := h.shown.dest
-	st := control.HostStatus{Name: d.name, User: d.user, Addr: d.addr(), State: h.state.String(), Since: h.since,
-		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.persistText(),
+	st := control.HostStatus{Name: d.Name, User: d.User, Addr: d.Addr(), State: h.state.String(), Since: h.since,
+		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.PersistText(),
 		Attempt: h.shown.attempt, Next: h.shown.next, Wanted: h.shown.wanted}
 	if h.lastErr != nil {
 		st.LastErr = withoutHost(h.lastErr)
@@ -52,12 +53,12 @@ func (h *host) status() control.HostStatus {
 
 // keepWarm is the silence after which an idle connection to d is used, and
 // whether the path taught it.
-func (h *host) keepWarm(d *destination) (every time.Duration, learned bool) {
-	if d.via != nil || d.proxy != "" {
-		return d.alive.ProbeAfter(), false
+func (h *host) keepWarm(d *dest.Destination) (every time.Duration, learned bool) {
+	if d.Via != nil || d.Proxy != "" {
+		return d.Alive.ProbeAfter(), false
 	}
-	c := d.alive.Learned(h.m.cfg.Learned.Warmth(h.key, h.m.network()))
-	return c.ProbeAfter(), c.ProbeAfter() != d.alive.ProbeAfter()
+	c := d.Alive.Learned(h.m.cfg.Learned.Warmth(h.key, h.m.network()))
+	return c.ProbeAfter(), c.ProbeAfter() != d.Alive.ProbeAfter()
 }
 
 // withoutHost is an error's text without the host's name: it stands beside it.

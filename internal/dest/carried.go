@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"fmt"
@@ -12,17 +12,15 @@ import (
 // works without, and the person is told what is missing.
 var extra = []string{"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel"}
 
-func isSet(conf *sshconf.Config, keyword string) bool { return conf.IsSet(keyword) }
-
 // tellMissing names what will be missing, to a person at a terminal only: a
 // script's stderr is the command's.
 func tellMissing(conf *sshconf.Config, v *control.Invocation, p control.Prompter, host string) {
-	if !v.TTY[2] || !informs(conf) {
+	if !v.TTY[2] || !conf.Informs() {
 		return
 	}
 	var missing []string
 	for _, k := range extra {
-		if isSet(conf, k) && !(strings.HasSuffix(k, "forward") && isSet(conf, "clearallforwardings")) {
+		if conf.IsSet(k) && !(strings.HasSuffix(k, "forward") && conf.IsSet("clearallforwardings")) {
 			missing = append(missing, k)
 		}
 	}

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"path/filepath"

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"errors"
@@ -79,8 +79,8 @@ const clientSide = "Vy2"
 
 // sortOptions turns the options into settings, in ssh's order of preference:
 // the first one given counts, but for those whose count or last one does.
-func (m *Master) sortOptions(line *getopt.CommandLine, v *control.Invocation) (*commandLine, error) {
-	c := &commandLine{dir: v.Dir, home: m.cfg.Home}
+func (r *Resolver) sortOptions(line *getopt.CommandLine, v *control.Invocation) (*commandLine, error) {
+	c := &commandLine{dir: v.Dir, home: r.Home}
 	for _, o := range line.Options {
 		if err := c.add(o); err != nil {
 			return nil, err

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"slices"
@@ -6,18 +6,7 @@ import (
 	"testing"
 
 	"muxd/control"
-	"muxd/internal/sshtest"
 )
-
-// resolved runs f with a rig for Resolve alone. It is in no bubble, because
-// looking up the name of a port may take a channel of the resolver's own.
-func resolved(t *testing.T, f func(t *testing.T, r *rig)) {
-	t.Helper()
-	r := newRig(t, sshtest.Options{})
-	defer r.srv.Close()
-	defer r.m.Close()
-	f(t, r)
-}
 
 func TestTTYRules(t *testing.T) {
 	const message = "Pseudo-terminal will not be allocated because stdin is not a terminal."
@@ -64,8 +53,8 @@ func TestTTYRules(t *testing.T) {
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			resolved(t, func(t *testing.T, r *rig) {
-				p := says("")
-				plan, err := r.m.Resolve(t.Context(), &control.Invocation{Args: strings.Fields(c.args), Dir: r.home, TTY: [3]bool{c.stdin, true, true}}, p)
+				p := silent()
+				plan, err := r.Resolve(t.Context(), &control.Invocation{Args: strings.Fields(c.args), Dir: r.home, TTY: [3]bool{c.stdin, true, true}}, p)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -184,7 +173,7 @@ func TestReattach(t *testing.T) {
 		}
 		for _, args := range []string{set + "-tt host", set + "-tt host rm -rf /", set + "-tt -o RemoteCommand=x host", set + "host ls"} {
 			v := &control.Invocation{Args: split(args), Reattach: true, TTY: [3]bool{true, true, true}, Env: []string{"TERM=vt52"}, Size: control.Window{Cols: 3}}
-			plan, err := r.m.Resolve(t.Context(), v, nil)
+			plan, err := r.Resolve(t.Context(), v, silent())
 			if err != nil || plan.Session == nil {
 				t.Errorf("%s: %+v, %v", args, plan, err)
 				continue
@@ -198,7 +187,7 @@ func TestReattach(t *testing.T) {
 				t.Errorf("%s becomes %s", text, got)
 			}
 		}
-		_, err := r.m.Resolve(t.Context(), &control.Invocation{Args: []string{"host", "ls"}, Reattach: true}, nil)
+		_, err := r.Resolve(t.Context(), &control.Invocation{Args: []string{"host", "ls"}, Reattach: true}, silent())
 		wantError(t, err, control.NotDialled, "host: the session cannot be carried on: no Reattach is set any more")
 	})
 }
@@ -238,7 +227,7 @@ func TestConfigFiles(t *testing.T) {
 			{[]string{"-F", absolute, "host"}, "fromabsolute"}, {[]string{"-F", "none", "host"}, "me"},
 			{[]string{"-F", "relative", "-l", "flag", "host"}, "flag"}, {[]string{"at@host", "-l", "flag"}, "flag"}, {[]string{"at@host"}, "at"},
 		} {
-			if got := r.request(append(c.args, "true")...).Dest.(*destination).user; got != c.user {
+			if got := r.request(append(c.args, "true")...).Dest.(*Destination).User; got != c.user {
 				t.Errorf("%q: %s", c.args, got)
 			}
 		}
@@ -271,20 +260,6 @@ func TestBadNames(t *testing.T) {
 				continue
 			}
 			wantError(t, err, control.NotDialled)
-		}
-	})
-}
-
-func TestResolveWithoutAPerson(t *testing.T) {
-	resolved(t, func(t *testing.T, r *rig) {
-		for _, args := range [][]string{{"-v", "host"}, {"-t", "host", "ls"}} {
-			if _, err := r.plan(nil, args...); err != nil {
-				t.Error(err)
-			}
-		}
-		p := says("")
-		if _, err := r.plan(p, "-v", "me@host", "ls"); err != nil || !strings.HasPrefix(p.told(), "debug1: me@host is me@host:22, connection ") {
-			t.Errorf("%v, told %q", err, p.told())
 		}
 	})
 }

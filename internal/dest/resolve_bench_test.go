@@ -1,8 +1,7 @@
-package master
+package dest
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,10 +25,9 @@ func BenchmarkResolve(b *testing.B) {
 	if err := os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte(text.String()), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	m := New(Config{Log: slog.New(slog.DiscardHandler), Home: home, User: "me", SystemFile: filepath.Join(home, "none")})
-	defer m.Close()
+	r := Resolver{Home: home, User: "me", SystemFile: filepath.Join(home, "none")}
 	for b.Loop() {
-		if _, err := m.Resolve(b.Context(), &control.Invocation{Args: []string{"web499", "true"}, Dir: home}, nil); err != nil {
+		if _, err := r.Resolve(b.Context(), &control.Invocation{Args: []string{"web499", "true"}, Dir: home}, silent()); err != nil {
 			b.Fatal(err)
 		}
 	}

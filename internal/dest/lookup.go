@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"context"
@@ -13,6 +13,14 @@ import (
 // lookupTimeout bounds one look-up of CanonicalizeHostname. ssh leaves that to
 // the resolver, whose own patience is about as long.
 const lookupTimeout = 10 * time.Second
+
+// lookup resolves a name for sshconf.Input.Lookup.
+func (r *Resolver) lookup(ctx context.Context, network, name string) (cname string, found bool, err error) {
+	if r.Lookup != nil {
+		return r.Lookup(ctx, network, name)
+	}
+	return canonical(ctx, network, name)
+}
 
 // canonical answers sshconf.Input.Lookup by the system's resolver.
 func canonical(ctx context.Context, network, name string) (cname string, found bool, err error) {

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"fmt"
@@ -6,21 +6,20 @@ import (
 	"time"
 
 	"muxd/control"
-	"muxd/internal/sshtest"
 )
 
 // keyOf is the name of the host that a command line belongs to.
 func (r *rig) keyOf(env []string, args ...string) string {
 	r.t.Helper()
-	plan, err := r.m.Resolve(r.t.Context(), &control.Invocation{Args: append(args, "true"), Dir: r.home, Env: env}, nil)
+	plan, err := r.Resolve(r.t.Context(), &control.Invocation{Args: append(args, "true"), Dir: r.home, Env: env}, silent())
 	if err != nil {
 		r.t.Fatalf("%q: %v", args, err)
 	}
-	return plan.Session.Dest.(*destination).key
+	return plan.Session.Dest.(*Destination).Key
 }
 
 func TestWhatSharesAConnection(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+	resolved(t, func(t *testing.T, r *rig) {
 		r.write(".ssh/config", "Host short\n HostName host\n User me\nHost *\n IdentityFile ~/.ssh/id_test\n")
 		r.write(".ssh/id_test", "")
 		base := r.keyOf(nil, "host")
@@ -54,7 +53,7 @@ func TestWhatSharesAConnection(t *testing.T) {
 }
 
 func TestWhatSplitsAConnection(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+	resolved(t, func(t *testing.T, r *rig) {
 		r.write("key", "")
 		r.write("key2", "")
 		seen := map[string]string{r.keyOf(nil, "host"): "host"}
@@ -77,21 +76,8 @@ func TestWhatSplitsAConnection(t *testing.T) {
 	})
 }
 
-// Two spellings really travel on one connection, and two identities do not.
-func TestSharingForReal(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		r.run("host", "true")
-		r.run("-p", "22", "-l", "me", "HOST", "true")
-		r.run("ssh://me@host", "true")
-		r.wantLogins(1)
-		r.write("key", "")
-		r.run("-i", "key", "host", "true")
-		r.wantLogins(2)
-	})
-}
-
 func TestPersistText(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+	resolved(t, func(t *testing.T, r *rig) {
 		for _, c := range []struct {
 			value, text string
 			after       time.Duration
@@ -103,19 +89,19 @@ func TestPersistText(t *testing.T) {
 			if c.value != "" {
 				args = append([]string{"-o", "ControlPersist=" + c.value}, args...)
 			}
-			d := r.request(args...).Dest.(*destination)
-			after, forever := d.persist()
-			if d.persistText() != c.text || after != c.after || forever != c.forever {
-				t.Errorf("%q: %s %v %v", c.value, d.persistText(), after, forever)
+			d := r.request(args...).Dest.(*Destination)
+			after, forever := d.Persist()
+			if d.PersistText() != c.text || after != c.after || forever != c.forever {
+				t.Errorf("%q: %s %v %v", c.value, d.PersistText(), after, forever)
 			}
 		}
 	})
 }
 
 func TestNetwork(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+	resolved(t, func(t *testing.T, r *rig) {
 		for flag, want := range map[string]string{"-4": "tcp4", "-6": "tcp6", "-q": "tcp"} {
-			if got := r.request(flag, "host", "true").Dest.(*destination).network(); got != want {
+			if got := r.request(flag, "host", "true").Dest.(*Destination).Network(); got != want {
 				t.Errorf("%s: %s", flag, got)
 			}
 		}

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"context"
@@ -31,8 +31,8 @@ const masterWait = time.Second
 // A master says hello to whoever connects (mux.c, mux_master_read_cb). One that
 // is stopped, or something else that listens and says nothing, would have ssh
 // wait for ever.
-func elsewhere(ctx context.Context, c *commandLine, d *destination, v *control.Invocation) ([]string, error) {
-	path := d.conf.ControlPath()
+func elsewhere(ctx context.Context, c *commandLine, d *Destination, v *control.Invocation) ([]string, error) {
+	path := d.Conf.ControlPath()
 	if !c.controlPath || path == "" {
 		return nil, nil
 	}
@@ -46,7 +46,7 @@ func elsewhere(ctx context.Context, c *commandLine, d *destination, v *control.I
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	limit := d.connectLimit(dialTimeout)
+	limit := d.ConnectLimit(DialTimeout)
 	conn.SetReadDeadline(time.Now().Add(limit))
 	_, err = conn.Read(make([]byte, 1))
 	switch {
@@ -85,8 +85,8 @@ var privates atomic.Int64
 
 // private makes a connection that is this request's alone where the command
 // line says -S none or -o ControlPath=none.
-func (d *destination) private(c *commandLine) {
-	if c.controlPath && d.conf.ControlPath() == "" {
-		d.alone = fmt.Sprintf("private %d", privates.Add(1))
+func (d *Destination) private(c *commandLine) {
+	if c.controlPath && d.Conf.ControlPath() == "" {
+		d.Alone = fmt.Sprintf("private %d", privates.Add(1))
 	}
 }

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"context"
@@ -10,27 +10,41 @@ import (
 	"muxd/internal/sshconf"
 )
 
-// Resolve implements control.Backend: what would ssh do with this command line?
-func (m *Master) Resolve(ctx context.Context, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
-	if p == nil {
-		p = nobody{}
-	}
+// Resolve says what ssh would do with this command line, asking p, which may
+// not be nil, to run what the configuration wants run. Its errors are
+// control.Errors about what was typed, in the phase NotDialled.
+func (r *Resolver) Resolve(ctx context.Context, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
 	line, err := getopt.ParseSSH(v.Args)
 	if err != nil {
 		return nil, &control.Error{Phase: control.NotDialled, Text: err.Error()}
 	}
-	plan, err := m.plan(ctx, line, v, p)
+	plan, err := r.plan(ctx, line, v, p)
 	if err != nil {
-		return nil, asControl(line.Destination, control.NotDialled, err)
+		return nil, failure(line.Destination, err)
 	}
 	return plan, nil
 }
 
-func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
+// failure makes err a control.Error about host, unless it is one already.
+func failure(host string, err error) error {
+	own := control.Error{Phase: control.NotDialled, Text: err.Error()}
+	var e *control.Error
+	var bad *sshconf.Error
+	switch {
+	case errors.As(err, &e):
+		own = *e
+	case errors.As(err, &bad):
+		own.Text = strings.Join(bad.Lines, "; ") // ssh's lines, in one
+	}
+	own.Host = host
+	return &own
+}
+
+func (r *Resolver) plan(ctx context.Context, line *getopt.CommandLine, v *control.Invocation, p control.Prompter) (*control.Plan, error) {
 	if n := len(line.Options); n > 0 && line.Options[n-1].Name == 'Q' {
 		return query(line.Options[n-1].Value)
 	}
-	c, err := m.sortOptions(line, v)
+	c, err := r.sortOptions(line, v)
 	if err != nil {
 		return nil, err
 	}
@@ -38,19 +52,19 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 		p.Notice(text)
 	}
 	c.run = func(cmd control.Command) (control.Ran, error) { return p.Run(ctx, cmd) }
-	c.lookup = func(network, name string) (string, bool, error) { return m.cfg.Lookup(ctx, network, name) }
+	c.lookup = func(network, name string) (string, bool, error) { return r.lookup(ctx, network, name) }
 	if c.print {
-		return m.printed(line, c, v)
+		return r.printed(line, c, v)
 	}
-	d, err := m.resolve(line, c, v)
+	d, err := r.resolve(line, c, v)
 	if err != nil {
 		return nil, err
 	}
 	if c.refused != nil {
 		return nil, c.refused
 	}
-	plan := &control.Plan{Host: d.name, Dest: d, Escape: control.NoEscape, Quiet: quiet(d.conf), StdinNull: d.conf.StdinNull(),
-		JSON: d.conf.ErrorFormat() == "json"}
+	plan := &control.Plan{Host: d.Name, Dest: d, Escape: control.NoEscape, Quiet: d.Conf.Quiet(), StdinNull: d.Conf.StdinNull(),
+		JSON: d.Conf.ErrorFormat() == "json"}
 	if plan.HandOver, err = elsewhere(ctx, c, d, v); plan.HandOver != nil || err != nil {
 		return plan, err
 	}
@@ -59,24 +73,24 @@ func (m *Master) plan(ctx context.Context, line *getopt.CommandLine, v *control.
 		plan.Manage = &control.ManageRequest{Dest: d, Command: c.control}
 		return plan, nil
 	}
-	tellMissing(d.conf, v, p, d.name)
-	if path := d.conf.ControlPath(); c.masters > 0 && path != "" && informs(d.conf) {
-		p.Notice("muxc: " + d.name + ": no socket is made at " + path + ": this version shares with muxc, not with ssh")
+	tellMissing(d.Conf, v, p, d.Name)
+	if path := d.Conf.ControlPath(); c.masters > 0 && path != "" && d.Conf.Informs() {
+		p.Notice("muxc: " + d.Name + ": no socket is made at " + path + ": this version shares with muxc, not with ssh")
 	}
 	return plan, open(plan, line, c, d, v, p)
 }
 
 // open fills in what the plan opens: a session, a stdio forward, or nothing but
 // the connection.
-func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *destination, v *control.Invocation, p control.Prompter) error {
-	plan.Background = d.conf.ForkAfterAuthentication()
+func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *Destination, v *control.Invocation, p control.Prompter) error {
+	plan.Background = d.Conf.ForkAfterAuthentication()
 	plan.StdinNull = plan.StdinNull || plan.Background
 	switch {
 	case c.stdio != "":
 		f, err := sshconf.ParseStdioForward(c.stdio, v.Getenv)
 		plan.Direct = &control.DirectRequest{Dest: d, Host: f.ListenHost, Port: f.ListenPort, Path: f.ListenPath, PID: v.PID, Bytes: new(control.Meter)}
 		return err
-	case d.conf.SessionType() == "none":
+	case d.Conf.SessionType() == "none":
 		plan.Hold, plan.StdinNull = &control.HoldRequest{Dest: d, PID: v.PID}, true
 		return nil
 	}
@@ -85,38 +99,35 @@ func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *desti
 	if v.Reattach {
 		r, err = reattachRequest(d, v)
 	} else if r, err = sessionRequest(line, d, v); err == nil {
-		r.TTY = wantTTY(r, d.conf, v, p)
+		r.TTY = wantTTY(r, d.Conf, v, p)
 	}
 	if err != nil {
 		return err
 	}
 	plan.Session = r
 	if plan.TTY = r.TTY != nil; plan.TTY {
-		plan.Escape = d.conf.EscapeChar()
-		plan.Reattach = d.conf.Reattach() != "" && !plan.Background
+		plan.Escape = d.Conf.EscapeChar()
+		plan.Reattach = d.Conf.Reattach() != "" && !plan.Background
 	}
 	return nil
 }
 
-func quiet(conf *sshconf.Config) bool   { return conf.Quiet() }
-func informs(conf *sshconf.Config) bool { return conf.Informs() }
-
 // reattachRequest is the session that follows one on a terminal that was lost:
 // the command of Reattach, and nothing of what the command line asked to run.
-func reattachRequest(d *destination, v *control.Invocation) (*control.SessionRequest, error) {
-	command := unquoted(d.conf.Reattach())
+func reattachRequest(d *Destination, v *control.Invocation) (*control.SessionRequest, error) {
+	command := unquoted(d.Conf.Reattach())
 	if command == "" { // the configuration has changed
 		return nil, errors.New("the session cannot be carried on: no Reattach is set any more")
 	}
-	return &control.SessionRequest{Dest: d, Kind: control.Exec, Command: command, TTY: terminal(d.conf, v), PID: v.PID,
-		Env: environment(d.conf, v), Bytes: new(control.Meter)}, nil
+	return &control.SessionRequest{Dest: d, Kind: control.Exec, Command: command, TTY: terminal(d.Conf, v), PID: v.PID,
+		Env: environment(d.Conf, v), Bytes: new(control.Meter)}, nil
 }
 
 // sessionRequest is the session that the command line asks for.
-func sessionRequest(line *getopt.CommandLine, d *destination, v *control.Invocation) (*control.SessionRequest, error) {
-	r := &control.SessionRequest{Dest: d, Kind: control.Shell, PID: v.PID, Env: environment(d.conf, v), Bytes: new(control.Meter)}
+func sessionRequest(line *getopt.CommandLine, d *Destination, v *control.Invocation) (*control.SessionRequest, error) {
+	r := &control.SessionRequest{Dest: d, Kind: control.Shell, PID: v.PID, Env: environment(d.Conf, v), Bytes: new(control.Meter)}
 	r.Command = strings.Join(line.Command, " ")
-	remote := d.conf.RemoteCommand()
+	remote := d.Conf.RemoteCommand()
 	switch {
 	case remote != "" && r.Command != "":
 		return nil, errors.New("cannot execute command-line and remote command")
@@ -124,7 +135,7 @@ func sessionRequest(line *getopt.CommandLine, d *destination, v *control.Invocat
 		r.Command = remote
 	}
 	switch {
-	case d.conf.SessionType() == "subsystem":
+	case d.Conf.SessionType() == "subsystem":
 		if r.Command == "" {
 			return nil, errors.New("you must specify a subsystem to invoke")
 		}
@@ -167,7 +178,7 @@ func wantTTY(r *control.SessionRequest, conf *sshconf.Config, v *control.Invocat
 		return nil
 	}
 	if (!v.TTY[0] || conf.StdinNull()) && request != "force" {
-		if informs(conf) {
+		if conf.Informs() {
 			p.Notice("Pseudo-terminal will not be allocated because stdin is not a terminal.")
 		}
 		return nil

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"os"
@@ -8,7 +8,6 @@ import (
 
 	"muxd/control"
 	"muxd/internal/getopt"
-	"muxd/internal/sshtest"
 )
 
 // Every letter of ssh's is carried out, changes nothing, or is refused in a
@@ -69,7 +68,7 @@ func TestEveryOptionOfSsh(t *testing.T) {
 			if want[1] == "" {
 				continue
 			}
-			got, ok := plan.Session.Dest.(*destination).conf.Get(want[1])
+			got, ok := plan.Session.Dest.(*Destination).Conf.Get(want[1])
 			if !ok || !strings.EqualFold(strings.Join(got, " "), want[2]) {
 				t.Errorf("-%c: %s is %q", letter, want[1], got)
 			}
@@ -85,7 +84,7 @@ func TestMasterModeSaysThatThereIsNoSocket(t *testing.T) {
 			"-M -N host":                "", "-q -M -S /nobody/ctl -N host": "", "-S /nobody/ctl host true": "",
 			"-o ControlMaster=auto -o ControlPath=/nobody/ctl host true": "",
 		} {
-			p := says("")
+			p := silent()
 			if _, err := r.plan(p, strings.Fields(args)...); err != nil || p.told() != want {
 				t.Errorf("%s: %v, told %q", args, err, p.told())
 			}
@@ -119,7 +118,7 @@ func TestLogLevel(t *testing.T) {
 			"": "INFO", "-v": "DEBUG", "-vv": "DEBUG2", "-vvv": "DEBUG3", "-vvvv": "DEBUG3", "-q": "QUIET", "-q -v": "DEBUG", "-v -q": "QUIET",
 			"-v -o LogLevel=ERROR": "DEBUG", "-o LogLevel=ERROR": "ERROR", "-o LogLevel=ERROR -q": "QUIET",
 		} {
-			conf := r.request(append(strings.Fields(args), "host", "true")...).Dest.(*destination).conf
+			conf := r.request(append(strings.Fields(args), "host", "true")...).Dest.(*Destination).Conf
 			if got := conf.LogLevel(); got != want {
 				t.Errorf("%q: %s, want %s", args, got, want)
 			}
@@ -131,12 +130,12 @@ func TestLogLevel(t *testing.T) {
 func TestIdentityThatIsNotThere(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		there := r.write("key", "")
-		p := says("")
+		p := silent()
 		plan, err := r.plan(p, "-i", "missing", "-i", "key", "host", "true")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if files, _ := plan.Session.Dest.(*destination).conf.IdentityFiles(); len(files) != 1 || files[0].Path != there {
+		if files, _ := plan.Session.Dest.(*Destination).Conf.IdentityFiles(); len(files) != 1 || files[0].Path != there {
 			t.Errorf("identities %v", files)
 		}
 		if p.told() != "Warning: Identity file missing not accessible: no such file or directory." {
@@ -161,12 +160,12 @@ func TestOptionErrors(t *testing.T) {
 
 func TestTheFirstSettingCounts(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
-		d := r.request("-p", "1", "-o", "Port=2", "-o", "User=a", "-l", "b", "c@host", "true").Dest.(*destination)
-		if d.port != 1 || d.user != "a" {
-			t.Errorf("%s %d", d.user, d.port)
+		d := r.request("-p", "1", "-o", "Port=2", "-o", "User=a", "-l", "b", "c@host", "true").Dest.(*Destination)
+		if d.Port != 1 || d.User != "a" {
+			t.Errorf("%s %d", d.User, d.Port)
 		}
-		d = r.request("ssh://you@host:77", "true").Dest.(*destination)
-		if d.port != 77 || d.user != "you" || d.host != "host" || d.name != "ssh://you@host:77" {
+		d = r.request("ssh://you@host:77", "true").Dest.(*Destination)
+		if d.Port != 77 || d.User != "you" || d.Host != "host" || d.Name != "ssh://you@host:77" {
 			t.Errorf("%+v", d)
 		}
 	})
@@ -174,7 +173,7 @@ func TestTheFirstSettingCounts(t *testing.T) {
 
 // Files on the command line are the client's, whose directory is not muxd's.
 func TestRelativeFiles(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+	resolved(t, func(t *testing.T, r *rig) {
 		for _, dir := range []string{r.home + "/work", r.home + "/my dir/100%/a\"b"} {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				t.Fatal(err)
@@ -213,17 +212,17 @@ func TestRelativeFiles(t *testing.T) {
 				{[]string{"-o", "IdentityFile=none"}, "identityfile", "none"},
 				{[]string{"-o", "CertificateFile=c"}, "certificatefile", at("c")},
 			} {
-				plan, err := r.m.Resolve(t.Context(), &control.Invocation{Args: append(c.args, "host", "true"), Dir: dir, Env: []string{"HOME=/env"}}, nil)
+				plan, err := r.Resolve(t.Context(), &control.Invocation{Args: append(c.args, "host", "true"), Dir: dir, Env: []string{"HOME=/env"}}, silent())
 				if err != nil {
 					t.Errorf("%q in %s: %v", c.args, dir, err)
 					continue
 				}
-				conf := plan.Session.Dest.(*destination).conf
+				conf := plan.Session.Dest.(*Destination).Conf
 				files, _ := conf.IdentityFiles()
 				if c.key == "certificatefile" {
 					files = conf.CertificateFiles()
 				}
-				got := paths(files)
+				got := Paths(files)
 				if g := strings.Join(got, "|"); g != c.want && !(c.want == "none" && g == "") {
 					t.Errorf("%q in %s: %q, want %q", c.args, dir, g, c.want)
 				}
@@ -231,12 +230,12 @@ func TestRelativeFiles(t *testing.T) {
 			for _, c := range []struct{ value, want string }{
 				{"a b", at("a", "b")}, {"none", "none"}, {"/a b", at("/a", "b")},
 			} {
-				plan, err := r.m.Resolve(t.Context(), &control.Invocation{Args: []string{"-o", "UserKnownHostsFile=" + c.value, "host", "true"}, Dir: dir}, nil)
+				plan, err := r.Resolve(t.Context(), &control.Invocation{Args: []string{"-o", "UserKnownHostsFile=" + c.value, "host", "true"}, Dir: dir}, silent())
 				if err != nil {
 					t.Errorf("%q: %v", c.value, err)
 					continue
 				}
-				got := plan.Session.Dest.(*destination).conf.UserKnownHostsFiles()
+				got := plan.Session.Dest.(*Destination).Conf.UserKnownHostsFiles()
 				if g := strings.Join(got, "|"); g != c.want && !(c.want == "none" && g == "") {
 					t.Errorf("%q in %s: %q, want %q", c.value, dir, g, c.want)
 				}
@@ -251,12 +250,23 @@ func TestAgentIsNoFile(t *testing.T) {
 		for value, want := range map[string]string{
 			"SSH_AUTH_SOCK": "/run/agent", "none": "", "$MY": "/run/mine", "agent.sock": r.home + "/agent.sock", "/abs": "/abs",
 		} {
-			if got := r.request("-o", "IdentityAgent="+value, "host", "true").Dest.(*destination).agent; got != want {
+			if got := r.request("-o", "IdentityAgent="+value, "host", "true").Dest.(*Destination).Agent; got != want {
 				t.Errorf("%s: %q, want %q", value, got, want)
 			}
 		}
-		if got := r.request("host", "true").Dest.(*destination).agent; got != "/run/agent" {
+		if got := r.request("host", "true").Dest.(*Destination).Agent; got != "/run/agent" {
 			t.Errorf("unset: %q", got)
+		}
+	})
+}
+
+func TestUnknownManage(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		for command, text := range map[string]string{
+			"channels": "host: -O channels is not carried out", "forward": "host: -O forward is not", "nonsense": "host: invalid multiplex command",
+		} {
+			_, err := r.plan(nil, "-O", command, "host")
+			wantError(t, err, control.NotDialled, text)
 		}
 	})
 }

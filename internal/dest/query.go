@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"fmt"
@@ -20,15 +20,15 @@ func query(what string) (*control.Plan, error) {
 // queries are the lists by their names, those of keywords included.
 func queries() map[string][]string {
 	isCert := func(s string) bool { return strings.Contains(s, "-cert-v01@") }
-	certs := slices.DeleteFunc(slices.Clone(pubkeyAlgorithms), func(s string) bool { return !isCert(s) })
-	plain := slices.DeleteFunc(slices.Clone(pubkeyAlgorithms), isCert)
-	aead := slices.DeleteFunc(slices.Clone(ciphers), func(s string) bool {
+	certs := slices.DeleteFunc(slices.Clone(PubkeyAlgorithms), func(s string) bool { return !isCert(s) })
+	plain := slices.DeleteFunc(slices.Clone(PubkeyAlgorithms), isCert)
+	aead := slices.DeleteFunc(slices.Clone(Ciphers), func(s string) bool {
 		return !strings.Contains(s, "gcm") && !strings.Contains(s, "poly1305")
 	})
 	q := map[string][]string{
-		"cipher": ciphers, "cipher-auth": aead, "mac": macs, "kex": kexAlgorithms,
-		"key": pubkeyAlgorithms, "key-cert": certs, "key-plain": plain, "key-sig": pubkeyAlgorithms, "sig": plain,
-		"key-ca-sign": caSignatureAlgorithms, "compression": {"none"}, "protocol-version": {"2"},
+		"cipher": Ciphers, "cipher-auth": aead, "mac": MACs, "kex": KexAlgorithms,
+		"key": PubkeyAlgorithms, "key-cert": certs, "key-plain": plain, "key-sig": PubkeyAlgorithms, "sig": plain,
+		"key-ca-sign": CASignatureAlgorithms, "compression": {"none"}, "protocol-version": {"2"},
 	}
 	for name, list := range map[string]string{
 		"ciphers": "cipher", "macs": "mac", "kexalgorithms": "kex", "hostkeyalgorithms": "key-sig", "pubkeyacceptedalgorithms": "key-sig",
@@ -36,7 +36,7 @@ func queries() map[string][]string {
 	} {
 		q[name] = q[list]
 	}
-	q["hostkeyalgorithms"] = hostKeyAlgorithms
+	q["hostkeyalgorithms"] = HostKeyAlgorithms
 	var names []string
 	for name := range q {
 		names = append(names, name)

@@ -1,4 +1,4 @@
-package master
+package dest
 
 import (
 	"strings"
@@ -65,9 +65,9 @@ func TestRecordedCommandLines(t *testing.T) {
 				continue
 			}
 			s := plan.Session
-			d := s.Dest.(*destination)
-			if s.Kind != c.kind || s.Command != c.command || (s.TTY != nil) != c.tty || d.port != c.port || d.user != "u" || d.host != "h" {
-				t.Errorf("%s: %s %q, terminal %v, at %s@%s", c.program, s.Kind, s.Command, s.TTY != nil, d.user, d.addr())
+			d := s.Dest.(*Destination)
+			if s.Kind != c.kind || s.Command != c.command || (s.TTY != nil) != c.tty || d.Port != c.port || d.User != "u" || d.Host != "h" {
+				t.Errorf("%s: %s %q, terminal %v, at %s@%s", c.program, s.Kind, s.Command, s.TTY != nil, d.User, d.Addr())
 			}
 		}
 	})

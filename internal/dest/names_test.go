@@ -1,10 +1,9 @@
-package master
+package dest
 
 import (
 	"testing"
 
 	"muxd/control"
-	"muxd/internal/sshtest"
 )
 
 // Names that a shell or an option parser would act on are refused wherever
@@ -49,7 +48,7 @@ func TestNamesOutOfTheConfiguration(t *testing.T) {
 		{"jump of a jump", "ProxyJump behind", `';'`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+			resolved(t, func(t *testing.T, r *rig) {
 				r.env = []string{"EVIL=a;b", "LINE=a\nb"}
 				r.write(".ssh/config", "Host evil\n HostName a;b\nHost eviluser\n User a&b\nHost behind\n ProxyJump evil\nHost x\n "+c.config+"\n")
 				_, err := r.plan(nil, "x", "true")
@@ -66,7 +65,7 @@ func TestNamesOutOfTheConfiguration(t *testing.T) {
 // On the command line the same names are refused, before the configuration is
 // asked about them.
 func TestNamesOnTheCommandLine(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+	resolved(t, func(t *testing.T, r *rig) {
 		for _, args := range [][]string{
 			{"--", "-oProxyCommand=x", "true"}, {"a;b", "true"}, {"$(id)@host", "true"}, {"-l", "a;b", "host", "true"},
 			{"-J", "a;b", "host", "true"}, {"-J", "u`id`@b", "host", "true"}, {"-J", "-x", "host", "true"},
