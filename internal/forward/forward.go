@@ -22,6 +22,11 @@ type Channel interface {
 	Lost() error
 }
 
+// ended is a Channel that says when it ended in both directions, by the server
+// or with the connection; it need not. Without it, a connection of which only
+// our direction is open hears of neither before it writes.
+type ended interface{ Done() <-chan struct{} }
+
 // Incoming is a channel that the server asks to open. Exactly one of its methods
 // is called, once.
 type Incoming interface {

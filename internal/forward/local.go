@@ -1,0 +1,196 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"muxd/control"
+	"muxd/internal/socks"
+)
+
+// tend keeps a local forward listening until it ends.
+func (w *forward) tend() {
+	for w.ctx.Err() == nil {
+		listeners, err := w.set.cfg.Listen(w.want.Listen, w.how)
+		if len(listeners) == 0 {
+			w.rest(err)
+		} else if w.bound(listeners, err) {
+			w.rest(w.accept(listeners))
+		}
+	}
+}
+
+// bound publishes listeners, unless the forward ended while they were made.
+func (w *forward) bound(listeners []net.Listener, partly error) bool {
+	w.set.mu.Lock()
+	ended := w.ctx.Err() != nil
+	if !ended {
+		w.listeners = listeners
+		w.stands(partly)
+	}
+	w.set.unlock()
+	if ended {
+		closeAll(listeners)
+	}
+	return !ended
+}
+
+// rest is the pause after a failure, which ends early if somebody asks for the
+// forward.
+func (w *forward) rest(err error) {
+	w.set.mu.Lock()
+	if w.ctx.Err() != nil {
+		w.set.mu.Unlock()
+		return
+	}
+	w.listeners = nil
+	timer := time.NewTimer(w.fails(err))
+	w.set.unlock()
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.again:
+	case <-w.ctx.Done():
+	}
+}
+
+// accept serves listeners until one of them broke or the forward ended.
+func (w *forward) accept(listeners []net.Listener) error {
+	broke := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { broke <- w.acceptOn(l) }()
+	}
+	defer closeAll(listeners)
+	select {
+	case err := <-broke:
+		return err
+	case <-w.ctx.Done():
+		return nil
+	}
+}
+
+// Accepting rests after a failure, because what is short then, descriptors
+// mostly, is short for a while, and what waits in the backlog is not lost.
+const (
+	firstAcceptPause = 5 * time.Millisecond
+	mostAcceptPause  = time.Second
+)
+
+// acceptOn returns when l is closed and survives any other error.
+func (w *forward) acceptOn(l net.Listener) error {
+	for rest := time.Duration(0); ; {
+		nc, err := l.Accept()
+		if err == nil {
+			if rest > 0 {
+				rest = 0
+				w.remember(nil)
+			}
+			go w.serve(nc)
+			continue
+		}
+		err = fmt.Errorf("accept on %s: %w", w.want.Listen, cause(err))
+		if w.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		w.remember(err)
+		rest = min(max(2*rest, firstAcceptPause), mostAcceptPause)
+		select {
+		case <-time.After(rest):
+		case <-w.ctx.Done():
+			return nil
+		}
+	}
+}
+
+// serve is one accepted connection. Until it goes through, the end of the
+// forward is its end as well.
+func (w *forward) serve(nc net.Conn) {
+	stop := context.AfterFunc(w.ctx, func() { reset(nc) })
+	to, req := w.want.Connect, (*socks.Request)(nil)
+	if w.want.Kind.Dynamic() {
+		var err error
+		if req, err = handshake(nc); err != nil {
+			stop()
+			if err != io.EOF { // a client that only looked whether somebody is there
+				w.remember(fmt.Errorf("from %s: %w", nc.RemoteAddr(), err))
+			}
+			dismiss(nc)
+			return
+		}
+		to = target(req)
+	}
+	ch, err := w.set.cfg.Open(w.ctx, to, nc.RemoteAddr())
+	if err != nil {
+		w.remember(fmt.Errorf("connect to %s: %w", to, err))
+		if req != nil && req.Reply(nc, outcome(err)) == nil {
+			dismiss(nc)
+		}
+		stop()
+		reset(nc)
+		return
+	}
+	if !stop() { // it was reset
+		ch.Close()
+		return
+	}
+	if req != nil {
+		if err := req.Reply(nc, socks.Granted); err != nil {
+			ch.Close()
+			nc.Close()
+			return
+		}
+	}
+	w.remember(nil)
+	w.carry(nc, ch, &w.in, &w.out)
+}
+
+// handshakeMost is how long a SOCKS client may take to say what it wants. What
+// it may say is bounded by the words themselves, to 520 bytes.
+const handshakeMost = 30 * time.Second
+
+// handshake reads what the client of a dynamic forward wants.
+func handshake(c io.ReadWriteCloser) (*socks.Request, error) {
+	late := time.AfterFunc(handshakeMost, func() { c.Close() })
+	req, err := socks.Handshake(c)
+	if !late.Stop() {
+		return nil, fmt.Errorf("socks: the client did not say within %v what it wants", handshakeMost)
+	}
+	return req, err
+}
+
+func target(r *socks.Request) control.Endpoint {
+	return control.Endpoint{Host: r.Host, Port: r.Port}
+}
+
+// reset ends a connection so that its client sees an error and not an end. For
+// a Unix socket the two are the same.
+func reset(nc net.Conn) {
+	if tcp, ok := nc.(interface{ SetLinger(int) error }); ok {
+		tcp.SetLinger(0)
+	}
+	nc.Close()
+}
+
+// dismissMost is how long a client that was told no may take to go.
+const dismissMost = time.Second
+
+// dismiss ends a connection whose client was told why. A reset at once could
+// overtake the answer, and so can a close before all was read that it sent.
+func dismiss(nc net.Conn) {
+	defer reset(nc)
+	if half, ok := nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	nc.SetReadDeadline(time.Now().Add(dismissMost))
+	io.Copy(io.Discard, nc)
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
