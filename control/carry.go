@@ -77,13 +77,13 @@ func (o *operation) suits(p *Plan) error {
 	return &Error{Phase: NotDialled, Host: p.Host, Text: text}
 }
 
-// run copies until the stream has ended, and returns how; the socket is closed
-// then. When ctx ends, so does the stream. Left ends when the client has left,
+// run copies until the stream has ended, and returns how. The socket is closed
+// after that, and after the client was told of it, so that a client that finds it
+// closed has the verdict. When ctx ends, so does the stream. Left ends when the client has left,
 // if that shows elsewhere than on the socket. Eof is called when the far side
 // has ended sending, and the other direction goes on.
 func (c *carriage) run(ctx, left context.Context, eof func()) (Exit, error) {
 	over, cancel := context.WithCancel(ctx)
-	defer c.end.Close()
 	defer c.st.Close()
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { c.st.Close() })()

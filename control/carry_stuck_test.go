@@ -4,8 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
-	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,14 +59,16 @@ func TestStuckFarSide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			end, err := socket.TakeEnd(theirs)
+			nc, _ := net.FileConn(ours)
+			ours.Close()
+			defer nc.Close()
+			fd, _ := syscall.Dup(int(theirs.Fd()))
+			theirs.Close()
+			end, err := socket.TakeEnd(fd)
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := os.NewFile(uintptr(ours), "")
-			nc, _ := net.FileConn(f)
-			f.Close()
-			defer nc.Close()
+			defer end.Close()
 			st := &stuckStream{closed: make(chan struct{}), mute: tt.mute}
 			c := &carriage{st: st, end: end, m: new(Meter), linger: short}
 			left, leave := context.WithCancel(context.Background())

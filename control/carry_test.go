@@ -38,19 +38,18 @@ func directs(plan control.Plan, f func(s *controltest.Stream)) *controltest.Back
 }
 
 // pair returns a client's end of a pair, and the one to hand over.
-func pair(t testing.TB) (ours *net.UnixConn, theirs int) {
+func pair(t testing.TB) (ours *net.UnixConn, theirs *os.File) {
 	t.Helper()
-	fd, theirs, err := socket.Pair()
+	f, theirs, err := socket.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := os.NewFile(uintptr(fd), "pair")
 	defer f.Close()
 	c, err := net.FileConn(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { c.Close(); theirs.Close() })
 	c.SetDeadline(time.Now().Add(patience))
 	return c.(*net.UnixConn), theirs
 }
@@ -60,16 +59,14 @@ func (r *rig) runOn(h control.Handler) (*net.UnixConn, *control.Op, <-chan outco
 	r.t.Helper()
 	c, _ := r.dial()
 	ours, theirs := pair(r.t)
-	op, err := control.RunOn(c, &control.Invocation{Args: []string{"-W", "far:1", "h"}}, theirs)
-	closeFD(theirs)
+	op, err := control.RunOn(c, &control.Invocation{Args: []string{"-W", "far:1", "h"}}, int(theirs.Fd()))
+	theirs.Close()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { op.Close() })
 	return ours, op, wait(op, h)
 }
-
-func closeFD(fd int) { os.NewFile(uintptr(fd), "").Close() }
 
 // fds counts this process's descriptors.
 func fds(t testing.TB) int {
@@ -278,8 +275,8 @@ func TestPassedConnectionGoesOn(t *testing.T) {
 			r := newRig(t, b)
 			conn, served := r.dial()
 			c, theirs := pair(t)
-			op, err := control.RunOn(conn, new(control.Invocation), theirs)
-			closeFD(theirs)
+			op, err := control.RunOn(conn, new(control.Invocation), int(theirs.Fd()))
+			theirs.Close()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -389,8 +386,8 @@ func TestClientKilledWithADescriptor(t *testing.T) {
 				r := newRig(t, b)
 				conn, served := r.dial()
 				c, theirs := pair(t)
-				op, err := control.RunOn(conn, new(control.Invocation), theirs)
-				closeFD(theirs)
+				op, err := control.RunOn(conn, new(control.Invocation), int(theirs.Fd()))
+				theirs.Close()
 				if err != nil {
 					t.Fatal(err)
 				}

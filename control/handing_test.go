@@ -68,8 +68,8 @@ func TestDescriptorIsRefused(t *testing.T) {
 		send      []int
 		want      string
 	}
-	_, good := pair(t)
-	defer closeFD(good)
+	_, end := pair(t)
+	good := int(end.Fd())
 	tests := map[string]opening{
 		"two are announced":      {control.FlagOne, 2, run, []int{good, good}, "2 descriptors"},
 		"one announced, two":     {control.FlagOne, 1, run, []int{good, good}, "one descriptor was announced, and 2 came"},
@@ -89,7 +89,7 @@ func TestDescriptorIsRefused(t *testing.T) {
 				return nil, errors.ErrUnsupported
 			}
 			r := newRig(t, b)
-			r.srv.CloseFD = closeFD
+			r.srv.CloseFD = func(fd int) { syscall.Close(fd) }
 			c, done := r.dial()
 			p := control.Preface{Version: control.Version, Flags: tt.flags, FDs: tt.announced, Length: uint32(len(tt.request))}
 			if _, err := c.WriteFDs(append(p.Bytes(), tt.request...), tt.send...); err != nil {
@@ -140,8 +140,8 @@ func TestDescriptorAndPlan(t *testing.T) {
 			if tt.with {
 				ours, theirs := pair(t)
 				defer ours.Close()
-				op, err = control.RunOn(c, new(control.Invocation), theirs)
-				closeFD(theirs)
+				op, err = control.RunOn(c, new(control.Invocation), int(theirs.Fd()))
+				theirs.Close()
 			} else {
 				op, err = control.Run(c, new(control.Invocation))
 			}

@@ -154,16 +154,16 @@ func discard(fd int) {
 
 // Pair makes two connected Unix sockets, close-on-exec and blocking, both of
 // which the caller closes.
-func Pair() (ours, theirs int, err error) {
+func Pair() (ours, theirs *os.File, err error) {
 	syscall.ForkLock.RLock() // no child may inherit the pair before it is marked
 	defer syscall.ForkLock.RUnlock()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
-		return -1, -1, os.NewSyscallError("socketpair", err)
+		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	unix.CloseOnExec(fds[0])
 	unix.CloseOnExec(fds[1])
-	return fds[0], fds[1], nil
+	return os.NewFile(uintptr(fds[0]), "pair"), os.NewFile(uintptr(fds[1]), "pair"), nil
 }
 
 // Pass hands fd over on the socket on, in the one message that ssh waits for

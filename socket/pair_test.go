@@ -13,12 +13,25 @@ import (
 // ends returns an End and the descriptor at the other side of it.
 func ends(t testing.TB) (*End, int) {
 	t.Helper()
-	ours, theirs, err := Pair()
-	ok(t, err)
+	ours, theirs := pairFDs(t)
 	e, err := TakeEnd(theirs)
 	ok(t, err)
 	t.Cleanup(func() { e.Close() })
 	return e, ours
+}
+
+// pairFDs are the descriptors of a Pair.
+func pairFDs(t testing.TB) (ours, theirs int) {
+	t.Helper()
+	a, b, err := Pair()
+	ok(t, err)
+	var fds [2]int
+	for i, f := range []*os.File{a, b} {
+		fds[i], err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		ok(t, err)
+		f.Close()
+	}
+	return fds[0], fds[1]
 }
 
 // The two ends are file descriptions of their own: what TakeEnd sets at one
@@ -141,12 +154,11 @@ func TestReceivePassesErrorsOn(t *testing.T) {
 // Pass sends the message that monitor_fdpass.c, mm_receive_fd, expects: one
 // byte, one control message of one descriptor.
 func TestPass(t *testing.T) {
-	on, far, err := Pair()
-	ok(t, err)
+	on, far := pairFDs(t)
 	defer unix.Close(on)
 	defer unix.Close(far)
 	ok(t, unix.SetNonblock(on, true))
-	for err == nil { // full, so that it has to be waited for
+	for err := error(nil); err == nil; { // full, so that it has to be waited for
 		_, err = unix.Write(on, make([]byte, 4096))
 	}
 	f := files(t, 1)[0]

@@ -2,10 +2,7 @@ package main
 
 import (
 	"errors"
-	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"muxd/control"
 	"muxd/internal/getopt"
@@ -51,9 +48,9 @@ func (u *ui) request(c *socket.Conn, inv *control.Invocation) (*control.Op, erro
 		return nil, err
 	}
 	u.dropPair() // of an attempt that nobody took
-	u.pair = os.NewFile(uintptr(ours), "pair")
-	defer unix.Close(theirs) // muxd has it, and is to be alone with it
-	return control.RunOn(c, inv, theirs)
+	u.pair = ours
+	defer theirs.Close() // muxd has it, and is to be alone with it
+	return control.RunOn(c, inv, int(theirs.Fd()))
 }
 
 func (u *ui) dropPair() {

@@ -45,13 +45,12 @@ func echoing(st *controltest.Stream) {
 // the end that ssh keeps.
 func outSocket(t *testing.T) (far int, out *os.File) {
 	t.Helper()
-	far, fd, err := socket.Pair()
+	kept, out, err := socket.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out = os.NewFile(uintptr(fd), "stdout")
-	t.Cleanup(func() { unix.Close(far); out.Close() })
-	return far, out
+	t.Cleanup(func() { kept.Close(); out.Close() })
+	return int(kept.Fd()), out
 }
 
 // passedTo is the descriptor in the one message that came, and how many more
