@@ -18,8 +18,7 @@ func (o *operation) pump(st Stream, p *Plan) error {
 		defer close(stderr)
 		o.pumpOutput(frameStderr, st.Stderr(), m)
 	}()
-	o.pumpOutput(frameStdout, st, m)
-	if p.Direct != nil {
+	if err := o.pumpOutput(frameStdout, st, m); p.Direct != nil && err == io.EOF {
 		// Whoever reads the client's stdout may wait for its end before it
 		// closes the other direction.
 		o.w.send(frameStdoutEOF, nil)
@@ -42,8 +41,15 @@ const smallOutput = 4 << 10
 // pumpOutput copies output to the client until its end. When the client cannot
 // be written any more it goes on reading, so that the session can end; its
 // reader closes the session anyway.
-func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) {
-	small := make([]byte, frameHeader+smallOutput)
+func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) error {
+	return copyOutput(r, smallOutput, m, func(b []byte) { o.w.sendData(t, b) })
+}
+
+// copyOutput reads to the end, whose error it returns, and hands on what comes,
+// with room for a frame's header before it. Its buffer is the small one, of that
+// many bytes, while little comes.
+func copyOutput(r io.Reader, atRest int, m *Meter, put func(b []byte)) error {
+	small := make([]byte, frameHeader+atRest)
 	var big *[frameHeader + maxData]byte
 	defer func() {
 		if big != nil {
@@ -55,16 +61,16 @@ func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) {
 		n, err := r.Read(b[frameHeader:])
 		if n > 0 {
 			m.Out.Add(int64(n))
-			o.w.sendData(t, b[:frameHeader+n])
+			put(b[:frameHeader+n])
 		}
 		if err != nil {
-			return
+			return err
 		}
 		switch full := n == len(b)-frameHeader; {
 		case full && big == nil:
 			big = outputBuffers.Get().(*[frameHeader + maxData]byte)
 			b = big[:]
-		case big != nil && n < smallOutput:
+		case big != nil && n < atRest:
 			outputBuffers.Put(big)
 			big, b = nil, small
 		}

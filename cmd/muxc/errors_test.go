@@ -209,7 +209,7 @@ func TestCommandLineMistakes(t *testing.T) {
 	}
 	for _, args := range [][]string{{"foo"}, {"status", "-x"}, {"stop", "now"}} {
 		r := h.run(h.command("muxd", args...), nil)
-		if r.code != 2 || r.out != "" || !strings.HasPrefix(r.err, "muxd: unknown ") || !strings.Contains(r.err, "usage: muxd ") {
+		if r.code != 2 || r.out != "" || !strings.HasPrefix(r.err, "muxd: ") || !strings.Contains(r.err, "unknown ") || !strings.Contains(r.err, "usage: muxd ") {
 			t.Errorf("muxd %q: %+v", args, r)
 		}
 	}
