@@ -31,7 +31,7 @@ type Run func(ctx context.Context, args []string) (output []byte, err error)
 var errUntrusted = errors.New("untrusted X11 forwarding setup failed: xauth key data not generated")
 
 // noData is ssh's warning where xauth knows nothing of the display.
-const noData = "No xauth data; using fake authentication data for X11 forwarding."
+const noData = "Warning: No xauth data; using fake authentication data for X11 forwarding."
 
 // Credentials asks xauth, the path of that program, what the X server of a
 // display accepts, as clientloop.c, client_x11_get_proto does. Trusted: what
