@@ -169,7 +169,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 		l.warm = warm{learned: m.cfg.Learned, key: h.key, network: m.network()}
 	}
 	l.qos[0], l.qos[1] = d.Conf.IPQoS()
-	l.log = h.log.With("link", l.id)
+	l.host, l.log = h, h.log.With("link", l.id)
 	l.onState = func(l *link) { go h.post(func() { h.changed(l) }) }
 	l.onEvent = func(e control.Event) {
 		e.Host, e.User, e.Addr = d.Name, d.User, d.Addr()

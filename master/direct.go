@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 			return nil, err
 		}
 	}
-	kind, extra := directOpen(r)
+	kind, extra := directOpen(r, nil)
 	ch, reqs, err := ls.link.open(ctx, ls.slow, kind, extra)
 	if err != nil {
 		ls.release()
@@ -63,8 +64,9 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 }
 
 // directOpen is the channel open of RFC 4254 section 7.2, or OpenSSH's for a
-// Unix socket (PROTOCOL section 2.4). The originator is what ssh says for -W.
-func directOpen(r *control.DirectRequest) (kind string, extra []byte) {
+// Unix socket (PROTOCOL section 2.4), for a connection that came from an
+// address; nil is -W, and the originator then what ssh says for it.
+func directOpen(r *control.DirectRequest, from net.Addr) (kind string, extra []byte) {
 	if r.Path != "" {
 		return "direct-streamlocal@openssh.com", ssh.Marshal(struct {
 			Path     string
@@ -72,16 +74,17 @@ func directOpen(r *control.DirectRequest) (kind string, extra []byte) {
 			Zero     uint32
 		}{r.Path, "", 0})
 	}
-	return "direct-tcpip", tcpOpen(r.Host, r.Port)
+	return "direct-tcpip", tcpOpen(r.Host, r.Port, from)
 }
 
-func tcpOpen(host string, port int) []byte {
+func tcpOpen(host string, port int, from net.Addr) []byte {
+	fromHost, fromPort := originator(from)
 	return ssh.Marshal(struct {
 		Host     string
 		Port     uint32
 		FromHost string
 		FromPort uint32
-	}{host, uint32(port), "127.0.0.1", 65535})
+	}{host, uint32(port), fromHost, fromPort})
 }
 
 func directTarget(r *control.DirectRequest) string {
@@ -102,6 +105,17 @@ func directFailure(host string, r *control.DirectRequest, l *link, err error) er
 			Text: fmt.Sprintf("stdio forwarding to %s failed: %s", directTarget(r), oe.Message)}
 	}
 	return openFailure(host, l, err)
+}
+
+// Read implements control.Stream. The end of a lost connection is no end.
+func (s stdioForward) Read(p []byte) (int, error) {
+	n, err := s.session.Read(p)
+	if err != nil && (s.l.torn() || s.l.wire.writeOver.Load()) {
+		if why := s.l.died(); why != nil {
+			err = why
+		}
+	}
+	return n, err
 }
 
 // Stderr implements control.Stream.

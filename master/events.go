@@ -134,7 +134,11 @@ func (m *Master) standing(d *dest.Destination) []control.Event {
 
 // event is one about the host. Called in run.
 func (h *host) event(kind control.EventKind) control.Event {
-	return control.Event{Time: time.Now(), Kind: kind, Host: h.dest.Name, User: h.dest.User, Addr: h.dest.Addr()}
+	return eventOf(h.dest, kind)
+}
+
+func eventOf(d *dest.Destination, kind control.EventKind) control.Event {
+	return control.Event{Time: time.Now(), Kind: kind, Host: d.Name, User: d.User, Addr: d.Addr()}
 }
 
 // tellState tells that the link moved from one state to another.

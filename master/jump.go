@@ -58,7 +58,7 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p
 // the time that connecting to an address directly would have.
 func openThrough(ctx context.Context, d *dest.Destination, ls *lease) (net.Conn, error) {
 	ls.link.addHop(1) // before, so that it does not end as unused meanwhile
-	ch, reqs, err := ls.link.openWithin(ctx, d.ConnectLimit(openTimeout), nil, "direct-tcpip", tcpOpen(d.Host, d.Port))
+	ch, reqs, err := ls.link.openWithin(ctx, d.ConnectLimit(openTimeout), nil, "direct-tcpip", tcpOpen(d.Host, d.Port, nil))
 	if err != nil {
 		ls.link.addHop(-1)
 		return nil, err

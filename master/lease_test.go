@@ -19,7 +19,7 @@ func TestALeaseThatComesTooLateGoesBack(t *testing.T) {
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 200 {
-			if ls, err := r.m.acquire(gone, d, nil, nil); err == nil {
+			if ls, err := r.m.acquire(gone, d, nil, "", nil); err == nil {
 				ls.release()
 				ls.release() // counts once
 			}

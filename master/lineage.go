@@ -26,6 +26,7 @@ func (m *Master) supersede(d *dest.Destination, p control.Prompter) {
 	}
 	h.log.Info("the configuration changed, retired")
 	h.post(h.dismiss)
+	m.moveForwards(h, d)
 	debugf(p, d, 1, "the configuration of %s changed: this is another connection, and the one from before takes no more sessions", d.Name)
 }
 

@@ -14,7 +14,12 @@ import (
 func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control.Managed, error) {
 	d := r.Dest.(*dest.Destination)
 	h := m.lookup(d)
-	if h == nil || !h.up() && !(r.Command != "check" && h.giveUp()) {
+	switch {
+	case r.Command == "cancel" && h != nil:
+		return h.cancelForwards(r.Forward), nil
+	case r.Command == "forward" && h != nil && h.wanted():
+		return m.addForwards(ctx, r.Forward)
+	case h == nil || !h.up() && !(r.Command != "check" && h.giveUp()):
 		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: h.absence()}
 	}
 	switch r.Command {
@@ -25,10 +30,11 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 			h.shut(errAsked)
 			h.hostKey = nil // what comes now is a first login
 			h.dismiss()
+			h.forwards.CancelAll()
 		})
 		return &control.Managed{Text: "Exit request sent."}, nil
 	case "stop":
-		h.call(h.dismiss)
+		h.call(func() { h.dismiss(); h.forwards.DropSticky() })
 		return &control.Managed{Text: "Stop listening request sent."}, nil
 	}
 	return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}

@@ -38,6 +38,10 @@ type Config struct {
 	// Lookup resolves a name for CanonicalizeHostname; nil is the system's
 	// resolver. network is ip, ip4 or ip6.
 	Lookup func(ctx context.Context, network, name string) (cname string, found bool, err error)
+	// Listen listens on this machine for forwards, and DialTarget connects to
+	// where remote ones lead; nil is the system's.
+	Listen     func(at control.Endpoint, how control.ForwardOptions) ([]net.Listener, error)
+	DialTarget func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Resolve finds the addresses of a name; network is tcp, tcp4 or tcp6. Nil
 	// is the system's resolver or, with a Dial of one's own, none: then Dial
 	// gets the name.
@@ -198,6 +202,8 @@ func (m *Master) Links() (links, sessions int) {
 		st := h.status()
 		links += len(st.Links)
 		sessions += len(st.Sessions)
+		links += h.forwards.Standing()
+		sessions += h.forwards.Open()
 		if s := st.State; s == Connecting.String() || s == Waiting.String() {
 			links++
 		}

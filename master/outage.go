@@ -133,9 +133,11 @@ func (h *host) cause() string {
 // demand says who wants a connection now, and how long the pause between two
 // attempts may therefore be at most. Nobody does where why is empty.
 func (h *host) demand(now time.Time) (pause time.Duration, why string) {
-	held, behind := false, false
+	held, behind, through := false, false, false
 	for _, w := range h.waiters {
 		switch {
+		case w.through:
+			through = true
 		case w.background():
 			behind = true
 		case w.holds:
@@ -146,6 +148,8 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 	}
 	persist, forever := h.dest.Persist()
 	switch {
+	case through:
+		return alive.CapWaiting, "forward"
 	case held:
 		return alive.CapPinned, "held"
 	case behind:
@@ -154,6 +158,8 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 		return 0, ""
 	case h.dest.Pinned():
 		return alive.CapPinned, "pinned"
+	case h.forwards.Standing() > 0:
+		return alive.CapForwards, "forwards"
 	case h.leases > 0:
 		return alive.CapForwards, "sessions"
 	case !h.used.IsZero() && (forever || now.Before(h.used.Add(persist))):

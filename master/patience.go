@@ -43,10 +43,9 @@ func (h *host) unwait() {
 func (h *host) patience(w *waiter, a *agenda) error {
 	bound := w.dest.Patience
 	switch {
-	case w.background():
-		if h.blocked != nil {
-			return h.blocked
-		}
+	case w.background() && h.blocked != nil:
+		return h.blocked
+	case w.background() && !w.through:
 		bound = 0
 	case bound == dest.Forever:
 		return nil
@@ -82,7 +81,7 @@ func (h *host) tooLong(w *waiter, bound time.Duration) error {
 
 // refuseImpatient refuses those who wait for one attempt only.
 func (h *host) refuseImpatient(err error) {
-	h.refuse(err, func(w *waiter) bool { return w.dest.Patience == 0 || w.background() })
+	h.refuse(err, func(w *waiter) bool { return w.dest.Patience == 0 || w.background() && !w.through })
 }
 
 // refuseBackground refuses those behind whom there is no client.

@@ -62,6 +62,11 @@ func (h *host) pick(w *waiter) *link {
 }
 
 func (h *host) suits(l *link, w *waiter) bool {
+	return h.fits(l, w) && (w.agent == "" || l.lentTo == "" || l.lentTo == w.agent)
+}
+
+// fits is suits but for the agent.
+func (h *host) fits(l *link, w *waiter) bool {
 	return l.usable() && (w.bare || !l.paused && h.places.room(l.placed, l.count(), time.Now()))
 }
 
@@ -102,14 +107,22 @@ func (p *places) fitted(open int) {
 // those for whom there is none. Who needs no place passes by those who wait for
 // one. Called in run.
 func (h *host) serve() {
-	full := false // somebody waits for a place, and so does everybody behind
+	h.serveForwards() // before who asks for forwards is given the connection that they are asked for on
+	full := false     // somebody waits for a place, and so does everybody behind
 	var left []*waiter
 	for _, w := range h.waiters {
 		if l := h.pick(w); l != nil && (w.bare || !full) {
 			h.give(w, l)
 			continue
 		}
-		full = full || !w.bare
+		if !full && h.otherAgent(w) {
+			if err := h.noFurther(); err != nil {
+				w.answer <- answer{err: err}
+				continue
+			}
+		} else {
+			full = full || !w.bare
+		}
 		left = append(left, w)
 	}
 	if h.waiters = left; len(left) > 0 {
@@ -200,7 +213,7 @@ func (h *host) refused(l *link, times int) (wait, full bool) {
 }
 
 // openSession opens one session, waiting in line when the server has no place.
-func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, p control.Prompter, again bool) (*session, error) {
+func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, x *lentDisplay, p control.Prompter, again bool) (*session, error) {
 	if !again && runsLocally(d, p) {
 		// Without a place on the server: it may take as long as it likes, and
 		// others wait for one.
@@ -215,11 +228,11 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 	}
 	var useless *lease
 	for times := 0; ; times++ {
-		ls, err := m.acquire(ctx, d, p, useless)
+		ls, err := m.acquire(ctx, d, p, r.Agent, useless)
 		if err != nil {
 			return nil, asControl(d.Name, control.Refused, err)
 		}
-		s, err := ls.link.startSession(ctx, ls, r)
+		s, err := ls.link.startSession(ctx, ls, r, x)
 		if err == nil {
 			return s, nil
 		}

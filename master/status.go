@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sort"
+	"sync"
 	"time"
 
 	"muxd/control"
@@ -12,13 +13,17 @@ import (
 )
 
 // Status implements control.Backend.
-func (m *Master) Status(context.Context, *control.StatusRequest) (*control.Status, error) {
+func (m *Master) Status(ctx context.Context, r *control.StatusRequest) (*control.Status, error) {
 	st := &control.Status{PID: os.Getpid(), Build: m.cfg.Build, Started: m.started, Socket: m.cfg.Socket}
 	if m.cfg.Clients != nil {
 		st.Clients = m.cfg.Clients()
 	}
-	for _, h := range m.all() {
+	all := m.all()
+	for _, h := range all {
 		st.Hosts = append(st.Hosts, h.status())
+	}
+	if r.Probe {
+		probeForwards(ctx, all, st.Hosts)
 	}
 	sort.Slice(st.Hosts, func(i, j int) bool {
 		a, b := &st.Hosts[i], &st.Hosts[j]
@@ -28,6 +33,21 @@ func (m *Master) Status(context.Context, *control.StatusRequest) (*control.Statu
 		return a.User+a.Addr < b.User+b.Addr
 	})
 	return st, nil
+}
+
+// probeTimeout bounds the opening of the far sides of forwards: all that a
+// person waits for who asks whether they work.
+const probeTimeout = 10 * time.Second
+
+// probeForwards has every forward's far side opened once, all hosts at once.
+func probeForwards(ctx context.Context, all []*host, into []control.HostStatus) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, h := range all {
+		wg.Go(func() { into[i].Forwards = h.forwards.Probe(ctx) })
+	}
+	wg.Wait()
 }
 
 func (h *host) status() control.HostStatus {
@@ -43,6 +63,7 @@ func (h *host) status() control.HostStatus {
 	h.mu.Unlock()
 	sort.Slice(links, func(i, j int) bool { return links[i].id < links[j].id })
 	st.KeepWarm, st.KeepWarmLearned = h.keepWarm(d)
+	st.Forwards = h.forwards.Status()
 	for _, l := range links {
 		ls, ss := l.status()
 		st.Links = append(st.Links, ls)

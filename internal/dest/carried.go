@@ -10,7 +10,7 @@ import (
 
 // extra are the keywords that put something beside the session. The session
 // works without, and the person is told what is missing.
-var extra = []string{"localforward", "remoteforward", "dynamicforward", "forwardagent", "forwardx11", "tunnel"}
+var extra = []string{"tunnel"}
 
 // tellMissing names what will be missing, to a person at a terminal only: a
 // script's stderr is the command's.

@@ -66,9 +66,6 @@ var valuesOf = map[byte][][2]string{
 // are not carried out: doing without them silently would be wrong. -G prints
 // them all the same.
 var refusals = map[byte]string{
-	'A': "agent forwarding is not carried out by this version", 'D': "dynamic forwarding is not carried out by this version",
-	'L': "local forwarding is not carried out by this version", 'R': "remote forwarding is not carried out by this version",
-	'X': "X11 forwarding is not carried out by this version", 'Y': "X11 forwarding is not carried out by this version",
 	'K': "the SSH library of muxd has no GSSAPI; call ssh for this host",
 	'w': "a tunnel device needs privileges that muxd does not take; call ssh for this host",
 }
@@ -260,9 +257,9 @@ func (c *commandLine) accessible(file string) bool {
 // what is one that is not carried out.
 func knownControl(command string) error {
 	switch command {
-	case "check", "exit", "stop", "proxy":
+	case "check", "exit", "stop", "proxy", "forward", "cancel":
 		return nil
-	case "forward", "cancel", "conninfo", "channels":
+	case "conninfo", "channels":
 		return fmt.Errorf("-O %s is not carried out by this version", command)
 	}
 	return errors.New("invalid multiplex command")

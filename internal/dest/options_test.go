@@ -14,9 +14,6 @@ import (
 // sentence of its own. None is missed.
 func TestEveryOptionOfSsh(t *testing.T) {
 	refused := map[byte][2]string{ // value, sentence
-		'A': {"", "-A: agent forwarding is not carried out by this version"}, 'D': {"1080", "-D: dynamic forwarding is not carried out"},
-		'L': {"1:h:2", "-L: local forwarding is not carried out"}, 'R': {"1:h:2", "-R: remote forwarding is not carried out"},
-		'X': {"", "-X: X11 forwarding is not carried out"}, 'Y': {"", "-Y: X11 forwarding is not carried out"},
 		'K': {"", "-K: the SSH library of muxd has no GSSAPI; call ssh"}, 'w': {"0", "-w: a tunnel device needs privileges"},
 		'Z': {"", "-Z is not known to this version"},
 		'1': {"", "-1: SSH protocol 1 is no longer supported"},
@@ -31,6 +28,8 @@ func TestEveryOptionOfSsh(t *testing.T) {
 		'J': {"hop", "proxyjump", "hop"}, 'p': {"2222", "port", "2222"}, 'P': {"tag", "tag", "tag"}, 'o': {"Compression=yes", "compression", "yes"},
 		'I': {"/lib/p11.so", "pkcs11provider", "/lib/p11.so"}, 'M': {"", "controlmaster", "yes"}, 'S': {"/nobody", "controlpath", "/nobody"},
 		'a': {"", "forwardagent", "no"}, 'g': {"", "gatewayports", "yes"}, 'k': {"", "gssapidelegatecredentials", "no"}, 'x': {"", "forwardx11", "no"},
+		'A': {"", "forwardagent", "yes"}, 'X': {"", "forwardx11", "yes"}, 'Y': {"", "forwardx11trusted", "yes"},
+		'D': {"1080", "dynamicforward", "1080"}, 'L': {"1:h:2", "localforward", "1:h:2"}, 'R': {"1:h:2", "remoteforward", "1:h:2"},
 		'f': {"", "forkafterauthentication", "yes"}, 's': {"", "sessiontype", "subsystem"},
 		'F': {"none", "", ""}, 'E': {"/dev/null", "", ""}, 'y': {}, '2': {},
 	}
@@ -263,7 +262,7 @@ func TestAgentIsNoFile(t *testing.T) {
 func TestUnknownManage(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		for command, text := range map[string]string{
-			"channels": "host: -O channels is not carried out", "forward": "host: -O forward is not", "nonsense": "host: invalid multiplex command",
+			"channels": "host: -O channels is not carried out", "conninfo": "host: -O conninfo is not carried out", "nonsense": "host: invalid multiplex command",
 		} {
 			_, err := r.plan(nil, "-O", command, "host")
 			wantError(t, err, control.NotDialled, text)

@@ -30,3 +30,11 @@ func patienceOf(conf *sshconf.Config, seen bool) time.Duration {
 	}
 	return unsetPatience
 }
+
+// Unattended is the destination as something asks for it at that time behind
+// which nobody can be seen or asked: it waits as a script does.
+func (d *Destination) Unattended(now time.Time) *Destination {
+	own := *d
+	own.Asked, own.Patience = now, patienceOf(d.Conf, false)
+	return &own
+}

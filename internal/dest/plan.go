@@ -71,6 +71,9 @@ func (r *Resolver) plan(ctx context.Context, line *getopt.CommandLine, v *contro
 	tellIgnored(d, p)
 	if c.control != "" && c.control != "proxy" {
 		plan.Manage = &control.ManageRequest{Dest: d, Command: c.control}
+		if c.control == "forward" || c.control == "cancel" {
+			plan.Manage.Forward = d.forwards(v, c.typed())
+		}
 		return plan, nil
 	}
 	tellMissing(d.Conf, v, p, d.Name)
@@ -85,12 +88,23 @@ func (r *Resolver) plan(ctx context.Context, line *getopt.CommandLine, v *contro
 func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *Destination, v *control.Invocation, p control.Prompter) error {
 	plan.Background = d.Conf.ForkAfterAuthentication()
 	plan.StdinNull = plan.StdinNull || plan.Background
+	plan.Forward = d.forwards(v, every)
 	switch {
 	case c.stdio != "":
+		plan.FdPass = d.Conf.FdPass() == sshconf.Yes
 		f, err := sshconf.ParseStdioForward(c.stdio, v.Getenv)
 		plan.Direct = &control.DirectRequest{Dest: d, Host: f.ListenHost, Port: f.ListenPort, Path: f.ListenPath, PID: v.PID, Bytes: new(control.Meter)}
 		return err
 	case d.Conf.SessionType() == "none":
+		if plan.Background && plan.Forward != nil {
+			// What is left to do is muxd's: no process is needed for it, and none
+			// whose end would take the forwards along.
+			plan.Forward.Sticky, plan.Detach, plan.Background = true, true, false
+			return nil
+		}
+		if plan.Forward != nil {
+			plan.Forward.Told = true
+		}
 		plan.Hold, plan.StdinNull = &control.HoldRequest{Dest: d, PID: v.PID}, true
 		return nil
 	}
@@ -120,12 +134,13 @@ func reattachRequest(d *Destination, v *control.Invocation) (*control.SessionReq
 		return nil, errors.New("the session cannot be carried on: no Reattach is set any more")
 	}
 	return &control.SessionRequest{Dest: d, Kind: control.Exec, Command: command, TTY: terminal(d.Conf, v), PID: v.PID,
-		Env: environment(d.Conf, v), Bytes: new(control.Meter)}, nil
+		Env: environment(d.Conf, v), Bytes: new(control.Meter), Agent: agentOf(d.Conf), X11: displayOf(d.Conf, v)}, nil
 }
 
 // sessionRequest is the session that the command line asks for.
 func sessionRequest(line *getopt.CommandLine, d *Destination, v *control.Invocation) (*control.SessionRequest, error) {
-	r := &control.SessionRequest{Dest: d, Kind: control.Shell, PID: v.PID, Env: environment(d.Conf, v), Bytes: new(control.Meter)}
+	r := &control.SessionRequest{Dest: d, Kind: control.Shell, PID: v.PID, Env: environment(d.Conf, v), Bytes: new(control.Meter),
+		Agent: agentOf(d.Conf), X11: displayOf(d.Conf, v)}
 	r.Command = strings.Join(line.Command, " ")
 	remote := d.Conf.RemoteCommand()
 	switch {
@@ -144,6 +159,25 @@ func sessionRequest(line *getopt.CommandLine, d *Destination, v *control.Invocat
 		r.Kind = control.Exec
 	}
 	return r, nil
+}
+
+// agentOf is the socket of the agent that sessions forward, "" for none.
+func agentOf(conf *sshconf.Config) string {
+	on, agent := conf.ForwardAgent()
+	if !on {
+		return ""
+	}
+	return agent.Socket
+}
+
+// displayOf is the display that a session forwards, nil for none: also where
+// the client has none, as in ssh (clientloop.c, client_x11_get_proto).
+func displayOf(conf *sshconf.Config, v *control.Invocation) *control.X11Request {
+	display := v.Getenv("DISPLAY")
+	if !conf.ForwardX11() || display == "" {
+		return nil
+	}
+	return &control.X11Request{Display: display, Trusted: conf.ForwardX11Trusted(), Timeout: conf.ForwardX11Timeout(), XAuth: conf.XAuthLocation()}
 }
 
 // unquoted takes the quotes off a command that is quoted as a whole: a shell
