@@ -13,30 +13,33 @@ func TestForwards(t *testing.T) {
 	const home = "/HOME" // stands for the client's directory
 	tcp := func(host string, port int) control.Endpoint { return control.Endpoint{Host: host, Port: port} }
 	unix := func(path string) control.Endpoint { return control.Endpoint{Path: path} }
+	fwd := func(k control.ForwardKind, l, c control.Endpoint) control.Forward {
+		return control.Forward{Kind: k, Listen: l, Connect: c}
+	}
 	L, R, D, S := control.ForwardLocal, control.ForwardRemote, control.ForwardDynamic, control.ForwardRemoteDynamic
 	for _, c := range []struct {
 		args string
 		want []control.Forward
 	}{
-		{"-L 8080:db:5432", []control.Forward{{L, tcp("localhost", 8080), tcp("db", 5432)}}},
-		{"-g -L 8080:db:5432", []control.Forward{{L, tcp("*", 8080), tcp("db", 5432)}}},
-		{"-L :8080:db:5432", []control.Forward{{L, tcp("*", 8080), tcp("db", 5432)}}},
-		{"-L *:8080:db:5432", []control.Forward{{L, tcp("*", 8080), tcp("db", 5432)}}},
-		{"-g -L localhost:8080:db:5432", []control.Forward{{L, tcp("localhost", 8080), tcp("db", 5432)}}},
-		{"-L [::1]:8080:[fe80::1]:5432", []control.Forward{{L, tcp("::1", 8080), tcp("fe80::1", 5432)}}},
-		{"-L 8080:/run/db.sock", []control.Forward{{L, tcp("localhost", 8080), unix("/run/db.sock")}}},
-		{"-L /run/a:db:5432", []control.Forward{{L, unix("/run/a"), tcp("db", 5432)}}},
-		{"-L ./a:./b", []control.Forward{{L, unix(home + "/a"), unix("./b")}}},
-		{"-D 1080", []control.Forward{{D, tcp("localhost", 1080), control.Endpoint{}}}},
-		{"-D 192.0.2.1:1080", []control.Forward{{D, tcp("192.0.2.1", 1080), control.Endpoint{}}}},
-		{"-R 0:localhost:22", []control.Forward{{R, tcp("localhost", 0), tcp("localhost", 22)}}},
-		{"-g -R 2222:localhost:22", []control.Forward{{R, tcp("localhost", 2222), tcp("localhost", 22)}}},
-		{"-R :2222:localhost:22", []control.Forward{{R, tcp("*", 2222), tcp("localhost", 22)}}},
-		{"-R /run/a:./b", []control.Forward{{R, unix("/run/a"), unix(home + "/b")}}},
-		{"-R 1080", []control.Forward{{S, tcp("localhost", 1080), control.Endpoint{}}}},
-		{"-R *:1080", []control.Forward{{S, tcp("*", 1080), control.Endpoint{}}}},
+		{"-L 8080:db:5432", []control.Forward{fwd(L, tcp("localhost", 8080), tcp("db", 5432))}},
+		{"-g -L 8080:db:5432", []control.Forward{fwd(L, tcp("*", 8080), tcp("db", 5432))}},
+		{"-L :8080:db:5432", []control.Forward{fwd(L, tcp("*", 8080), tcp("db", 5432))}},
+		{"-L *:8080:db:5432", []control.Forward{fwd(L, tcp("*", 8080), tcp("db", 5432))}},
+		{"-g -L localhost:8080:db:5432", []control.Forward{fwd(L, tcp("localhost", 8080), tcp("db", 5432))}},
+		{"-L [::1]:8080:[fe80::1]:5432", []control.Forward{fwd(L, tcp("::1", 8080), tcp("fe80::1", 5432))}},
+		{"-L 8080:/run/db.sock", []control.Forward{fwd(L, tcp("localhost", 8080), unix("/run/db.sock"))}},
+		{"-L /run/a:db:5432", []control.Forward{fwd(L, unix("/run/a"), tcp("db", 5432))}},
+		{"-L ./a:./b", []control.Forward{fwd(L, unix(home + "/a"), unix("./b"))}},
+		{"-D 1080", []control.Forward{fwd(D, tcp("localhost", 1080), control.Endpoint{})}},
+		{"-D 192.0.2.1:1080", []control.Forward{fwd(D, tcp("192.0.2.1", 1080), control.Endpoint{})}},
+		{"-R 0:localhost:22", []control.Forward{fwd(R, tcp("localhost", 0), tcp("localhost", 22))}},
+		{"-g -R 2222:localhost:22", []control.Forward{fwd(R, tcp("localhost", 2222), tcp("localhost", 22))}},
+		{"-R :2222:localhost:22", []control.Forward{fwd(R, tcp("*", 2222), tcp("localhost", 22))}},
+		{"-R /run/a:./b", []control.Forward{fwd(R, unix("/run/a"), unix(home + "/b"))}},
+		{"-R 1080", []control.Forward{fwd(S, tcp("localhost", 1080), control.Endpoint{})}},
+		{"-R *:1080", []control.Forward{fwd(S, tcp("*", 1080), control.Endpoint{})}},
 		// Local ones come first, as ssh sets them up.
-		{"-R 1:a:2 -L 3:b:4 -D 5", []control.Forward{{L, tcp("localhost", 3), tcp("b", 4)}, {D, tcp("localhost", 5), control.Endpoint{}}, {R, tcp("localhost", 1), tcp("a", 2)}}},
+		{"-R 1:a:2 -L 3:b:4 -D 5", []control.Forward{fwd(L, tcp("localhost", 3), tcp("b", 4)), fwd(D, tcp("localhost", 5), control.Endpoint{}), fwd(R, tcp("localhost", 1), tcp("a", 2))}},
 		{"-o ClearAllForwardings=yes -L 3:b:4", nil},
 	} {
 		resolved(t, func(t *testing.T, r *rig) {
