@@ -114,6 +114,9 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 			say(fmt.Sprintf("Allocated port %d for remote forward to %s", port, leadsTo(f)))
 		default:
 			debugf(p, d, 1, "forward %s stands", f)
+			if partly := set.Trouble(f); partly != "" {
+				say(fmt.Sprintf("muxc: %s: %s: %s; the forward listens on the rest", d.Name, f, partly))
+			}
 		}
 		ports = append(ports, port)
 	}

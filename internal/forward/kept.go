@@ -23,3 +23,14 @@ func (s *Set) Sticky() []Kept {
 	}
 	return all
 }
+
+// Trouble is what a forward that stands could not do of all that it was to: an
+// address of several that is taken. "" is nothing.
+func (s *Set) Trouble(f control.Forward) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.find(f); w != nil && w.partly != nil {
+		return w.partly.Error()
+	}
+	return ""
+}
