@@ -30,7 +30,8 @@ func (d *Destination) forwards(v *control.Invocation, accepts func(sshconf.Forwa
 		return nil
 	}
 	r.Strict, _ = conf.ExitOnForwardFailure()
-	r.Sticky = conf.StickyForward() == sshconf.Yes
+	// Those on a connection of one's own could not be named to be cancelled.
+	r.Sticky = conf.StickyForward() == sshconf.Yes && d.Alone == ""
 	return r
 }
 

@@ -76,6 +76,8 @@ func TestForwardOwners(t *testing.T) {
 		{"-L 1:a:2 host true", false, false, false, false, false},
 		{"-N -L 1:a:2 host", false, false, true, false, false},
 		{"-f -N -L 1:a:2 host", true, false, false, true, false},
+		{"-S none -f -N -L 1:a:2 host", false, false, true, false, true},
+		{"-S none -o StickyForward=yes -L 1:a:2 host true", false, false, false, false, false},
 		{"-f -L 1:a:2 host true", false, false, false, false, true},
 		{"-o StickyForward=yes -L 1:a:2 host true", true, false, false, false, false},
 		{"-o ExitOnForwardFailure=yes -N -L 1:a:2 host", false, true, true, false, false},

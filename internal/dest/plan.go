@@ -96,9 +96,10 @@ func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *Desti
 		plan.Direct = &control.DirectRequest{Dest: d, Host: f.ListenHost, Port: f.ListenPort, Path: f.ListenPath, PID: v.PID, Bytes: new(control.Meter)}
 		return err
 	case d.Conf.SessionType() == "none":
-		if plan.Background && plan.Forward != nil {
+		if plan.Background && plan.Forward != nil && d.Alone == "" {
 			// What is left to do is muxd's: no process is needed for it, and none
-			// whose end would take the forwards along.
+			// whose end would take the forwards along. On a connection of one's own
+			// the process is what there is to end them by.
 			plan.Forward.Sticky, plan.Detach, plan.Background = true, true, false
 			return nil
 		}
