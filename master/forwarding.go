@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -137,20 +138,35 @@ func leadsTo(f control.Forward) string {
 }
 
 // openThrough opens a connection on the server's side, for the forwards. It
-// waits for the SSH connection as a request that nobody stands behind.
+// waits for the SSH connection as a request that nobody stands behind. A server
+// that did not answer may have connected; but nothing was sent through that yet,
+// so the next connection can be asked too.
 func (h *host) openThrough(ctx context.Context, to control.Endpoint, from net.Addr) (forward.Channel, error) {
-	ls, err := h.m.acquireThrough(ctx, h.newestDest())
-	if err != nil {
-		return nil, err
-	}
-	if ls.link.distrusted {
+	d := h.newestDest().Unattended(time.Now())
+	for {
+		ls, err := h.m.acquireThrough(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		ch, err := ls.openThrough(ctx, to, from)
+		if err == nil {
+			return ch, nil
+		}
 		ls.release()
+		var oe *forward.OpenError
+		if errors.As(err, &oe) || errors.Is(err, errDistrusted) || ctx.Err() != nil || d.Patience >= 0 && time.Since(d.Asked) >= d.Patience {
+			return nil, err
+		}
+	}
+}
+
+func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.Addr) (forward.Channel, error) {
+	if ls.link.distrusted {
 		return nil, errDistrusted
 	}
 	kind, extra := directOpen(&control.DirectRequest{Host: to.Host, Port: to.Port, Path: to.Path}, from)
 	ch, reqs, err := ls.link.open(ctx, nil, kind, extra)
 	if err != nil {
-		ls.release()
 		var oe *ssh.OpenChannelError
 		if errors.As(err, &oe) {
 			err = &forward.OpenError{Code: uint32(oe.Reason), Text: oe.Message}

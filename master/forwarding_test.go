@@ -433,3 +433,29 @@ func TestForwardsFromTheStart(t *testing.T) {
 		}
 	})
 }
+
+// A connection whose open meets the silence is served by the next connection:
+// nothing went through the first.
+func TestForwardMeetsSilence(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.patient()
+		s := r.ashore()
+		r.mustForward("-N", "-L", "8080:db:5432", "host")
+		r.srv.Last().Pipe().Stall()
+		c, err := s.connect("localhost:8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if got, err := exchange(c, "hello"); got != "hello" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if took := time.Since(began); took > 12*time.Second {
+			t.Errorf("served after %v", took)
+		}
+		r.wantLogins(2)
+		if st := r.host().status().Forwards[0]; st.LastErr != "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}

@@ -89,9 +89,10 @@ func (m *Master) acquireHeld(ctx context.Context, d *dest.Destination, p control
 
 // acquireThrough is acquireBare for a connection that somebody made to a forward:
 // it asks nobody, waits as long as a command would in a script, and has an
-// attempt be made at once where the next one is some time off.
+// attempt be made at once where the next one is some time off. How long it has
+// waited counts from d.Asked.
 func (m *Master) acquireThrough(ctx context.Context, d *dest.Destination) (*lease, error) {
-	return m.await(&waiter{ctx: ctx, dest: d.Unattended(time.Now()), p: background{}, bare: true, through: true, answer: make(chan answer, 1)}, nil)
+	return m.await(&waiter{ctx: ctx, dest: d, p: background{}, bare: true, through: true, answer: make(chan answer, 1)}, nil)
 }
 
 // retain is a lease on the link for what the server opened on it, which nobody
