@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -456,6 +457,32 @@ func TestForwardMeetsSilence(t *testing.T) {
 		r.wantLogins(2)
 		if st := r.host().status().Forwards[0]; st.LastErr != "" {
 			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// Without a route a connection waits, as a command in a script does.
+func TestForwardWaitsForARoute(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.patient()
+		s := r.ashore()
+		r.mustForward("-N", "-L", "8080:db:5432", "host")
+		online := false
+		r.m.cfg.Routed = func(netip.Addr) bool { return online }
+		r.m.cfg.Online = func() bool { return online }
+		h := r.host()
+		h.call(func() { h.newest.local = netip.MustParseAddr("192.0.2.9") }) // and not this machine's own
+		r.srv.Update(func(o *sshtest.Options) { o.DialError = errors.New("network is unreachable") })
+		r.srv.Last().Drop()
+		synctest.Wait()
+		c, _ := s.connect("localhost:8080")
+		time.AfterFunc(30*time.Second, func() {
+			online = true
+			r.srv.Update(func(o *sshtest.Options) { o.DialError = nil })
+			r.m.NetworkChanged()
+		})
+		if got, err := exchange(c, "home"); got != "home" || err != nil {
+			t.Errorf("%q, %v", got, err)
 		}
 	})
 }

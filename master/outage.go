@@ -186,7 +186,7 @@ func (h *host) reconnect(a *agenda) {
 		return
 	case h.needsPerson && h.has(linkSuspect):
 		// Learned at the doubt before: the old one is kept to its full budget.
-		h.refuseBackground(errSilent)
+		h.refuseBehind(errSilent)
 		return
 	}
 	if client == nil && h.current != nil {
@@ -200,7 +200,7 @@ func (h *host) reconnect(a *agenda) {
 		}
 		if !h.routed() {
 			h.outageOf(errNoRoute)
-			h.refuseBackground(errNoRoute) // clients may wait behind them, and have an attempt coming
+			h.refuseBehind(errNoRoute) // clients may wait behind them, and have an attempt coming
 			next = later(next, a.now.Add(routeEvery))
 		}
 	}

@@ -84,8 +84,15 @@ func (h *host) refuseImpatient(err error) {
 	h.refuse(err, func(w *waiter) bool { return w.dest.Patience == 0 || w.background() && !w.through })
 }
 
-// refuseBackground refuses those behind whom there is no client.
+// refuseBackground refuses those behind whom there is no client, because only a
+// person can mend what is the matter.
 func (h *host) refuseBackground(err error) { h.refuse(err, (*waiter).background) }
+
+// refuseBehind refuses those of them that cannot wait: a connection to a forward
+// waits for what may pass as a command would.
+func (h *host) refuseBehind(err error) {
+	h.refuse(err, func(w *waiter) bool { return w.background() && !w.through })
+}
 
 func (h *host) refuse(err error, which func(*waiter) bool) {
 	h.waiters = slices.DeleteFunc(h.waiters, func(w *waiter) bool {
