@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"muxd/internal/sshtest"
 )
 
 // xauthScript answers the calls of a test in order and records them.
@@ -172,10 +174,8 @@ func TestParseList(t *testing.T) {
 
 // TestRealXauth has the program itself write and list.
 func TestRealXauth(t *testing.T) {
-	path, err := exec.LookPath("xauth")
-	if err != nil {
-		t.Skip("no xauth")
-	}
+	sshtest.Require(t, "xauth")
+	path, _ := exec.LookPath("xauth")
 	file := filepath.Join(t.TempDir(), "authority")
 	run := func(ctx context.Context, args []string) ([]byte, error) {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
