@@ -24,6 +24,9 @@ type options struct {
 	json  string
 	only  string
 
+	forward bool
+	conns   int
+
 	outage bool
 	rounds int
 	hosts  int
@@ -47,7 +50,9 @@ func main() {
 	flag.IntVar(&o.pairs, "n", 300, "`pairs` of warm commands")
 	flag.IntVar(&o.mb, "mb", 400, "`MiB` of each transfer")
 	flag.StringVar(&o.json, "json", "", "write the report to this `file` too")
-	flag.StringVar(&o.only, "only", "", "comma-separated `parts`: latency, cold, memory, throughput; with -outage one of outages, idle, global")
+	flag.StringVar(&o.only, "only", "", "comma-separated `parts`: latency, cold, memory, throughput; with -forward one of connect, transfer, crowd, idle, proxy; with -outage one of outages, idle, global")
+	flag.BoolVar(&o.forward, "forward", false, "measure connections through forwards instead of the rest")
+	flag.IntVar(&o.conns, "conns", 500, "connections at once through a forward")
 	flag.BoolVar(&o.outage, "outage", false, "measure what happens when the network fails, instead of the rest (root, ten minutes)")
 	flag.IntVar(&o.rounds, "rounds", 3, "outages, each of which five hosts of every kind meet")
 	flag.IntVar(&o.hosts, "hosts", 200, "hosts to hold and to bring back")
@@ -59,8 +64,11 @@ func main() {
 }
 
 func run(o options) error {
-	if min(o.pairs, o.mb, o.rounds, o.hosts) < 1 {
-		return fmt.Errorf("-n %d -mb %d -rounds %d -hosts %d: all must be above zero", o.pairs, o.mb, o.rounds, o.hosts)
+	if min(o.pairs, o.mb, o.conns, o.rounds, o.hosts) < 1 {
+		return fmt.Errorf("-n %d -mb %d -conns %d -rounds %d -hosts %d: all must be above zero", o.pairs, o.mb, o.conns, o.rounds, o.hosts)
+	}
+	if o.forward {
+		return forward(o)
 	}
 	if o.outage {
 		return outage(o)

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -75,6 +76,9 @@ func (o *operation) admin(ctx context.Context, d *decoder) error {
 
 // managed is the end of a request that is answered by a text and a status.
 func (o *operation) managed(m *Managed) error {
+	for piece := range slices.Chunk(m.Out, maxData) {
+		o.w.hold(frameStdout, piece)
+	}
 	for text := m.Text; text != ""; {
 		var piece string
 		piece, text = cutLines(text)

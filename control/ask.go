@@ -2,10 +2,14 @@ package control
 
 import "errors"
 
-// GetStatus asks a muxd for its status, on a new connection.
-func GetStatus(c Conn) (*Status, error) {
+// GetStatus asks a muxd for its status, on a new connection. With Probe that
+// takes as long as the forwards' far sides take to answer.
+func GetStatus(c Conn, r StatusRequest) (*Status, error) {
+	e := encoder{}
+	e.u8(uint8(opStatus))
+	e.bool(r.Probe)
 	s := new(Status)
-	return s, ask(c, []byte{byte(opStatus)}, s.decode)
+	return s, ask(c, e.b, s.decode)
 }
 
 // Stop asks a muxd to end, on a new connection.

@@ -28,7 +28,7 @@ var messages = []struct {
 	}, (&Invocation{Args: []string{"-p", "22", "h"}, Dir: "/home", Env: []string{"A=b", ""}, TTY: [3]bool{true, false, true},
 		Size: Window{80, 24, 1, 2}, Modes: []byte{1, 2, 0}, Reattach: true}).encode()},
 	{"plan", func(b []byte) ([]byte, error) { var p Plan; err := p.decode(b); return p.encode(), err },
-		(&Plan{Host: "h", TTY: true, Escape: NoEscape, StdinNull: true, Quiet: true, Background: true, JSON: true, Reattach: true, HandOver: []string{"-S", "x", "h"}}).encode()},
+		(&Plan{Host: "h", TTY: true, Escape: NoEscape, StdinNull: true, Quiet: true, Background: true, JSON: true, Reattach: true, FdPass: true, HandOver: []string{"-S", "x", "h"}}).encode()},
 	{"exit", func(b []byte) ([]byte, error) { x, err := decodeExit(b); return x.encode(), err },
 		Exit{Code: 1, Signal: "TERM", Core: true, Message: "m"}.encode()},
 	{"error", func(b []byte) ([]byte, error) { x, err := decodeError(b); return x.encode(), err },
@@ -106,8 +106,12 @@ func fullStatus() *Status {
 			Attempt: 3, Next: at.Add(time.Second), Wanted: "pinned", KeepWarm: time.Minute, KeepWarmLearned: true,
 			Links: []LinkStatus{{State: "ready", Since: at, Remote: "r", Auth: "k", Server: "SSH-2.0-x", LastByte: at,
 				RTT: time.Second, In: math.MaxInt64, Out: 2, Sessions: 3, Interval: time.Minute, CountMax: 4}},
-			Sessions: []SessionStatus{{PID: 9, Kind: "exec", TTY: true, Since: at, In: 1, Out: 2}}},
-		{Links: []LinkStatus{}, Sessions: []SessionStatus{}}}}
+			Sessions: []SessionStatus{{PID: 9, Kind: "exec", TTY: true, Since: at, In: 1, Out: 2}},
+			Forwards: []ForwardStatus{
+				{Forward: Forward{Kind: ForwardRemote, Listen: Endpoint{Host: "*", Port: 1}, Connect: Endpoint{Path: "/p"}}, State: ForwardDegraded, Since: at,
+					Sticky: true, Owners: []int{3, 4}, Open: 5, Total: math.MaxInt64, In: 6, Out: 7, LastErr: "e", Next: at, Probed: true, Probe: "p"},
+				{Owners: []int{}}}},
+		{Links: []LinkStatus{}, Sessions: []SessionStatus{}, Forwards: []ForwardStatus{}}}}
 }
 
 // FuzzMessages: what is read is written as the same bytes, unless cleaning
@@ -166,12 +170,13 @@ func TestStatusComesBack(t *testing.T) {
 
 // The minima that counts are held against are those of empty elements.
 func TestMinima(t *testing.T) {
-	var host, link, session encoder
+	var host, link, session, forward encoder
 	(&HostStatus{}).encode(&host)
 	(&LinkStatus{}).encode(&link)
 	(&SessionStatus{}).encode(&session)
-	if len(host.b) != minHost || len(link.b) != minLink || len(session.b) != minSession {
-		t.Errorf("hosts %d, links %d, sessions %d", len(host.b), len(link.b), len(session.b))
+	(&ForwardStatus{}).encode(&forward)
+	if len(host.b) != minHost || len(link.b) != minLink || len(session.b) != minSession || len(forward.b) != minForward {
+		t.Errorf("hosts %d, links %d, sessions %d, forwards %d", len(host.b), len(link.b), len(session.b), len(forward.b))
 	}
 }
 

@@ -7,7 +7,13 @@
 // One connection carries one operation, whose request travels inside the
 // preface, so that a warm command costs one write and no negotiation. A client
 // that wants many operations on one connection says so in the preface and
-// continues with package control/streams.
+// continues with package control/streams. A Go program that only wants
+// connections has package control/client, which imports net and is apart for that
+// reason.
+//
+// The bytes of a stdio forward may travel on a socket of their own, which the
+// client hands over with its request; package socket argues why that socket's
+// O_NONBLOCK may be set.
 //
 // The package refuses three things. It never interprets what it carries: the
 // configuration, the host and the command are the Backend's business. It never

@@ -12,13 +12,14 @@ import (
 // no command may hang on it.
 const helloTimeout = 10 * time.Second
 
-func start(c Conn, request []byte) (*Op, error) {
+// start sends a request, and fds with it, for which c is an FDConn.
+func start(c Conn, request []byte, fds ...int) (*Op, error) {
 	if len(request) > MaxFrame {
 		return nil, &Error{Phase: NotDialled, Text: "arguments and environment are longer than 4 MiB together"}
 	}
 	o := newOp(c)
-	b := Preface{Version: Version, Flags: FlagOne, Length: uint32(len(request))}.append(make([]byte, 0, prefaceLen+len(request)))
-	if err := o.greet(append(b, request...)); err != nil {
+	b := Preface{Version: Version, Flags: FlagOne, FDs: uint16(len(fds)), Length: uint32(len(request))}.append(make([]byte, 0, prefaceLen+len(request)))
+	if err := o.greet(append(b, request...), fds...); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -26,9 +27,14 @@ func start(c Conn, request []byte) (*Op, error) {
 
 // greet writes the preface. The deadline matters to a request that is longer
 // than the socket's buffer: a muxd that was stopped takes none of it.
-func (o *Op) greet(preface []byte) error {
+func (o *Op) greet(preface []byte, fds ...int) error {
 	o.conn.SetWriteDeadline(time.Now().Add(helloTimeout))
-	_, err := o.conn.Write(preface)
+	var err error
+	if len(fds) > 0 {
+		_, err = o.conn.(FDConn).WriteFDs(preface, fds...)
+	} else {
+		_, err = o.conn.Write(preface)
+	}
 	o.conn.SetWriteDeadline(time.Time{})
 	switch {
 	case err == nil:

@@ -183,7 +183,7 @@ func TestPrefaceRefused(t *testing.T) {
 		{"one with nothing", one(func(p *control.Preface) { p.Length = 0 }), "0 bytes of request"},
 		{"many with one", one(func(p *control.Preface) { p.Flags = control.FlagMany }), "1 bytes of request"},
 		{"reserved", append(append(one(func(*control.Preface) {})[:10:10], 0, 1), 0, 0, 0, 1, 2), "reserved field 0x1"},
-		{"descriptors", one(func(p *control.Preface) { p.FDs = 3 }), "3 descriptors"},
+		{"descriptors", one(func(p *control.Preface) { p.FDs = 3 }), "and 3 descriptors"},
 		{"many, not served", one(func(p *control.Preface) { p.Flags, p.Length = control.FlagMany, 0 }), "one operation"},
 		{"truncated", one(func(p *control.Preface) { p.Length = 10 }), "not arrive whole"},
 		{"truncated, 4 MiB claimed", one(func(p *control.Preface) { p.Length = control.MaxFrame }), "not arrive whole"},
@@ -300,7 +300,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 		c, done := r.dial()
 		v := (&control.Invocation{}).Bytes()
 		p := control.Preface{Version: control.Version, Flags: control.FlagOne, FDs: announced, Length: uint32(len(v))}
-		if err := c.WriteFDs(p.Bytes()[:1], int(os.Stdin.Fd()), int(os.Stdout.Fd())); err != nil {
+		if _, err := c.WriteFDs(p.Bytes()[:1], int(os.Stdin.Fd()), int(os.Stdout.Fd())); err != nil {
 			t.Fatal(err)
 		}
 		c.Write(append(p.Bytes()[1:], v...))

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"muxd/socket"
 )
 
 // stdinCredit is how many bytes of standard input a client may have under way.
@@ -27,6 +29,7 @@ type operation struct {
 	r   frameReader // owned by read
 	w   *frameWriter
 	in  *stdinQueue
+	end *socket.End // for a stdio forward's bytes; nil where none came, and then they travel in frames
 
 	mu      sync.Mutex
 	stream  Stream                 // guarded by mu; nil until the session is open
@@ -47,22 +50,31 @@ type answer struct {
 	err error
 }
 
-func newOperation(s *Server, c Conn, pid int) *operation {
-	return &operation{s: s, c: c, pid: pid, r: frameReader{r: c}, w: newFrameWriter(c),
-		in: newStdinQueue(stdinCredit), prompts: map[uint32]chan answer{}, impatient: make(chan struct{}, 1)}
+// newOperation is given the socket that came for a stdio forward's bytes, if one
+// did: then no stdin comes in frames. Its owner is who closes it.
+func newOperation(s *Server, c Conn, pid int, end *socket.End) *operation {
+	credit := stdinCredit
+	if end != nil {
+		credit = 0
+	}
+	return &operation{s: s, c: c, pid: pid, end: end, r: frameReader{r: c}, w: newFrameWriter(c),
+		in: newStdinQueue(credit), prompts: map[uint32]chan answer{}, impatient: make(chan struct{}, 1)}
 }
 
 // run carries the request out and writes its last frame. It returns when
 // nothing of the operation is left but, at most, a write to a session that was
-// closed, which its Backend ends.
-func (o *operation) run(ctx context.Context, request []byte) {
+// closed, which its Backend ends, and what it returns: a connection that goes on
+// without its client, and without the operation, until ctx ends.
+func (o *operation) run(ctx context.Context, request []byte) (rest func(ctx context.Context)) {
 	// A client that does not read must not hold up the end of muxd.
 	defer context.AfterFunc(ctx, func() { o.c.SetWriteDeadline(time.Now().Add(stopGrace)) })()
+	muxd := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	readDone := make(chan struct{})
 	go func() { defer close(readDone); o.read(cancel) }()
-	if err := o.dispatch(ctx, request); err != nil {
+	rest, err := o.dispatch(ctx, muxd, request)
+	if err != nil {
 		o.w.finish(frameError, asError(NotDialled, err).encode())
 	}
 	// The deadline ends the reader also on a stream, whose Close is only a half
@@ -72,19 +84,32 @@ func (o *operation) run(ctx context.Context, request []byte) {
 	o.c.SetReadDeadline(time.Unix(1, 0))
 	o.c.Close()
 	<-readDone
+	return rest
 }
 
-func (o *operation) dispatch(ctx context.Context, request []byte) error {
+// dispatch carries out a request. Ctx ends when the client leaves, and with
+// muxd.
+func (o *operation) dispatch(ctx, muxd context.Context, request []byte) (rest func(context.Context), err error) {
 	d := &decoder{b: request}
-	switch k := op(d.u8()); k {
-	case opRun:
-		v := &Invocation{PID: o.pid}
-		if err := v.decode(d); err != nil {
+	if op(d.u8()) != opRun {
+		return nil, o.reply(ctx, op(request[0]), d)
+	}
+	v := &Invocation{PID: o.pid}
+	if err := v.decode(d); err != nil {
+		return nil, err
+	}
+	return o.invoke(ctx, muxd, v)
+}
+
+// reply carries out a request that opens nothing.
+func (o *operation) reply(ctx context.Context, k op, d *decoder) error {
+	switch k {
+	case opStatus:
+		r := &StatusRequest{Probe: d.bool()}
+		if err := d.done(); err != nil {
 			return err
 		}
-		return o.invoke(ctx, v)
-	case opStatus:
-		st, err := o.s.Backend.Status(ctx)
+		st, err := o.s.Backend.Status(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -118,28 +143,49 @@ func asError(latest ErrorPhase, err error) *Error {
 	return &Error{Phase: latest, Text: err.Error()}
 }
 
-func (o *operation) invoke(ctx context.Context, v *Invocation) error {
+func (o *operation) invoke(ctx, muxd context.Context, v *Invocation) (rest func(context.Context), err error) {
 	p, err := o.s.Backend.Resolve(ctx, v, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	o.w.hold(framePlan, p.encode())
 	switch {
 	case p.HandOver != nil:
-		return o.w.finish(frameExit, Exit{}.encode())
+		return nil, o.w.finish(frameExit, Exit{}.encode())
 	case p.Text != nil:
-		return o.print(p.Text)
+		return nil, o.print(p.Text)
 	case p.Manage != nil:
-		return o.manage(ctx, p.Manage)
+		return nil, o.manage(ctx, p.Manage)
+	}
+	if err := o.suits(p); err != nil {
+		return nil, err
+	}
+	release := func() {}
+	if p.Forward != nil {
+		if release, err = o.s.Backend.Forward(ctx, p.Forward, o); err != nil {
+			return nil, err
+		}
+	}
+	if p.Detach {
+		release()
+		return nil, o.w.finish(frameExit, Exit{}.encode())
 	}
 	st, err := o.open(ctx, p)
 	if err != nil {
-		return err
+		release()
+		return nil, err
+	}
+	if p.FdPass {
+		return o.pass(st, p, release)
+	}
+	defer release()
+	if o.end != nil {
+		return nil, o.carry(ctx, muxd, st, p)
 	}
 	defer st.Close()
 	// The session ends with its client, and with muxd.
 	defer context.AfterFunc(ctx, func() { st.Close() })()
-	return o.session(st, p)
+	return nil, o.session(st, p)
 }
 
 // open opens what the plan asks for. Of a session that failed in a phase that

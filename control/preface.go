@@ -11,7 +11,7 @@ import (
 // Version is the number of the native protocol. Both sides must agree on it:
 // muxc and muxd are installed together, and a running muxd of another version
 // is restarted, not negotiated with. It rises with every change to a frame.
-const Version = 3
+const Version = 4
 
 // prefaceLen is the fixed part of both prefaces, and stays 16 bytes for ever:
 // it is what two versions must both be able to read to tell each other so.
@@ -36,9 +36,9 @@ const (
 	// above the 2 MiB that execve accepts for arguments and environment
 	// together, so whatever muxc could be started with, it can send.
 	MaxFrame = 4 << 20
-	// MaxFDs is how many descriptors a preface may announce: stdin, stdout and
-	// stderr.
-	MaxFDs = 3
+	// MaxFDs is how many descriptors a preface may announce: the socket on which
+	// a stdio forward's bytes travel.
+	MaxFDs = 1
 	// maxHello bounds the text of a server's hello, in bytes. It is what
 	// CleanLine leaves of any text at most.
 	maxHello = maxText
@@ -93,8 +93,8 @@ func (p Preface) check() error {
 		return fmt.Errorf("preface with flags %#x and %d bytes of request", uint16(p.Flags), p.Length)
 	case p.reserved != 0:
 		return fmt.Errorf("preface with reserved field %#x", p.reserved)
-	case p.FDs != 0:
-		return fmt.Errorf("%d descriptors, which this version does not take", p.FDs)
+	case p.FDs > MaxFDs, p.FDs > 0 && p.Flags != FlagOne:
+		return fmt.Errorf("preface with flags %#x and %d descriptors", uint16(p.Flags), p.FDs)
 	}
 	return nil
 }

@@ -155,7 +155,7 @@ func TestProtocolLimits(t *testing.T) {
 		code[name] = fmt.Sprint(v)
 	}
 	for name, v := range map[string]time.Duration{"prefaceTimeout": prefaceTimeout, "helloTimeout": helloTimeout,
-		"PromptTimeout": PromptTimeout, "stopGrace": stopGrace} {
+		"PromptTimeout": PromptTimeout, "stopGrace": stopGrace, "linger": linger} {
 		code[name] = v.String()
 	}
 	compare(t, "limit", column(t, tables(t)["limit"], 0, 1), code)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // pump moves the session's bytes until it ended, then says how. The exit frame
@@ -18,8 +19,7 @@ func (o *operation) pump(st Stream, p *Plan) error {
 		defer close(stderr)
 		o.pumpOutput(frameStderr, st.Stderr(), m)
 	}()
-	o.pumpOutput(frameStdout, st, m)
-	if p.Direct != nil {
+	if err := o.pumpOutput(frameStdout, st, m); p.Direct != nil && err == io.EOF {
 		// Whoever reads the client's stdout may wait for its end before it
 		// closes the other direction.
 		o.w.send(frameStdoutEOF, nil)
@@ -32,9 +32,17 @@ func (o *operation) pump(st Stream, p *Plan) error {
 	return o.w.finish(frameExit, exit.encode())
 }
 
-// outputBuffers are borrowed for as long as a session's output flows: a quiet
-// session holds the small one it read its last bytes into.
-var outputBuffers = sync.Pool{New: func() any { return new([frameHeader + maxData]byte) }}
+// outputBuffers are borrowed for as long as output flows. Who reads can not tell
+// whether more comes: the buffer that took the last bytes is the one that waits.
+// A few of these stay large, because bulk comes in pieces that do not fill them
+// and a small read before each would cost a write; the others go back.
+var (
+	outputBuffers = sync.Pool{New: func() any { return new([frameHeader + maxData]byte) }}
+	lent          atomic.Int32 // how many are borrowed
+)
+
+// lentAtRest is how many of them may wait for output: 2 MiB in all.
+const lentAtRest = 16
 
 // smallOutput is the buffer of a session that says little.
 const smallOutput = 4 << 10
@@ -42,31 +50,42 @@ const smallOutput = 4 << 10
 // pumpOutput copies output to the client until its end. When the client cannot
 // be written any more it goes on reading, so that the session can end; its
 // reader closes the session anyway.
-func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) {
-	small := make([]byte, frameHeader+smallOutput)
+func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) error {
+	return copyOutput(r, smallOutput, m, func(b []byte) { o.w.sendData(t, b) })
+}
+
+// copyOutput reads to the end, whose error it returns, and hands on what comes,
+// with room for a frame's header before it. Its buffer is the small one, of that
+// many bytes, while little comes.
+func copyOutput(r io.Reader, atRest int, m *Meter, put func(b []byte)) error {
+	small := make([]byte, frameHeader+atRest)
 	var big *[frameHeader + maxData]byte
-	defer func() {
+	back := func() {
 		if big != nil {
 			outputBuffers.Put(big)
+			lent.Add(-1)
+			big = nil
 		}
-	}()
+	}
+	defer back()
 	b := small
 	for {
 		n, err := r.Read(b[frameHeader:])
 		if n > 0 {
 			m.Out.Add(int64(n))
-			o.w.sendData(t, b[:frameHeader+n])
+			put(b[:frameHeader+n])
 		}
 		if err != nil {
-			return
+			return err
 		}
 		switch full := n == len(b)-frameHeader; {
 		case full && big == nil:
 			big = outputBuffers.Get().(*[frameHeader + maxData]byte)
+			lent.Add(1)
 			b = big[:]
-		case big != nil && n < smallOutput:
-			outputBuffers.Put(big)
-			big, b = nil, small
+		case n < atRest, !full && lent.Load() > lentAtRest:
+			back()
+			b = small
 		}
 	}
 }

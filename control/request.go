@@ -62,12 +62,22 @@ type Plan struct {
 	// Reattach says that a session on a terminal whose connection is lost is to
 	// be followed by another one, of an Invocation that says so.
 	Reattach bool
+	// FdPass says that the stdio forward's end of a socket pair is for whoever
+	// started the client, which passes it on over its standard output and ends
+	// (ssh -o ProxyUseFdpass).
+	FdPass bool
 	// HandOver, where there is one, is the command line with which the client
 	// becomes ssh itself, without the program's name: the destination is in the
 	// hands of a master that is not muxd (-S). Nothing follows then.
 	HandOver []string
 
-	Dest    Destination // also where nothing is opened
+	Dest Destination // also where nothing is opened
+	// Forward are the forwards that come before what is opened, and that are
+	// wanted until it ends.
+	Forward *ForwardRequest
+	// Detach says that there is nothing to be opened beside the forwards: they
+	// are sticky, and the client goes (-f -N).
+	Detach  bool
 	Session *SessionRequest
 	Direct  *DirectRequest
 	Hold    *HoldRequest
@@ -115,6 +125,18 @@ type SessionRequest struct {
 	Env     []string // NAME=value, in the order they are sent
 	PID     int      // of the client, for status and the log
 	Bytes   *Meter   // counts of the session, shared with status; may be nil
+	// Agent is the socket of the agent that this session forwards, "" for none
+	// (-A).
+	Agent string
+	X11   *X11Request // nil: none
+}
+
+// X11Request is the display that a session forwards (-X, -Y).
+type X11Request struct {
+	Display string        // the client's DISPLAY
+	Trusted bool          // -Y: the programs there may do everything that those here may
+	Timeout time.Duration // ForwardX11Timeout: how long an untrusted session may open displays; 0 is without end
+	XAuth   string        // the program that knows the display's cookie
 }
 
 // DirectRequest asks for a connection from the server's side to somewhere else,
@@ -135,11 +157,12 @@ type HoldRequest struct {
 	PID  int // of the client
 }
 
-// ManageRequest asks something about a destination's connection: check, exit
-// or stop, as ssh -O does.
+// ManageRequest asks something about a destination's connection: check, exit,
+// stop, forward or cancel, as ssh -O does.
 type ManageRequest struct {
 	Dest    Destination
 	Command string
+	Forward *ForwardRequest // of forward and cancel: which
 }
 
 // AdminRequest asks something about one destination, or all of them, as muxd's
@@ -177,13 +200,22 @@ const (
 	EventDial    EventKind = "dial"    // an attempt failed
 	EventNetwork EventKind = "network" // the machine's network changed
 	EventWake    EventKind = "wake"    // the machine or muxd was asleep
+	EventForward EventKind = "forward" // a forward's state: Text is the forward as an option
 	EventLost    EventKind = "lost"    // so many events were not told: To is the number
 )
 
 // Managed is the answer to a ManageRequest or an AdminRequest: text for stderr and an exit status.
 type Managed struct {
 	Text string
+	Out  []byte // for stdout: the port that the server chose for a forward (-O forward -R 0)
 	Code int
+}
+
+// StatusRequest asks for a Status.
+type StatusRequest struct {
+	// Probe has the far side of every forward opened once; that may take as long
+	// as a connection there does.
+	Probe bool
 }
 
 // StopRequest ends muxd. Without Force a muxd that carries sessions only says
@@ -316,6 +348,7 @@ func (p *Plan) encode() []byte {
 	e.bool(p.Background)
 	e.bool(p.JSON)
 	e.bool(p.Reattach)
+	e.bool(p.FdPass)
 	e.strs(p.HandOver)
 	return e.b
 }
@@ -330,6 +363,7 @@ func (p *Plan) decode(b []byte) error {
 	p.Background = d.bool()
 	p.JSON = d.bool()
 	p.Reattach = d.bool()
+	p.FdPass = d.bool()
 	p.HandOver = d.strs()
 	return d.done()
 }

@@ -20,7 +20,9 @@ func (lastOne) Scarce() bool { return true }
 // descriptors.
 func scarceServer(t *testing.T) (dial func(scarce bool) *controltest.PipeConn) {
 	b := sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{Code: 3}, nil) })
-	b.OnStatus = func(context.Context) (*control.Status, error) { return &control.Status{PID: 7}, nil }
+	b.OnStatus = func(context.Context, *control.StatusRequest) (*control.Status, error) {
+		return &control.Status{PID: 7}, nil
+	}
 	srv := &control.Server{Log: new(log), Backend: b, Many: func(control.Conn) (control.Streams, error) { return nil, control.ErrNotMuxd }}
 	return func(scarce bool) *controltest.PipeConn {
 		c, s := controltest.Pipe()
@@ -54,7 +56,7 @@ func TestScarceDescriptors(t *testing.T) {
 		refused(t, "a command", err)
 		_, err = control.Greet(dial(true))
 		refused(t, "many operations", err)
-		if st, err := control.GetStatus(dial(true)); err != nil || st.PID != 7 {
+		if st, err := control.GetStatus(dial(true), control.StatusRequest{}); err != nil || st.PID != 7 {
 			t.Errorf("status: %+v, %v", st, err)
 		}
 		if d := time.Since(start); d != 0 {

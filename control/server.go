@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"muxd/socket"
 )
 
 const (
@@ -84,8 +86,11 @@ func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 	if sc, ok := c.(scarcity); ok && sc.Scarce() && !s.MakeRoom() {
 		patience, few = scarceTimeout, true
 	}
-	p, request, err := s.greet(c, patience)
-	if err == nil && few && !takesNothing(p, request) {
+	p, err := s.greet(c, patience)
+	if err == nil && p.end != nil {
+		defer p.end.Close() // also where nobody comes to use it; another Close does nothing
+	}
+	if err == nil && few && !p.takesNothing() {
 		s.refuse(c, TooBusy, errScarce.Error())
 		err = errScarce
 	}
@@ -110,7 +115,11 @@ func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 		s.serveMany(ctx, c)
 		return
 	}
-	newOperation(s, c, c.PeerPID()).run(ctx, request)
+	rest := newOperation(s, c, c.PeerPID(), p.end).run(ctx, p.request)
+	if rest != nil {
+		p.request = nil
+		rest(ctx)
+	}
 }
 
 // MakeRoom ends the connections that have not said anything although they had
@@ -118,19 +127,26 @@ func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 // there was any. It may be called from any goroutine and does not wait.
 func (s *Server) MakeRoom() bool { return s.greeting.makeRoom() }
 
+// opening is what a client begins with.
+type opening struct {
+	Preface
+	request []byte
+	end     *socket.End // what came as its one descriptor; nil when none was announced
+}
+
 // takesNothing reports a request that is answered at once and opens nothing.
-func takesNothing(p Preface, request []byte) bool {
-	return p.Flags == FlagOne && len(request) > 0 && (op(request[0]) == opStatus || op(request[0]) == opStop)
+func (p *opening) takesNothing() bool {
+	return p.Flags == FlagOne && p.FDs == 0 && (op(p.request[0]) == opStatus || op(p.request[0]) == opStop)
 }
 
 // greet reads the preface and its request, within its patience. The refusal, if
 // any, is already sent.
-func (s *Server) greet(c ServerConn, patience time.Duration) (Preface, []byte, error) {
+func (s *Server) greet(c ServerConn, patience time.Duration) (*opening, error) {
 	g := s.greeting.join(c, patience)
 	defer s.greeting.leave(g)
 	var b [prefaceLen]byte
 	fds, err := readFull(c, b[:])
-	defer s.closeAll(fds)
+	defer func() { s.closeAll(fds) }()
 	if err != nil {
 		switch {
 		case s.greeting.isOut(g):
@@ -138,30 +154,49 @@ func (s *Server) greet(c ServerConn, patience time.Duration) (Preface, []byte, e
 		case patience == scarceTimeout:
 			s.refuse(c, TooBusy, errScarce.Error())
 		}
-		return Preface{}, nil, err
+		return nil, err
 	}
 	p, err := parsePreface(b[:])
 	if err != nil {
-		return p, nil, err // not ours: it would not understand a hello
+		return nil, err // not ours: it would not understand a hello
 	}
 	if p.Version != Version {
 		s.refuse(c, WrongVersion, s.Build)
-		return p, nil, errors.New("protocol version")
+		return nil, errors.New("protocol version")
 	}
 	if err := p.check(); err != nil {
 		s.refuse(c, Malformed, err.Error())
-		return p, nil, err
+		return nil, err
 	}
 	if p.Flags == FlagMany && s.Many == nil {
 		s.refuse(c, Malformed, "this muxd takes one operation on each connection")
-		return p, nil, errors.New("streams are not served")
+		return nil, errors.New("streams are not served")
 	}
-	request, err := readRequest(c, int(p.Length))
-	if err != nil {
+	o := &opening{Preface: p}
+	if o.request, err = readRequest(c, int(p.Length)); err != nil {
 		s.refuse(c, Malformed, fmt.Sprintf("the request did not arrive whole within %v", patience))
-		return p, nil, err
+		return nil, err
 	}
-	return p, request, nil
+	if p.FDs > 0 {
+		if o.end, err = takeEnd(fds, o.request); err != nil {
+			s.refuse(c, Malformed, err.Error())
+			return nil, err
+		}
+		fds = nil
+	}
+	return o, nil
+}
+
+// takeEnd becomes the owner of the descriptor that came with a request, if it is
+// the one that such a request may have.
+func takeEnd(fds []int, request []byte) (*socket.End, error) {
+	switch {
+	case len(fds) != 1:
+		return nil, fmt.Errorf("one descriptor was announced, and %d came", len(fds))
+	case op(request[0]) != opRun:
+		return nil, errors.New("a descriptor with a request that has no use for it")
+	}
+	return socket.TakeEnd(fds[0])
 }
 
 // readRequest reads n bytes. Memory is taken as they arrive, and not for a
@@ -185,7 +220,7 @@ func readRequest(r io.Reader, n int) ([]byte, error) {
 // came with its bytes.
 func readFull(c ServerConn, b []byte) (fds []int, err error) {
 	for n := 0; n < len(b) && err == nil; {
-		m, f, e := c.ReadFDs(b[n:], MaxFDs)
+		m, f, e := c.ReadFDs(b[n:], MaxFDs+1) // one more, to see that too many came
 		n, fds, err = n+m, append(fds, f...), e
 		switch {
 		case n == len(b):

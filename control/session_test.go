@@ -292,14 +292,14 @@ func TestManage(t *testing.T) {
 func TestStatusAndStop(t *testing.T) {
 	status := &control.Status{PID: 1, Build: "b", Hosts: []control.HostStatus{{Name: "h", Links: []control.LinkStatus{{State: "ready", RTT: time.Second}}}}}
 	b := &controltest.Backend{
-		OnStatus: func(context.Context) (*control.Status, error) { return status, nil },
+		OnStatus: func(context.Context, *control.StatusRequest) (*control.Status, error) { return status, nil },
 		OnStop: func(_ context.Context, r *control.StopRequest) (*control.Stopped, error) {
 			return &control.Stopped{Done: r.Force, Sessions: 3}, nil
 		},
 	}
 	r := newRig(t, b)
 	c, _ := r.dial()
-	st, err := control.GetStatus(c)
+	st, err := control.GetStatus(c, control.StatusRequest{})
 	if err != nil || st.Hosts[0].Links[0].RTT != time.Second {
 		t.Errorf("got %+v, %v", st, err)
 	}
@@ -312,7 +312,7 @@ func TestStatusAndStop(t *testing.T) {
 	}
 	r = newRig(t, &controltest.Backend{})
 	c, _ = r.dial()
-	if _, err := control.GetStatus(c); phase(err) != control.NotDialled {
+	if _, err := control.GetStatus(c, control.StatusRequest{}); phase(err) != control.NotDialled {
 		t.Errorf("got %v", err)
 	}
 }

@@ -32,6 +32,7 @@ type HostStatus struct {
 	KeepWarmLearned bool
 	Links           []LinkStatus
 	Sessions        []SessionStatus
+	Forwards        []ForwardStatus // in the order in which they were asked for
 }
 
 // LinkStatus is one SSH connection.
@@ -61,9 +62,11 @@ type SessionStatus struct {
 // The shortest encodings of a list's elements, in bytes, all texts empty: what
 // a count is held against before memory is taken for it.
 const (
-	minHost    = 73
+	minHost    = 77
 	minLink    = 72
 	minSession = 33
+	minForward = 90
+	minOwner   = 4
 )
 
 func (s *Status) encode() []byte {
@@ -116,6 +119,10 @@ func (h *HostStatus) encode(e *encoder) {
 	for i := range h.Sessions {
 		h.Sessions[i].encode(e)
 	}
+	e.u32(uint32(len(h.Forwards)))
+	for i := range h.Forwards {
+		h.Forwards[i].encode(e)
+	}
 }
 
 func (h *HostStatus) decode(d *decoder) {
@@ -137,6 +144,10 @@ func (h *HostStatus) decode(d *decoder) {
 	h.Sessions = make([]SessionStatus, d.count(minSession))
 	for i := range h.Sessions {
 		h.Sessions[i].decode(d)
+	}
+	h.Forwards = make([]ForwardStatus, d.count(minForward))
+	for i := range h.Forwards {
+		h.Forwards[i].decode(d)
 	}
 }
 
@@ -182,4 +193,57 @@ func (s *SessionStatus) decode(d *decoder) {
 	s.TTY = d.bool()
 	s.Since = d.when()
 	s.In, s.Out = int64(d.u64()), int64(d.u64())
+}
+
+func (f *ForwardStatus) encode(e *encoder) {
+	e.str(string(f.Kind))
+	f.Listen.encode(e)
+	f.Connect.encode(e)
+	e.str(f.State)
+	e.when(f.Since)
+	e.bool(f.Sticky)
+	e.u32(uint32(len(f.Owners)))
+	for _, pid := range f.Owners {
+		e.u32(uint32(pid))
+	}
+	e.u32(uint32(f.Open))
+	e.u64(uint64(f.Total))
+	e.u64(uint64(f.In))
+	e.u64(uint64(f.Out))
+	e.str(CleanLine(f.LastErr))
+	e.when(f.Next)
+	e.bool(f.Probed)
+	e.str(CleanLine(f.Probe))
+}
+
+func (f *ForwardStatus) decode(d *decoder) {
+	f.Kind = ForwardKind(d.str())
+	f.Listen.decode(d)
+	f.Connect.decode(d)
+	f.State = d.str()
+	f.Since = d.when()
+	f.Sticky = d.bool()
+	f.Owners = make([]int, d.count(minOwner))
+	for i := range f.Owners {
+		f.Owners[i] = int(d.u32())
+	}
+	f.Open = int(d.u32())
+	f.Total = int64(d.u64())
+	f.In, f.Out = int64(d.u64()), int64(d.u64())
+	f.LastErr = d.str()
+	f.Next = d.when()
+	f.Probed = d.bool()
+	f.Probe = d.str()
+}
+
+func (p *Endpoint) encode(e *encoder) {
+	e.str(CleanLine(p.Host))
+	e.u32(uint32(p.Port))
+	e.str(CleanLine(p.Path))
+}
+
+func (p *Endpoint) decode(d *decoder) {
+	p.Host = d.str()
+	p.Port = int(d.u32())
+	p.Path = d.str()
 }

@@ -52,8 +52,16 @@ type Backend interface {
 	Resolve(ctx context.Context, v *Invocation, p Prompter) (*Plan, error)
 	// Session opens a session and returns once the command runs.
 	Session(ctx context.Context, r *SessionRequest, p Prompter) (Stream, error)
+	// Forward has forwards wanted, in their order, and returns once they are
+	// there, or, without Strict, once each of them was tried. Release ends the
+	// request's own claim to them and may be called more than once; those that are
+	// sticky, and those that others want, stay. P is told of the forwards, where
+	// the request says so, until then.
+	Forward(ctx context.Context, r *ForwardRequest, p Prompter) (release func(), err error)
 	// Direct opens a connection on the server's side. The end of its Read is the
-	// other side's end of sending; both ends together are a success.
+	// other side's end of sending; both ends together are a success. Where the
+	// connection was lost Read returns another error than io.EOF, so that half of
+	// an end is never taken for one. Ctx bounds the opening alone.
 	Direct(ctx context.Context, r *DirectRequest, p Prompter) (Stream, error)
 	// Hold returns once there is a connection, and keeps one until the stream is
 	// closed. Its Wait returns only when none can be had any more.
@@ -68,7 +76,7 @@ type Backend interface {
 	// and is told how many.
 	Events(ctx context.Context, dest Destination, f func(Event) error) error
 	// Status describes muxd and every connection.
-	Status(ctx context.Context) (*Status, error)
+	Status(ctx context.Context, r *StatusRequest) (*Status, error)
 	// Stop ends muxd after the answer was sent.
 	Stop(ctx context.Context, r *StopRequest) (*Stopped, error)
 }

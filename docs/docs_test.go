@@ -23,7 +23,7 @@ func quoted(t *testing.T, file, from, to, word string) []string {
 	var all []string
 	for _, m := range regexp.MustCompile(word).FindAllStringSubmatch(part, -1) {
 		all = append(all, strings.ToLower(m[1]))
-		if file == "../master/options.go" || from == "- options: " {
+		if file == "../internal/dest/options.go" || from == "- options: " {
 			all[len(all)-1] = m[1] // letters are options of their own in either case
 		}
 	}
@@ -37,14 +37,14 @@ func quoted(t *testing.T, file, from, to, word string) []string {
 func TestNotBuiltYet(t *testing.T) {
 	const page = "deviations.md"
 	told := quoted(t, page, "- options: ", ", and `-O`", `-([A-Za-z])`)
-	refused := quoted(t, "../master/options.go", "var refusals = map", "\n}", `'([A-Za-z])':`)
+	refused := quoted(t, "../internal/dest/options.go", "var refusals = map", "\n}", `'([A-Za-z])':`)
 	if !slices.Equal(told, refused) {
-		t.Errorf("%s lists the options %v as not built, master/options.go %v", page, told, refused)
+		t.Errorf("%s lists the options %v as not built, internal/dest/options.go %v", page, told, refused)
 	}
 	told = quoted(t, page, "is told in one line what is missing:\n", "\n\n", "`([A-Za-z0-9]+)`")
-	missing := quoted(t, "../master/carried.go", "var extra = []string{", "}", `"([a-z0-9]+)"`)
+	missing := quoted(t, "../internal/dest/carried.go", "var extra = []string{", "}", `"([a-z0-9]+)"`)
 	if !slices.Equal(told, missing) {
-		t.Errorf("%s lists the keywords %v as left out, master/carried.go %v", page, told, missing)
+		t.Errorf("%s lists the keywords %v as left out, internal/dest/carried.go %v", page, told, missing)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // outcomePatience is how long muxd reconnect waits to tell how it went.
@@ -17,7 +18,7 @@ const outcomePatience = 5 * time.Second
 
 // Admin implements control.Backend.
 func (m *Master) Admin(ctx context.Context, r *control.AdminRequest) (*control.Managed, error) {
-	d, one := r.Dest.(*destination)
+	d, one := r.Dest.(*dest.Destination)
 	if !one {
 		return m.adminAll(ctx, r)
 	}
@@ -87,7 +88,7 @@ func waves(command string, hs []*host) [][]*host {
 	var all [][]*host
 	for _, h := range hs {
 		depth := 0
-		for via := h.destination().via; via != nil; via = via.via {
+		for via := h.destination().Via; via != nil; via = via.Via {
 			depth++
 		}
 		for len(all) <= depth {
@@ -98,7 +99,7 @@ func waves(command string, hs []*host) [][]*host {
 	return all
 }
 
-func (h *host) destination() *destination {
+func (h *host) destination() *dest.Destination {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.shown.dest
@@ -120,12 +121,12 @@ func (h *host) concerned(command string) bool {
 func (h *host) name() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.shown.dest.name
+	return h.shown.dest.Name
 }
 
 // adminReconnect makes the next attempt due at once, whatever held it back, and
 // has a connection that there is prove itself.
-func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool) (*control.Managed, error) {
+func (m *Master) adminReconnect(ctx context.Context, d *dest.Destination, forget bool) (*control.Managed, error) {
 	h, err := m.host(d)
 	if err != nil {
 		return nil, err
@@ -147,7 +148,7 @@ func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool
 	defer cancel()
 	m.until(ctx, d, func(s State) bool { return s == Ready && h.proven(ctx) == nil || s == Blocked })
 	st := h.status()
-	text, code := fmt.Sprintf("%s: %s", d.name, st.State), 0
+	text, code := fmt.Sprintf("%s: %s", d.Name, st.State), 0
 	if st.State != Ready.String() {
 		code = 1
 		if st.LastErr != "" {
@@ -159,10 +160,10 @@ func (m *Master) adminReconnect(ctx context.Context, d *destination, forget bool
 
 // adminRecycle replaces the connection by a fresh one and cuts nothing: the
 // sessions of the old one go on, and it ends with the last of them.
-func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Managed, error) {
+func (m *Master) adminRecycle(ctx context.Context, d *dest.Destination) (*control.Managed, error) {
 	h := m.lookup(d)
 	if h == nil || !h.up() {
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "no connection"}
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: "no connection"}
 	}
 	var dial *dialing
 	h.call(func() {
@@ -171,7 +172,7 @@ func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Man
 		}
 	})
 	if dial == nil {
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "a connection is being made already"}
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: "a connection is being made already"}
 	}
 	select {
 	case <-dial.done:
@@ -188,9 +189,9 @@ func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Man
 		if classify(err) == faultPerson {
 			text += " (-O stop retires it all the same, the next login then asks)"
 		}
-		return nil, &control.Error{Phase: control.Refused, Host: d.name, Text: text}
+		return nil, &control.Error{Phase: control.Refused, Host: d.Name, Text: text}
 	}
-	return &control.Managed{Text: d.name + ": new sessions go to a fresh connection, the old one ends with its last session"}, nil
+	return &control.Managed{Text: d.Name + ": new sessions go to a fresh connection, the old one ends with its last session"}, nil
 }
 
 // adminWait waits until there is a connection that the server just answered on,
@@ -198,7 +199,7 @@ func (m *Master) adminRecycle(ctx context.Context, d *destination) (*control.Man
 // asks nobody: what only a person can mend ends it after one attempt, with the
 // cause and whatever the limit, for no time would mend it. One that does not
 // answer counts as none.
-func (m *Master) adminWait(ctx context.Context, d *destination, r *control.AdminRequest) (*control.Managed, error) {
+func (m *Master) adminWait(ctx context.Context, d *dest.Destination, r *control.AdminRequest) (*control.Managed, error) {
 	what := "ready"
 	if r.Down {
 		what = "down"
@@ -221,9 +222,9 @@ func (m *Master) adminWait(ctx context.Context, d *destination, r *control.Admin
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case limit.Err() == nil:
-		return nil, asControl(d.name, control.Refused, err)
+		return nil, asControl(d.Name, control.Refused, err)
 	}
-	text := fmt.Sprintf("%s: not %s within %v", d.name, what, r.Limit)
+	text := fmt.Sprintf("%s: not %s within %v", d.Name, what, r.Limit)
 	if h := m.lookup(d); h != nil {
 		if st := h.status(); st.LastErr != "" && !r.Down {
 			text += ": " + control.CleanLine(st.LastErr)
@@ -233,9 +234,9 @@ func (m *Master) adminWait(ctx context.Context, d *destination, r *control.Admin
 }
 
 // waitReady waits as a client does that asks nobody.
-func (m *Master) waitReady(ctx context.Context, d *destination) error {
+func (m *Master) waitReady(ctx context.Context, d *dest.Destination) error {
 	patient := *d
-	patient.patience = forever
+	patient.Patience = dest.Forever
 	for {
 		ls, err := m.acquireBare(ctx, &patient, nobody{})
 		if err != nil {
@@ -250,8 +251,8 @@ func (m *Master) waitReady(ctx context.Context, d *destination) error {
 }
 
 // until waits for a state of d's host.
-func (m *Master) until(ctx context.Context, d *destination, fits func(State) bool) error {
-	l := m.events.listen(d.key)
+func (m *Master) until(ctx context.Context, d *dest.Destination, fits func(State) bool) error {
+	l := m.events.listen(d.Key)
 	defer m.events.leave(l)
 	for {
 		s := Idle

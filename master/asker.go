@@ -153,7 +153,7 @@ func (a *asker) runBy(ctx context.Context, w *waiter, tried map[*waiter]bool, c 
 }
 
 // askable reports a waiter behind which a person can be asked.
-func (w *waiter) askable() bool { return w.p != nil && !w.dest.batch }
+func (w *waiter) askable() bool { return w.p != nil && !w.dest.Batch }
 
 // prompt asks one waiter, for as long as its client is there.
 func (w *waiter) prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
@@ -167,7 +167,7 @@ func (w *waiter) prompt(ctx context.Context, q control.Prompt) (control.Answer, 
 // Notice implements control.Prompter: a notice about the connection goes to
 // everybody who waits for it, and to nobody again with each attempt.
 func (a *asker) Notice(text string) {
-	for _, w := range a.waiting(func(w *waiter) bool { return w.p != nil && !quiet(w.dest.conf) && w.news(a, text) }) {
+	for _, w := range a.waiting(func(w *waiter) bool { return w.p != nil && !w.dest.Conf.Quiet() && w.news(a, text) }) {
 		w.p.Notice(text)
 	}
 }

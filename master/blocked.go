@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"muxd/internal/dest"
 	"muxd/internal/sshauth"
 	"muxd/internal/sshconf"
 )
@@ -48,8 +49,8 @@ func (h *host) lookForCause(a *agenda) {
 	c.looking = true
 	blocked, d, agents := h.blocked, h.dest, h.agents
 	go func() {
-		if d.again != nil {
-			if now, err := d.again(); err == nil {
+		if d.Again != nil {
+			if now, err := d.Again(); err == nil {
 				d = now
 			}
 		}
@@ -60,7 +61,7 @@ func (h *host) lookForCause(a *agenda) {
 
 // looked should be posted with what a look saw, and the destination as the
 // configuration has it now.
-func (h *host) looked(blocked error, digest string, d *destination) {
+func (h *host) looked(blocked error, digest string, d *dest.Destination) {
 	c := &h.causes
 	c.looking, c.lookAt = false, time.Now().Add(causeEvery)
 	switch {
@@ -69,7 +70,7 @@ func (h *host) looked(blocked error, digest string, d *destination) {
 		c.digest = digest
 	case c.digest != digest:
 		h.log.Info("what blocked the host has changed, trying once")
-		if d.key != h.key { // the words lead to another host now, which is wanted as this one was
+		if d.Key != h.key { // the words lead to another host now, which is wanted as this one was
 			go h.m.inherit(h, d)
 			h.dismiss()
 			return
@@ -81,7 +82,7 @@ func (h *host) looked(blocked error, digest string, d *destination) {
 }
 
 // inherit makes d's host wanted because old was, whose place it takes.
-func (m *Master) inherit(old *host, d *destination) {
+func (m *Master) inherit(old *host, d *dest.Destination) {
 	h, err := m.host(d)
 	if err != nil {
 		return
@@ -90,30 +91,30 @@ func (m *Master) inherit(old *host, d *destination) {
 	h.log.Info("takes the place of a host whose configuration changed", "was", old.name())
 	h.call(func() {
 		h.used = time.Now()
-		h.meetAgent(d.agent)
+		h.meetAgent(d.Agent)
 	})
 }
 
 // causes is a digest of all that a login depends on and that a person may have
 // changed since.
-func (m *Master) causes(d *destination) string {
+func (m *Master) causes(d *dest.Destination) string {
 	sum := sha256.New()
-	io.WriteString(sum, d.stamp)
-	files := append([]string{}, d.conf.UserKnownHostsFiles()...)
-	files = append(files, d.conf.GlobalKnownHostsFiles()...)
-	identities, _ := d.conf.IdentityFiles()
-	files = append(files, paths(identities)...)
-	files = append(files, paths(d.conf.CertificateFiles())...)
+	io.WriteString(sum, d.Stamp)
+	files := append([]string{}, d.Conf.UserKnownHostsFiles()...)
+	files = append(files, d.Conf.GlobalKnownHostsFiles()...)
+	identities, _ := d.Conf.IdentityFiles()
+	files = append(files, dest.Paths(identities)...)
+	files = append(files, dest.Paths(d.Conf.CertificateFiles())...)
 	for _, f := range files {
 		addFile(sum, f)
 	}
-	if d.agent != "" {
-		m.addAgent(sum, d.agent)
+	if d.Agent != "" {
+		m.addAgent(sum, d.Agent)
 	}
-	if d.via != nil {
-		io.WriteString(sum, m.causes(d.via))
+	if d.Via != nil {
+		io.WriteString(sum, m.causes(d.Via))
 		// A jump host that needs a person to log in may be there by now.
-		hop := m.lookup(d.via)
+		hop := m.lookup(d.Via)
 		fmt.Fprintf(sum, "%v", hop != nil && hop.State() == Ready)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
@@ -147,21 +148,21 @@ func (m *Master) dialAgent(ctx context.Context, socket string) (net.Conn, error)
 
 // withAgent is d with the newest of the agents that lives, where the
 // configuration leaves the agent to the environment.
-func (m *Master) withAgent(ctx context.Context, d *destination, sockets []string) *destination {
+func (m *Master) withAgent(ctx context.Context, d *dest.Destination, sockets []string) *dest.Destination {
 	own := *d
-	if d.via != nil {
-		own.via = m.withAgent(ctx, d.via, sockets)
+	if d.Via != nil {
+		own.Via = m.withAgent(ctx, d.Via, sockets)
 	}
-	if d.conf.IdentityAgent().Kind != sshconf.AgentDefault {
+	if d.Conf.IdentityAgent().Kind != sshconf.AgentDefault {
 		return &own
 	}
-	own.agent = ""
+	own.Agent = ""
 	ctx, cancel := context.WithTimeout(ctx, agentPatience)
 	defer cancel()
 	for _, s := range sockets {
 		if c, err := m.dialAgent(ctx, s); err == nil {
 			c.Close()
-			own.agent = s
+			own.Agent = s
 			break
 		}
 	}

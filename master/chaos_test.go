@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -213,8 +214,8 @@ func (c *chaos) dial(ctx context.Context, network, addr string) (net.Conn, error
 	return c.r.srv.DialContext(ctx, network, addr)
 }
 
-func (c *chaos) dest() *destination {
-	return c.r.request(c.name).Dest.(*destination)
+func (c *chaos) dest() *dest.Destination {
+	return c.r.request(c.name).Dest.(*dest.Destination)
 }
 
 func (c *chaos) set(fault string) {
@@ -309,7 +310,7 @@ func (c *chaos) request() {
 	args = append(args, c.name, c.oneOf("echo "+token, "sleep 9h "+token))
 	pl.what = fmt.Sprint(args)
 	req := c.r.request(args...)
-	pl.bound = req.Dest.(*destination).patience
+	pl.bound = req.Dest.(*dest.Destination).Patience
 	stay := time.Duration(0)
 	if c.rnd.IntN(4) == 0 {
 		stay = time.Duration(c.rnd.IntN(20)) * time.Second
@@ -327,10 +328,10 @@ func (c *chaos) request() {
 	bare := c.rnd.IntN(2) == 0
 	go func() {
 		if bare { // how long the wait itself takes
-			ls, err := c.r.m.acquireBare(ctx, req.Dest.(*destination), p)
+			ls, err := c.r.m.acquireBare(ctx, req.Dest.(*dest.Destination), p)
 			took := time.Since(pl.at)
 			c.note("lease %s: %v after %v", pl.what, err, took)
-			if limit := pl.bound + c.slack(); pl.bound != forever && took > limit && !c.asks {
+			if limit := pl.bound + c.slack(); pl.bound != dest.Forever && took > limit && !c.asks {
 				c.fail("%s was answered after %v: %v", pl.what, took, err)
 			}
 			if err == nil {
@@ -360,7 +361,7 @@ func (c *chaos) request() {
 // slack is how long one dial may take: a connect and a handshake, of the jump
 // host too.
 func (c *chaos) slack() time.Duration {
-	one := dialTimeout + handshakeTimeout + time.Second
+	one := dest.DialTimeout + handshakeTimeout + time.Second
 	if c.name == "inside" {
 		return 2*one + openTimeout
 	}
@@ -399,7 +400,7 @@ func (c *chaos) answered(pl *plea) {
 // waitReady is muxd wait.
 func (c *chaos) waitReady() {
 	ctx, cancel := context.WithCancel(context.Background())
-	pl := &plea{at: time.Now(), what: "wait", bound: forever, cancel: cancel}
+	pl := &plea{at: time.Now(), what: "wait", bound: dest.Forever, cancel: cancel}
 	a := &control.AdminRequest{Command: "wait", Down: c.rnd.IntN(2) == 0, Limit: time.Duration(1+c.rnd.IntN(90)) * time.Second, Dest: c.dest()}
 	c.mu.Lock()
 	c.open = append(c.open, pl)

@@ -1,25 +1,27 @@
 package master
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
-	"muxd/internal/sshconf"
+	"muxd/control"
+	"muxd/internal/dest"
 )
 
-// configured is a destination with -o settings.
-func configured(t *testing.T, options ...string) *destination {
+// configured is a destination by a configuration of these lines, ssh's keywords
+// or ours.
+func configured(t *testing.T, lines ...string) *dest.Destination {
 	t.Helper()
-	in := sshconf.Input{Host: "h", Home: "/nonexistent", LocalUser: "u"}
-	for _, o := range options {
-		s, err := sshconf.ParseOption(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Options = append(in.Options, s)
+	file := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	conf, err := sshconf.Resolve(in)
+	r := dest.Resolver{Home: "/nonexistent", User: "u", OwnFile: file, UserFile: "/nonexistent", SystemFile: "/nonexistent"}
+	plan, err := r.Resolve(t.Context(), &control.Invocation{Args: []string{"h"}}, nobody{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &destination{name: "h", host: "h", conf: conf, alive: aliveConfig(conf)}
+	return plan.Dest.(*dest.Destination)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // deadline closes a connection whose handshake takes too long. Its clock stands
@@ -30,8 +31,8 @@ type deadline struct {
 // keep everybody else from a bastion, for which two minutes each are a long time.
 const thinkingTime = 5 * time.Second
 
-func newDeadline(w *wire, d *destination) *deadline {
-	left := d.conf.ConnectTimeout()
+func newDeadline(w *wire, d *dest.Destination) *deadline {
+	left := d.Conf.ConnectTimeout()
 	if left <= 0 {
 		left = handshakeTimeout
 	}

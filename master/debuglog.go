@@ -7,18 +7,19 @@ import (
 	"strings"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // debugLog is a logger whose lines go to muxd's log and, as debug lines, to the
 // requests behind p: what a login tries is told where it is known.
-func debugLog(log *slog.Logger, p control.Prompter, d *destination) *slog.Logger {
+func debugLog(log *slog.Logger, p control.Prompter, d *dest.Destination) *slog.Logger {
 	return slog.New(&debugHandler{log.Handler(), p, d})
 }
 
 type debugHandler struct {
 	slog.Handler
 	p control.Prompter
-	d *destination
+	d *dest.Destination
 }
 
 // Enabled implements slog.Handler.

@@ -11,14 +11,11 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/reach"
 )
 
 const (
-	// dialTimeout bounds the connect to one address, and the lookup before it,
-	// where ConnectTimeout is not set. The kernel's own limit is over two
-	// minutes, which a person takes for a hang.
-	dialTimeout = 15 * time.Second
 	// dialAgain is when a connect that nothing answers is begun once more beside
 	// the first. For as long Linux repeats its first packet every second; later it
 	// would be after 2, 4 and 8.
@@ -42,18 +39,10 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// connectLimit is ConnectTimeout, or what holds where it is not set.
-func (d *destination) connectLimit(unset time.Duration) time.Duration {
-	if t := d.conf.ConnectTimeout(); t > 0 {
-		return t
-	}
-	return unset
-}
-
 // dial makes a connection and logs in: one attempt, with the prompts of
 // whoever waits for it. Before is the host key of the last login; urgent says
 // that a client waits.
-func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
+func (m *Master) dial(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
 	nc, leave, err := m.reach(ctx, h, d, p, urgent)
 	if err != nil {
 		return nil, err
@@ -62,7 +51,7 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 	defer leave()
 	debugf(p, d, 1, "connection established: %s", nc.RemoteAddr())
 	if err := tune(nc, d); err != nil {
-		m.cfg.Log.Warn("socket options", "host", d.name, "err", err)
+		m.cfg.Log.Warn("socket options", "host", d.Name, "err", err)
 	}
 	l, err := m.handshake(ctx, h, d, p, nc, before, leave)
 	if err != nil {
@@ -75,8 +64,8 @@ func (m *Master) dial(ctx context.Context, h *host, d *destination, p control.Pr
 // reach makes the connection under an SSH connection: through a jump host, by a
 // ProxyCommand, or directly. It holds a slot of the server's, which leave gives
 // back when the connection is logged in, or lost.
-func (m *Master) reach(ctx context.Context, h *host, d *destination, p control.Prompter, urgent bool) (nc net.Conn, leave func(), err error) {
-	if d.via != nil {
+func (m *Master) reach(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, urgent bool) (nc net.Conn, leave func(), err error) {
+	if d.Via != nil {
 		return m.throughHop(ctx, h, d, p, urgent)
 	}
 	free, err := h.enter(ctx, d, urgent)
@@ -84,7 +73,7 @@ func (m *Master) reach(ctx context.Context, h *host, d *destination, p control.P
 		return nil, nil, err
 	}
 	var heard func()
-	if d.proxy == "" {
+	if d.Proxy == "" {
 		nc, err = m.connect(ctx, d, p)
 	} else {
 		nc, heard, err = m.byCommand(ctx, d, p)
@@ -103,29 +92,29 @@ func (m *Master) reach(ctx context.Context, h *host, d *destination, p control.P
 
 // enter waits for a slot. While it does, nothing is lost by a client that has
 // the dial begin anew, and goes before those that nobody waits for.
-func (h *host) enter(ctx context.Context, d *destination, urgent bool) (leave func(), err error) {
+func (h *host) enter(ctx context.Context, d *dest.Destination, urgent bool) (leave func(), err error) {
 	h.inLine.Store(true)
 	defer h.inLine.Store(false)
-	return h.m.slots.Enter(ctx, d.way(), urgent)
+	return h.m.slots.Enter(ctx, d.Way(), urgent)
 }
 
 // connect connects directly, as often as ConnectionAttempts says. A name that
 // does not exist will not exist a second later.
-func (m *Master) connect(ctx context.Context, d *destination, p control.Prompter) (net.Conn, error) {
-	r := reach.TCP{Resolve: m.cfg.Resolve, Dial: m.cfg.Dial, Limit: d.connectLimit(dialTimeout), Again: m.again,
-		BindAddress: d.conf.BindAddress(), BindInterface: d.conf.BindInterface(),
+func (m *Master) connect(ctx context.Context, d *dest.Destination, p control.Prompter) (net.Conn, error) {
+	r := reach.TCP{Resolve: m.cfg.Resolve, Dial: m.cfg.Dial, Limit: d.ConnectLimit(dest.DialTimeout), Again: m.again,
+		BindAddress: d.Conf.BindAddress(), BindInterface: d.Conf.BindInterface(),
 		Note: func(format string, args ...any) { debugf(p, d, 1, format, args...) }}
 	for try := 1; ; try++ {
-		nc, err := r.Connect(ctx, d.network(), d.host, d.port)
+		nc, err := r.Connect(ctx, d.Network(), d.Host, d.Port)
 		if err == nil {
 			return nc, nil
 		}
 		var dns *net.DNSError
-		if unknown := errors.As(err, &dns) && dns.IsNotFound; unknown || ctx.Err() != nil || try >= d.conf.ConnectionAttempts() {
+		if unknown := errors.As(err, &dns) && dns.IsNotFound; unknown || ctx.Err() != nil || try >= d.Conf.ConnectionAttempts() {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			err = &control.Error{Phase: control.Refused, Host: d.name, Text: describeConnect(d.addr(), err)}
+			err = &control.Error{Phase: control.Refused, Host: d.Name, Text: describeConnect(d.Addr(), err)}
 			if unknown {
 				err = &noName{err}
 			}
@@ -138,7 +127,7 @@ func (m *Master) connect(ctx context.Context, d *destination, p control.Prompter
 // handshake runs the SSH handshake and login on nc. ctx ends it by closing nc;
 // the deadline does so too, and stands still while a person is asked; if that
 // takes long, leave gives the slot back.
-func (m *Master) handshake(ctx context.Context, h *host, d *destination, p control.Prompter, nc net.Conn, before []byte, leave func()) (*link, error) {
+func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, nc net.Conn, before []byte, leave func()) (*link, error) {
 	w := newWire(nc)
 	dl := newDeadline(w, d)
 	dl.lend = leave
@@ -158,7 +147,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 		}
 		return nil, a.unprepared(err)
 	}
-	cc, chans, reqs, err := ssh.NewClientConn(w, d.addr(), cfg)
+	cc, chans, reqs, err := ssh.NewClientConn(w, d.Addr(), cfg)
 	if err != nil {
 		w.Close()
 		if ctx.Err() != nil {
@@ -171,22 +160,22 @@ func (m *Master) handshake(ctx context.Context, h *host, d *destination, p contr
 	}
 	dl.stop()
 	l := &link{id: m.linkID(), conn: cc, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
-		base: d.alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
+		base: d.Alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
 		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}}
 	l.distrusted, l.update = a.check.Distrusted(), h.keyUpdate(a.check)
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.local = localAddr(l.tcp)
-	if d.via == nil && d.proxy == "" {
+	if d.Via == nil && d.Proxy == "" {
 		l.warm = warm{learned: m.cfg.Learned, key: h.key, network: m.network()}
 	}
-	l.qos[0], l.qos[1] = d.conf.IPQoS()
-	l.log = h.log.With("link", l.id)
+	l.qos[0], l.qos[1] = d.Conf.IPQoS()
+	l.host, l.log = h, h.log.With("link", l.id)
 	l.onState = func(l *link) { go h.post(func() { h.changed(l) }) }
 	l.onEvent = func(e control.Event) {
-		e.Host, e.User, e.Addr = d.name, d.user, d.addr()
+		e.Host, e.User, e.Addr = d.Name, d.User, d.Addr()
 		h.m.events.tell(e, h.key)
 	}
-	l.log.Info("logged in", "user", d.user, "addr", d.addr(), "remote", cc.RemoteAddr().String(), "auth", l.auth,
+	l.log.Info("logged in", "user", d.User, "addr", d.Addr(), "remote", cc.RemoteAddr().String(), "auth", l.auth,
 		"server", string(cc.ServerVersion()))
 	tellLogin(p, d, l)
 	l.tellState("", linkReady, nil)

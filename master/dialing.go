@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // dialing is a dial under way.
@@ -36,7 +37,7 @@ func (d *dialing) alone() bool { return d.purpose == forReturn || d.purpose == f
 
 // dial starts the one dial that all waiters share. Whether it is beside others
 // or for nobody, then only where login needs no person.
-func (h *host) dial(dest *destination, why purpose) *dialing {
+func (h *host) dial(to *dest.Destination, why purpose) *dialing {
 	ctx, cancel := context.WithCancel(h.ctx)
 	d := &dialing{cancel: cancel, purpose: why, further: why != forWaiters, asker: &asker{h: h}, began: time.Now(), done: make(chan struct{})}
 	h.dialing = d
@@ -53,9 +54,9 @@ func (h *host) dial(dest *destination, why purpose) *dialing {
 	before := h.hostKey
 	go func() {
 		if d.further {
-			dest = h.m.withAgent(ctx, dest, agents)
+			to = h.m.withAgent(ctx, to, agents)
 		}
-		l, err := h.m.dial(ctx, h, dest, p, before, !d.further)
+		l, err := h.m.dial(ctx, h, to, p, before, !d.further)
 		cancel()
 		h.post(func() { h.dialed(d, l, err) })
 		if h.ctx.Err() != nil && l != nil {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // direct marks, among the kinds of session, a connection that the server opens
@@ -23,7 +25,7 @@ type stdioForward struct{ *session }
 
 // Direct implements control.Backend: ssh -W.
 func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error) {
-	d := r.Dest.(*destination)
+	d := r.Dest.(*dest.Destination)
 	for try := 0; ; try++ {
 		s, err := m.openDirect(ctx, d, r, p, try > 0)
 		if err == nil {
@@ -36,10 +38,10 @@ func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control
 	}
 }
 
-func (m *Master) openDirect(ctx context.Context, d *destination, r *control.DirectRequest, p control.Prompter, again bool) (control.Stream, error) {
+func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control.DirectRequest, p control.Prompter, again bool) (control.Stream, error) {
 	ls, err := m.acquireBare(ctx, d, p)
 	if err != nil {
-		return nil, asControl(d.name, control.Refused, err)
+		return nil, asControl(d.Name, control.Refused, err)
 	}
 	if !again {
 		if err := localCommand(ctx, d, p); err != nil {
@@ -47,14 +49,14 @@ func (m *Master) openDirect(ctx context.Context, d *destination, r *control.Dire
 			return nil, err
 		}
 	}
-	kind, extra := directOpen(r)
+	kind, extra := directOpen(r, nil)
 	ch, reqs, err := ls.link.open(ctx, ls.slow, kind, extra)
 	if err != nil {
 		ls.release()
-		return nil, directFailure(d.name, r, ls.link, err)
+		return nil, directFailure(d.Name, r, ls.link, err)
 	}
 	debugf(p, d, 1, "the server connected to %s", directTarget(r))
-	s := &session{l: ls.link, lease: ls, ch: ch, host: d.name, since: time.Now(), done: make(chan struct{}), meter: r.Bytes,
+	s := &session{l: ls.link, lease: ls, ch: ch, host: d.Name, since: time.Now(), done: make(chan struct{}), meter: r.Bytes,
 		r: &control.SessionRequest{Dest: d, Kind: direct, Command: directTarget(r), PID: r.PID}}
 	ls.link.addSession(s)
 	go s.requests(reqs)
@@ -62,8 +64,9 @@ func (m *Master) openDirect(ctx context.Context, d *destination, r *control.Dire
 }
 
 // directOpen is the channel open of RFC 4254 section 7.2, or OpenSSH's for a
-// Unix socket (PROTOCOL section 2.4). The originator is what ssh says for -W.
-func directOpen(r *control.DirectRequest) (kind string, extra []byte) {
+// Unix socket (PROTOCOL section 2.4), for a connection that came from an
+// address; nil is -W, and the originator then what ssh says for it.
+func directOpen(r *control.DirectRequest, from net.Addr) (kind string, extra []byte) {
 	if r.Path != "" {
 		return "direct-streamlocal@openssh.com", ssh.Marshal(struct {
 			Path     string
@@ -71,16 +74,17 @@ func directOpen(r *control.DirectRequest) (kind string, extra []byte) {
 			Zero     uint32
 		}{r.Path, "", 0})
 	}
-	return "direct-tcpip", tcpOpen(r.Host, r.Port)
+	return "direct-tcpip", tcpOpen(r.Host, r.Port, from)
 }
 
-func tcpOpen(host string, port int) []byte {
+func tcpOpen(host string, port int, from net.Addr) []byte {
+	fromHost, fromPort := originator(from)
 	return ssh.Marshal(struct {
 		Host     string
 		Port     uint32
 		FromHost string
 		FromPort uint32
-	}{host, uint32(port), "127.0.0.1", 65535})
+	}{host, uint32(port), fromHost, fromPort})
 }
 
 func directTarget(r *control.DirectRequest) string {
@@ -101,6 +105,17 @@ func directFailure(host string, r *control.DirectRequest, l *link, err error) er
 			Text: fmt.Sprintf("stdio forwarding to %s failed: %s", directTarget(r), oe.Message)}
 	}
 	return openFailure(host, l, err)
+}
+
+// Read implements control.Stream. The end of a lost connection is no end.
+func (s stdioForward) Read(p []byte) (int, error) {
+	n, err := s.session.Read(p)
+	if err != nil && (s.l.torn() || s.l.wire.writeOver.Load()) {
+		if why := s.l.died(); why != nil {
+			err = why
+		}
+	}
+	return n, err
 }
 
 // Stderr implements control.Stream.

@@ -1,6 +1,7 @@
 // Package master keeps the SSH connection to each destination and opens
 // sessions on it. It implements control.Backend and knows no wire between
-// clients and muxd.
+// clients and muxd. What a command line asks for, and where that leads, package
+// dest decides.
 //
 // Two lifetimes are two types. A host lives for as long as somebody wants the
 // destination; a link is one SSH connection and is never revived. A host has a

@@ -3,18 +3,20 @@ package master
 import (
 	"fmt"
 	"strings"
+
+	"muxd/internal/dest"
 )
 
 // doctor says what is known of a host's health, and what only its server can
 // mend.
-func (m *Master) doctor(d *destination) string {
+func (m *Master) doctor(d *dest.Destination) string {
 	var b strings.Builder
 	state, err := Idle.String(), ""
 	if h := m.lookup(d); h != nil {
 		st := h.status()
 		state, err = st.State, st.LastErr
 	}
-	fmt.Fprintf(&b, "%s: %s", d.name, state)
+	fmt.Fprintf(&b, "%s: %s", d.Name, state)
 	if err != "" {
 		fmt.Fprintf(&b, " (%s)", err)
 	}

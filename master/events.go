@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // eventsHeld is how many events a reader may be behind before it loses some.
@@ -84,11 +85,11 @@ func (b *hub) leave(l *listener) {
 }
 
 // Events implements control.Backend.
-func (m *Master) Events(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+func (m *Master) Events(ctx context.Context, of control.Destination, f func(control.Event) error) error {
 	key := ""
-	d, one := dest.(*destination)
+	d, one := of.(*dest.Destination)
 	if one {
-		key = d.key
+		key = d.Key
 	}
 	l := m.events.listen(key) // before the first look, so that nothing falls between
 	defer m.events.leave(l)
@@ -114,12 +115,12 @@ func (m *Master) Events(ctx context.Context, dest control.Destination, f func(co
 }
 
 // standing is how all hosts stand, or that of d if it is not nil.
-func (m *Master) standing(d *destination) []control.Event {
+func (m *Master) standing(d *dest.Destination) []control.Event {
 	hs := m.all()
 	if d != nil {
 		h := m.lookup(d)
 		if h == nil {
-			return []control.Event{{Time: time.Now(), Kind: control.EventHost, Host: d.name, User: d.user, Addr: d.addr(), To: Idle.String()}}
+			return []control.Event{{Time: time.Now(), Kind: control.EventHost, Host: d.Name, User: d.User, Addr: d.Addr(), To: Idle.String()}}
 		}
 		hs = []*host{h}
 	}
@@ -133,7 +134,11 @@ func (m *Master) standing(d *destination) []control.Event {
 
 // event is one about the host. Called in run.
 func (h *host) event(kind control.EventKind) control.Event {
-	return control.Event{Time: time.Now(), Kind: kind, Host: h.dest.name, User: h.dest.user, Addr: h.dest.addr()}
+	return eventOf(h.dest, kind)
+}
+
+func eventOf(d *dest.Destination, kind control.EventKind) control.Event {
+	return control.Event{Time: time.Now(), Kind: kind, Host: d.Name, User: d.User, Addr: d.Addr()}
 }
 
 // tellState tells that the link moved from one state to another.

@@ -15,7 +15,6 @@ import (
 
 	"muxd/control"
 	"muxd/internal/reach"
-	"muxd/internal/sshconf"
 )
 
 // Reasons of our own for ending a connection.
@@ -79,10 +78,6 @@ func asControl(host string, phase control.ErrorPhase, err error) error {
 		own := *e
 		own.Host = host
 		return &own
-	}
-	var bad *sshconf.Error
-	if errors.As(err, &bad) { // ssh's lines, in one
-		return &control.Error{Phase: phase, Host: host, Text: strings.Join(bad.Lines, "; ")}
 	}
 	return &control.Error{Phase: phase, Host: host, Text: err.Error()}
 }

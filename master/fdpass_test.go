@@ -137,7 +137,7 @@ func TestFdpass(t *testing.T) {
 			eventually(t, "the child's words reach the person", func() bool { return strings.Contains(p.told(), "passing "+mode) })
 			// Ours and the server's end of the one connection, and its listener.
 			eventually(t, "the extra ones are closed", func() bool { return openSockets(t) == before+3 })
-			st, _ := m.Status(t.Context())
+			st, _ := m.Status(t.Context(), new(control.StatusRequest))
 			if l := st.Hosts[0].Links[0]; !strings.HasPrefix(l.Remote, "127.0.0.1:") {
 				t.Errorf("%+v", l)
 			}

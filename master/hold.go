@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // holdSilently is how long a connection may be gone before its holder is told:
@@ -19,7 +20,7 @@ const holdSilently = time.Second
 // expire, and when it dies another one is made.
 type hold struct {
 	m      *Master
-	d      *destination
+	d      *dest.Destination
 	p      control.Prompter
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -30,10 +31,10 @@ type hold struct {
 // Hold implements control.Backend: ssh -N. The first connection must be had;
 // after that the client waits as long as it likes.
 func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error) {
-	d := r.Dest.(*destination)
+	d := r.Dest.(*dest.Destination)
 	ls, err := m.acquireBare(ctx, d, p)
 	if err != nil {
-		return nil, asControl(d.name, control.Refused, err)
+		return nil, asControl(d.Name, control.Refused, err)
 	}
 	if err := localCommand(ctx, d, p); err != nil {
 		ls.release()
@@ -70,16 +71,16 @@ func (h *hold) run(ls *lease) {
 // by a timer.
 func (h *hold) again(lost error) (*lease, error) {
 	if errors.Is(lost, errAsked) || errors.Is(lost, errStopping) {
-		return nil, asControl(h.d.name, control.Refused, lost)
+		return nil, asControl(h.d.Name, control.Refused, lost)
 	}
 	debugf(h.p, h.d, 1, "connection lost (%v), making another one", lost)
-	if informs(h.d.conf) {
-		text := fmt.Sprintf("muxc: %s: connection lost (%v), trying again until it is back", h.d.name, lost)
+	if h.d.Conf.Informs() {
+		text := fmt.Sprintf("muxc: %s: connection lost (%v), trying again until it is back", h.d.Name, lost)
 		defer time.AfterFunc(holdSilently, func() { h.p.Notice(text) }).Stop()
 	}
 	ls, err := h.m.acquireHeld(h.ctx, h.d, h.p)
 	if err != nil && h.ctx.Err() == nil {
-		err = asControl(h.d.name, control.Refused, err)
+		err = asControl(h.d.Name, control.Refused, err)
 	}
 	return ls, err
 }

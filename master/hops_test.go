@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -74,41 +75,6 @@ func TestABastionIsDownForAWhile(t *testing.T) {
 	})
 }
 
-// A hop has its own configuration: where it is, whom it logs in as, and that
-// nothing stands before it.
-func TestAHopsOwnConfiguration(t *testing.T) {
-	inNetwork(t, sshtest.Options{}, []string{"[gate.example]:2222", "inside"}, nil, func(t *testing.T, r *rig, n *network) {
-		r.write(".ssh/config", "Host bastion\n HostName gate.example\n Port 2222\n User guard\n ProxyJump none\nHost *\n ProxyJump bastion\n User me2\n")
-		d := r.request("inside", "true").Dest.(*destination)
-		if d.user != "me2" || d.via == nil || d.via.addr() != "gate.example:2222" || d.via.user != "guard" || d.via.via != nil {
-			t.Errorf("%+v by %+v", d, d.via)
-		}
-		d = r.request("-J", "none", "inside", "true").Dest.(*destination)
-		if d.via != nil {
-			t.Error("-J none does not go directly")
-		}
-		d = r.request("-l", "root", "-p", "99", "-oProxyUseFdpass=yes", "inside", "true").Dest.(*destination)
-		if d.user != "root" || d.port != 99 || d.via.user != "guard" || d.via.port != 2222 {
-			t.Errorf("the command line of %s@%s changes its hop %s@%s", d.user, d.addr(), d.via.user, d.via.addr())
-		}
-	})
-}
-
-// The names of a list of hops are read twice and mean the same each time.
-func TestHopsAreWrittenAsTheyWereRead(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		r.write(".ssh/config", "Host inside\n ProxyJump u@dom@a:2200,50%%x@[fe80::1%%eth0],ssh://a%2Cb%40c@h:3,c\n")
-		want := []string{"me@inside:22", "me@c:22", "a,b@c@h:3", "50%x@[fe80::1%eth0]:22", "u@dom@a:2200"}
-		var got []string
-		for d := r.request("inside", "true").Dest.(*destination); d != nil; d = d.via {
-			got = append(got, d.user+"@"+d.addr())
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%q, want %q", got, want)
-		}
-	})
-}
-
 // A jump host that does not answer a channel open is waited for as long as an
 // address would be.
 func TestJumpOpenHasALimit(t *testing.T) {
@@ -152,7 +118,7 @@ func TestAStalledBastionKeepsWhatGoesThroughIt(t *testing.T) {
 			t.Errorf("%q %+v %v", out, exit, err)
 		}
 		// The inner connection stays for its hour, and the old one under it.
-		time.Sleep(defaultPersist + time.Minute)
+		time.Sleep(dest.DefaultPersist + time.Minute)
 		synctest.Wait()
 		if st := hostNamed(r, "bastion"); len(st.Links) != 1 || r.srv.Logins() != 2 || inside.Logins() != 2 {
 			t.Errorf("%d links; %d logins, %d inside", len(st.Links), r.srv.Logins(), inside.Logins())

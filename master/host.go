@@ -9,6 +9,8 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
+	"muxd/internal/forward"
 )
 
 // forgetAfter is how long a host that nobody wants is remembered, for muxd
@@ -40,8 +42,8 @@ type host struct {
 	cancel context.CancelFunc
 
 	// Owned by run.
-	dest        *destination // of the newest request
-	agents      []string     // sockets of the agents that requests brought, newest first
+	dest        *dest.Destination // of the newest request
+	agents      []string          // sockets of the agents that requests brought, newest first
 	links       map[*link]struct{}
 	current     *link // serves new work; nil while there is none
 	newest      *link // of all that there were
@@ -56,6 +58,10 @@ type host struct {
 	quietSince  time.Time // since when there is nothing to remember it for; zero while there is
 	decided     int       // how often decide looked; a test counts that nothing spins
 	outage                // why there is no connection, and when the next one is tried
+	served      *link     // the forwards were told that it is in service
+
+	forwards *forward.Set   // safe for concurrent use
+	sticky   *forward.Owner // of those that need no client
 
 	mu      sync.Mutex
 	state   State     // guarded by mu; written by run
@@ -73,7 +79,7 @@ type host struct {
 
 // hostShown is what status shows of the fields that run owns.
 type hostShown struct {
-	dest    *destination
+	dest    *dest.Destination
 	links   []*link
 	waiting int
 	attempt int
@@ -83,13 +89,15 @@ type hostShown struct {
 
 // waiter is a request that waits for a link.
 type waiter struct {
-	ctx    context.Context
-	dest   *destination
-	p      control.Prompter
-	again  bool        // had a place that the server did not have: first in line
-	bare   bool        // wants no session, and so no place for one
-	holds  bool        // wants the connection alone, and had it before
-	answer chan answer // capacity 1: run never waits for a waiter
+	ctx     context.Context
+	dest    *dest.Destination
+	p       control.Prompter
+	again   bool        // had a place that the server did not have: first in line
+	bare    bool        // wants no session, and so no place for one
+	agent   string      // socket of the agent that its session forwards, "" for none
+	through bool        // is a connection to a forward, behind which somebody waits whom nobody can ask
+	holds   bool        // wants the connection alone, and had it before
+	answer  chan answer // capacity 1: run never waits for a waiter
 
 	told  told              // owned by run
 	heard map[string]*asker // owned by run; notices, by the attempt that told them first
@@ -100,12 +108,13 @@ type answer struct {
 	err   error
 }
 
-func newHost(m *Master, d *destination) *host {
+func newHost(m *Master, d *dest.Destination) *host {
 	ctx, cancel := context.WithCancel(m.ctx)
-	h := &host{m: m, key: d.key, log: m.cfg.Log.With("host", d.name), events: make(chan func(), 16),
+	h := &host{m: m, key: d.Key, log: m.cfg.Log.With("host", d.Name), events: make(chan func(), 16),
 		ctx: ctx, cancel: cancel, dest: d, links: map[*link]struct{}{}, since: time.Now()}
 	h.backoff = alive.Backoff{Rand: m.cfg.Rand}
 	h.shown.dest = d
+	h.forwards, h.sticky = h.newForwards(), &forward.Owner{Sticky: true}
 	return h
 }
 
@@ -162,6 +171,7 @@ func (h *host) end() {
 		break
 	}
 	h.refuseAll(errStopping)
+	h.forwards.Close()
 	for l := range h.links {
 		l.fail(errStopping)
 	}
@@ -182,6 +192,7 @@ func (h *host) decide(now time.Time) time.Time {
 	h.reconnect(&a)
 	h.dropOrphans(&a)
 	h.rest(&a)
+	h.serveForwards()
 	h.setState(h.stands())
 	h.tell(&a)
 	h.publish()
@@ -285,7 +296,7 @@ func (h *host) want(w *waiter) {
 	}
 	if !w.background() {
 		h.dest = w.dest
-		h.meetAgent(w.dest.agent)
+		h.meetAgent(w.dest.Agent)
 		h.backoff.Reset(time.Now(), 0, false)
 		h.dismissed = false
 		if h.blocked != nil && h.client() == nil {
@@ -294,6 +305,9 @@ func (h *host) want(w *waiter) {
 		if d := h.dialing; d != nil && d.purpose == forReturn && h.inLine.Load() {
 			h.redial(passAfter) // who waits goes first
 		}
+	}
+	if w.through && h.blocked == nil {
+		h.backoff.Reset(time.Now(), 0, false)
 	}
 	if w.again {
 		h.waiters = append([]*waiter{w}, h.waiters...)
@@ -311,7 +325,11 @@ func (h *host) give(w *waiter, l *link) {
 		l.placed++
 		h.places.took(l.placed, time.Now())
 	}
-	ls := &lease{host: h, link: l, dest: w.dest, p: w.p, bare: w.bare}
+	if w.agent != "" {
+		l.lentTo = w.agent
+		l.lends++
+	}
+	ls := &lease{host: h, link: l, dest: w.dest, p: w.p, bare: w.bare, lends: w.agent != ""}
 	l.addLease(ls)
 	if w.told.any && w.p != nil {
 		w.p.Waiting(control.Waiting{}) // over
@@ -348,18 +366,19 @@ func (h *host) released(ls *lease) { ls.giveBack() }
 // rest closes a connection that nobody has used for as long as ControlPersist
 // says, and forgets a host that there is nothing to say about any more.
 func (h *host) rest(a *agenda) {
-	if h.leases > 0 || len(h.waiters) > 0 || h.dialing != nil {
+	standing := h.forwards.Standing() > 0
+	if h.leases > 0 || len(h.waiters) > 0 || h.dialing != nil || h.dismissed && standing {
 		h.quietSince = time.Time{}
 		return
 	}
-	persist, forever := h.dest.persist()
+	persist, forever := h.dest.Persist()
 	switch _, wanted := h.demand(a.now); {
 	case len(h.links) > 0:
 		h.quietSince = time.Time{}
-		if !h.dismissed && (forever || h.dest.pinned()) || !a.at(h.used.Add(persist)) {
+		if !h.dismissed && (forever || standing || h.dest.Pinned()) || !a.at(h.used.Add(persist)) {
 			return
 		}
-		h.log.Info("idle, closing", "after", h.dest.persistText())
+		h.log.Info("idle, closing", "after", h.dest.PersistText())
 		h.shut(errIdle)
 	case wanted != "":
 		h.quietSince = time.Time{}
@@ -369,7 +388,7 @@ func (h *host) rest(a *agenda) {
 			h.quietSince = a.now
 		}
 		after := forgetAfter
-		if h.dest.alone != "" {
+		if h.dest.Alone != "" {
 			after = 0 // nobody will ask about it again
 		}
 		if a.at(h.quietSince.Add(after)) && !h.m.forget(h) {

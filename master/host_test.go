@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -232,7 +233,7 @@ func TestExpiryMeetsARequest(t *testing.T) {
 // A host that somebody has in hand is not forgotten.
 func TestAHostInHandIsKept(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		h, err := r.m.host(r.request("host", "true").Dest.(*destination))
+		h, err := r.m.host(r.request("host", "true").Dest.(*dest.Destination))
 		if err != nil {
 			t.Fatal(err)
 		}

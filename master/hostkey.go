@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/hostkey"
 )
 
@@ -28,10 +29,10 @@ func (m *Master) hostKeyCheck(ctx context.Context, a *attempt, peer net.Addr, be
 
 func (a *attempt) server(peer net.Addr, before []byte, home string) hostkey.Server {
 	d := a.d
-	s := hostkey.Server{Name: d.name, User: d.user, Host: d.host, Port: d.port, Conf: d.conf, Before: before, Home: home,
-		Authorities: caSignatureAlgorithms, Prompter: a.p, Run: a.runCommand,
+	s := hostkey.Server{Name: d.Name, User: d.User, Host: d.Host, Port: d.Port, Conf: d.Conf, Before: before, Home: home,
+		Authorities: dest.CASignatureAlgorithms, Prompter: a.p, Run: a.runCommand,
 		Debug: func(format string, args ...any) { debugf(a.p, d, 1, format, args...) }}
-	if d.via == nil && d.proxy == "" {
+	if d.Via == nil && d.Proxy == "" {
 		s.Peer = peer
 	}
 	return s

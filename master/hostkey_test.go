@@ -19,6 +19,7 @@ import (
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -59,9 +60,9 @@ func contained(text string, parts ...string) bool {
 }
 
 // destination resolves a command line to where it leads.
-func (r *rig) destination(args ...string) *destination {
+func (r *rig) destination(args ...string) *dest.Destination {
 	r.t.Helper()
-	return r.request(args...).Dest.(*destination)
+	return r.request(args...).Dest.(*dest.Destination)
 }
 
 func authorized(k ssh.PublicKey) string { return string(ssh.MarshalAuthorizedKey(k)) }

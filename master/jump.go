@@ -7,112 +7,22 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
-	"muxd/internal/getopt"
-	"muxd/internal/sshconf"
+	"muxd/internal/dest"
 )
-
-// maxHops bounds a chain of jump hosts. The configuration of a hop may name
-// further hops, so a chain may go in circles.
-const maxHops = 8
-
-// resolveVia finds the last jump host of a destination, with the way to it. As
-// in ssh a hop has its own configuration, from the same file, and gets of the
-// command line only what the list of hops says of it (ssh.c, where ProxyJump
-// becomes a command line).
-func (m *Master) resolveVia(conf *sshconf.Config, c *commandLine, v *control.Invocation, depth int) (*destination, error) {
-	jumps := conf.ProxyJump()
-	if len(jumps) == 0 {
-		return nil, nil
-	}
-	if depth >= maxHops {
-		return nil, fmt.Errorf("more than %d jump hosts in a chain", maxHops)
-	}
-	for _, j := range jumps {
-		err := getopt.ValidHost(j.Host)
-		if err == nil {
-			err = getopt.ValidUser(j.User)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("jump host: %w", err)
-		}
-	}
-	last := jumps[len(jumps)-1]
-	hop := &commandLine{isHop: true, configFile: c.configFile, dir: c.dir, home: c.home, run: c.run, lookup: c.lookup}
-	if last.User != "" {
-		hop.set("User", last.User)
-	}
-	if last.Port != 0 {
-		hop.set("Port", strconv.Itoa(last.Port))
-	}
-	if rest := jumps[:len(jumps)-1]; len(rest) > 0 {
-		hop.set("ProxyJump", joinJumps(rest))
-	}
-	d, err := m.destination(last.Host, last.Host, hop, v, "", depth+1)
-	if err != nil {
-		return nil, fmt.Errorf("jump host %s: %w", last.Host, err)
-	}
-	d.batch = d.batch || conf.BatchMode()
-	return d, nil
-}
-
-// joinJumps writes hops as ProxyJump has them: it will be read, and its tokens
-// expanded, once more.
-func joinJumps(jumps []sshconf.Jump) string {
-	var b strings.Builder
-	for i, j := range jumps {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		user := strings.ReplaceAll(j.User, "%", "%%")
-		if strings.Contains(user, ",") { // only a URI can hold it, and a URI no IPv6 address
-			b.WriteString("ssh://")
-			user = escapeUser(user)
-		}
-		if user != "" {
-			b.WriteString(user + "@")
-		}
-		if strings.Contains(j.Host, ":") {
-			b.WriteString("[" + strings.ReplaceAll(j.Host, "%", "%%") + "]")
-		} else {
-			b.WriteString(strings.ReplaceAll(j.Host, "%", "%%"))
-		}
-		if j.Port != 0 {
-			b.WriteString(":" + strconv.Itoa(j.Port))
-		}
-	}
-	return b.String()
-}
-
-// escapeUser writes a user's name as a URI has it: one that holds an @, a
-// percent sign or a comma would otherwise be read as something else.
-func escapeUser(name string) string {
-	var b strings.Builder
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
 
 // throughHop connects to the destination through its jump host, which is a
 // host of muxd's like any other: logged in once, kept alive, shared by all that
 // jump through it. The lease keeps it for as long as the connection lives. The
 // slot is taken when the jump host is there (see reach.Slots).
-func (m *Master) throughHop(ctx context.Context, h *host, d *destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
-	via := *d.via
-	via.patience = 0 // one attempt for one of ours: how long to go on is for those to say who wait for d
+func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, urgent bool) (net.Conn, func(), error) {
+	via := *d.Via
+	via.Patience = 0 // one attempt for one of ours: how long to go on is for those to say who wait for d
 	for try := 0; ; try++ {
 		h.inLine.Store(true) // behind whatever the jump host waits for
 		ls, err := m.acquireBare(ctx, &via, p)
@@ -125,7 +35,7 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *destination, p cont
 			ls.release()
 			return nil, nil, err
 		}
-		debugf(p, d, 1, "connecting to %s through jump host %s", d.addr(), d.via.name)
+		debugf(p, d, 1, "connecting to %s through jump host %s", d.Addr(), d.Via.Name)
 		nc, err := openThrough(ctx, d, ls)
 		if err == nil {
 			return nc, leave, nil
@@ -139,16 +49,16 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *destination, p cont
 		case answered != nil:
 			return nil, nil, answered
 		case try > 0 || ls.link.died() == nil && !errors.Is(err, errLinkDoubted):
-			return nil, nil, hopError(d, openFailure(d.via.name, ls.link, err))
+			return nil, nil, hopError(d, openFailure(d.Via.Name, ls.link, err))
 		}
 	}
 }
 
 // openThrough asks the jump host for a connection to the destination. It has
 // the time that connecting to an address directly would have.
-func openThrough(ctx context.Context, d *destination, ls *lease) (net.Conn, error) {
+func openThrough(ctx context.Context, d *dest.Destination, ls *lease) (net.Conn, error) {
 	ls.link.addHop(1) // before, so that it does not end as unused meanwhile
-	ch, reqs, err := ls.link.openWithin(ctx, d.connectLimit(openTimeout), nil, "direct-tcpip", tcpOpen(d.host, d.port))
+	ch, reqs, err := ls.link.openWithin(ctx, d.ConnectLimit(openTimeout), nil, "direct-tcpip", tcpOpen(d.Host, d.Port, nil))
 	if err != nil {
 		ls.link.addHop(-1)
 		return nil, err
@@ -159,7 +69,7 @@ func openThrough(ctx context.Context, d *destination, ls *lease) (net.Conn, erro
 
 // hopAnswer describes a connection that a jump host which is well did not make,
 // and is nil for any other failure.
-func hopAnswer(d *destination, err error) error {
+func hopAnswer(d *dest.Destination, err error) error {
 	said := "timed out"
 	var oe *ssh.OpenChannelError
 	var un unanswered
@@ -169,12 +79,12 @@ func hopAnswer(d *destination, err error) error {
 	case !errors.As(err, &un):
 		return nil
 	}
-	return &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.via.name, d.addr(), said)}
+	return &control.Error{Phase: control.Refused, Host: d.Name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.Via.Name, d.Addr(), said)}
 }
 
 // hopError says that it was the hop that failed, and keeps the marks of what
 // only a person can mend and of a busy server.
-func hopError(d *destination, err error) error {
+func hopError(d *dest.Destination, err error) error {
 	if isCanceled(err) {
 		return err
 	}
@@ -183,7 +93,7 @@ func hopError(d *destination, err error) error {
 	if errors.As(err, &e) {
 		text = e.Text
 	}
-	wrapped := &control.Error{Phase: control.Refused, Host: d.name, Text: fmt.Sprintf("jump host %s: %s", d.via.name, text)}
+	wrapped := &control.Error{Phase: control.Refused, Host: d.Name, Text: fmt.Sprintf("jump host %s: %s", d.Via.Name, text)}
 	var p *needsPerson
 	if errors.As(err, &p) {
 		return &needsPerson{wrapped}
@@ -201,7 +111,7 @@ type hopConn struct {
 	ch      ssh.Channel
 	in      *io.PipeReader // what ch reads
 	lease   *lease
-	d       *destination
+	d       *dest.Destination
 	expired atomic.Bool
 	closed  atomic.Bool // by us
 }
@@ -209,7 +119,7 @@ type hopConn struct {
 // newHopConn reads the channel in a goroutine of its own. A channel's Read ends
 // when the jump host answers its close or is found dead, and on one that is
 // silent neither comes; but the end of a net.Conn ends its readers at once.
-func newHopConn(ch ssh.Channel, ls *lease, d *destination) *hopConn {
+func newHopConn(ch ssh.Channel, ls *lease, d *dest.Destination) *hopConn {
 	in, w := io.Pipe()
 	go func() {
 		_, err := io.CopyBuffer(w, struct{ io.Reader }{ch}, make([]byte, wireRead))
@@ -239,7 +149,7 @@ func (c *hopConn) Write(p []byte) (int, error) {
 }
 
 func (c *hopConn) hopLost(why error) error {
-	return fmt.Errorf("jump host %s: connection lost (%w)", c.d.via.name, why)
+	return fmt.Errorf("jump host %s: connection lost (%w)", c.d.Via.Name, why)
 }
 
 // cause tells the end of this connection from the end of the hop's, which the
@@ -285,7 +195,7 @@ func (c *hopConn) SetDeadline(t time.Time) error {
 func (c *hopConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *hopConn) SetWriteDeadline(time.Time) error { return nil }
 func (c *hopConn) LocalAddr() net.Addr              { return hopAddr("127.0.0.1:65535") }
-func (c *hopConn) RemoteAddr() net.Addr             { return hopAddr(c.d.addr() + " via " + c.d.via.name) }
+func (c *hopConn) RemoteAddr() net.Addr             { return hopAddr(c.d.Addr() + " via " + c.d.Via.Name) }
 
 // hopAddr is the address of a connection through a hop, for people.
 type hopAddr string

@@ -14,6 +14,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -48,7 +49,7 @@ func behindBastion(t *testing.T, bastion sshtest.Options, f func(t *testing.T, r
 }
 
 func hostNamed(r *rig, name string) control.HostStatus {
-	st, _ := r.m.Status(context.Background())
+	st, _ := r.m.Status(context.Background(), new(control.StatusRequest))
 	for _, h := range st.Hosts {
 		if h.Name == name {
 			return h
@@ -74,12 +75,12 @@ func TestJumpHostIsSharedAndKept(t *testing.T) {
 		}
 		// An hour later the inner connection expires; only then is the bastion
 		// unused, and goes an hour after it.
-		time.Sleep(defaultPersist + time.Second)
+		time.Sleep(dest.DefaultPersist + time.Second)
 		synctest.Wait()
 		if in, out := hostNamed(r, "inside"), hostNamed(r, "bastion"); len(in.Links) != 0 || len(out.Links) != 1 {
 			t.Errorf("%d links inside, %d at the bastion", len(in.Links), len(out.Links))
 		}
-		time.Sleep(defaultPersist)
+		time.Sleep(dest.DefaultPersist)
 		synctest.Wait()
 		if out := hostNamed(r, "bastion"); len(out.Links) != 0 {
 			t.Error("the bastion's connection did not expire")
@@ -155,12 +156,12 @@ func TestJumpChains(t *testing.T) {
 		if _, err := r.plan(nil, "a", "true"); err == nil || !strings.Contains(err.Error(), "jump") {
 			t.Errorf("a circle: %v", err)
 		}
-		d := r.request("c", "true").Dest.(*destination)
-		if d.via == nil || d.via.host != "e" || d.via.via == nil || d.via.via.addr() != "d:2222" || d.via.via.user != "u" || d.via.via.via != nil {
+		d := r.request("c", "true").Dest.(*dest.Destination)
+		if d.Via == nil || d.Via.Host != "e" || d.Via.Via == nil || d.Via.Via.Addr() != "d:2222" || d.Via.Via.User != "u" || d.Via.Via.Via != nil {
 			t.Errorf("c goes another way")
 		}
-		plain, jumped := r.request("x", "true").Dest.(*destination), r.request("-J", "e", "x", "true").Dest.(*destination)
-		if plain.key == jumped.key {
+		plain, jumped := r.request("x", "true").Dest.(*dest.Destination), r.request("-J", "e", "x", "true").Dest.(*dest.Destination)
+		if plain.Key == jumped.Key {
 			t.Error("the way to a host does not tell connections apart")
 		}
 	})

@@ -6,17 +6,19 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // lease is a request's hold on a link: while one is out, the link does not
 // expire, and the request's own keepalive values hold.
 type lease struct {
-	host *host
-	link *link
-	dest *destination     // of the request
-	p    control.Prompter // of the request; may be nil
-	bare bool             // has no place for a session
-	once sync.Once
+	host  *host
+	link  *link
+	dest  *dest.Destination // of the request
+	p     control.Prompter  // of the request; may be nil
+	bare  bool              // has no place for a session
+	lends bool              // its session forwards an agent
+	once  sync.Once
 }
 
 // slow tells the request that its channel is slow to open: a person may have
@@ -51,6 +53,11 @@ func (ls *lease) giveBack() {
 	}
 	ls.host.leases--
 	ls.link.leases--
+	if ls.lends {
+		if ls.link.lends--; ls.link.lends == 0 {
+			ls.link.lentTo = ""
+		}
+	}
 	if !ls.bare {
 		ls.link.placed--
 	}
@@ -59,22 +66,43 @@ func (ls *lease) giveBack() {
 // acquire returns a lease on the destination's connection, dialling it if need
 // be, until ctx ends. A lease that was of no use, because the server had no
 // place, is given in exchange, and the request waits at the head of the line.
-func (m *Master) acquire(ctx context.Context, d *destination, p control.Prompter, useless *lease) (*lease, error) {
-	return m.await(&waiter{ctx: ctx, dest: d, p: p, again: useless != nil, answer: make(chan answer, 1)}, useless)
+//
+// Where agent is not empty the session forwards it, and the lease is on a
+// connection on which no other agent is forwarded.
+func (m *Master) acquire(ctx context.Context, d *dest.Destination, p control.Prompter, agent string, useless *lease) (*lease, error) {
+	return m.await(&waiter{ctx: ctx, dest: d, p: p, agent: agent, again: useless != nil, answer: make(chan answer, 1)}, useless)
 }
 
 // acquireBare is acquire for what needs the connection and no session's place
 // on it: a forward, a jump, -N. It never waits in line behind sessions.
-func (m *Master) acquireBare(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+func (m *Master) acquireBare(ctx context.Context, d *dest.Destination, p control.Prompter) (*lease, error) {
 	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, answer: make(chan answer, 1)}, nil)
 }
 
 // acquireHeld is acquireBare for a client that wants nothing but the connection,
 // and has had it already: it waits for as long as it takes.
-func (m *Master) acquireHeld(ctx context.Context, d *destination, p control.Prompter) (*lease, error) {
+func (m *Master) acquireHeld(ctx context.Context, d *dest.Destination, p control.Prompter) (*lease, error) {
 	patient := *d
-	patient.patience = forever
+	patient.Patience = dest.Forever
 	return m.await(&waiter{ctx: ctx, dest: &patient, p: p, bare: true, holds: true, answer: make(chan answer, 1)}, nil)
+}
+
+// acquireThrough is acquireBare for a connection that somebody made to a forward:
+// it asks nobody, waits as long as a command would in a script, and has an
+// attempt be made at once where the next one is some time off. How long it has
+// waited counts from d.Asked.
+func (m *Master) acquireThrough(ctx context.Context, d *dest.Destination) (*lease, error) {
+	return m.await(&waiter{ctx: ctx, dest: d, p: background{}, bare: true, through: true, answer: make(chan answer, 1)}, nil)
+}
+
+// retain is a lease on the link for what the server opened on it, which nobody
+// waits for. It counts from the moment that run comes to it; a link that ends
+// before that ends with it.
+func (l *link) retain() *lease {
+	h := l.host
+	ls := &lease{host: h, link: l, bare: true, dest: h.newestDest()}
+	h.post(func() { h.leases++; l.leases++ })
+	return ls
 }
 
 // await has w wait for its lease.
@@ -84,7 +112,9 @@ func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.supersede(w.dest, w.p)
+	if !w.through {
+		m.supersede(w.dest, w.p)
+	}
 	defer m.unuse(h)
 	want := func() {
 		if useless != nil {
@@ -129,12 +159,12 @@ func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 // addLease is called by host.run. A request that meets a silent link makes it
 // prove itself at once.
 func (l *link) addLease(ls *lease) {
-	override := ls.dest.aliveOverride
+	override := ls.dest.AliveOverride
 	l.mu.Lock()
 	if override != nil {
 		l.configs[ls] = *override
 	}
-	if ls.dest.verbose > 0 {
+	if ls.dest.Verbose > 0 {
 		l.verbose[ls] = struct{}{}
 	}
 	l.mu.Unlock()

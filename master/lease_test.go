@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -14,11 +15,11 @@ import (
 func TestALeaseThatComesTooLateGoesBack(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		r.run("-o", "ControlPersist=10m", "host", "true")
-		d := r.request("-o", "ControlPersist=10m", "host", "true").Dest.(*destination)
+		d := r.request("-o", "ControlPersist=10m", "host", "true").Dest.(*dest.Destination)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 200 {
-			if ls, err := r.m.acquire(gone, d, nil, nil); err == nil {
+			if ls, err := r.m.acquire(gone, d, nil, "", nil); err == nil {
 				ls.release()
 				ls.release() // counts once
 			}

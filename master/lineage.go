@@ -1,13 +1,8 @@
 package master
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"slices"
-	"strings"
-
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // What a person typed means another connection once the configuration changed.
@@ -22,50 +17,35 @@ type lineage struct {
 	stamp string // of the configuration
 }
 
-// shaping are the keywords of the command line that change which connection is
-// meant, beside those that are part of its key.
-var shaping = []string{"user", "port", "hostname", "identityfile", "certificatefile", "identityagent", "userknownhostsfile", "stricthostkeychecking", "tag"}
-
-// words names what was typed, as far as it says which connection is meant.
-func (c *commandLine) words(name string) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q", name, c.configFile)
-	for _, s := range c.settings {
-		if k := strings.ToLower(s.Keyword); slices.Contains(shaping, k) || slices.Contains(keyed, k) {
-			fmt.Fprintf(h, " %s %q", k, s.Value)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
 // supersede retires the host that d's words led to before the configuration
 // changed, and tells so.
-func (m *Master) supersede(d *destination, p control.Prompter) {
+func (m *Master) supersede(d *dest.Destination, p control.Prompter) {
 	h := m.superseded(d)
 	if h == nil {
 		return
 	}
 	h.log.Info("the configuration changed, retired")
 	h.post(h.dismiss)
-	debugf(p, d, 1, "the configuration of %s changed: this is another connection, and the one from before takes no more sessions", d.name)
+	m.moveForwards(h, d)
+	debugf(p, d, 1, "the configuration of %s changed: this is another connection, and the one from before takes no more sessions", d.Name)
 }
 
-func (m *Master) superseded(d *destination) *host {
-	if d.alone != "" { // it leads nobody anywhere
+func (m *Master) superseded(d *dest.Destination) *host {
+	if d.Alone != "" { // it leads nobody anywhere
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	old, known := m.lineages[d.words]
+	old, known := m.lineages[d.Words]
 	if !known && len(m.lineages) >= maxLineages {
 		m.forgetSome()
 	}
-	m.lineages[d.words] = lineage{d.key, d.stamp}
-	if !known || old.key == d.key || old.stamp == d.stamp {
+	m.lineages[d.Words] = lineage{d.Key, d.Stamp}
+	if !known || old.key == d.Key || old.stamp == d.Stamp {
 		return nil
 	}
 	for _, l := range m.lineages {
-		if l.key == old.key && l.stamp == d.stamp {
+		if l.key == old.key && l.stamp == d.Stamp {
 			return nil // other words still lead there, by the configuration as it is now
 		}
 	}

@@ -97,18 +97,6 @@ func TestAChangeForOtherWords(t *testing.T) {
 	})
 }
 
-func TestCanonicalName(t *testing.T) {
-	resolved(t, func(t *testing.T, r *rig) {
-		name, found, err := canonical(t.Context(), "ip", "localhost")
-		if err != nil || !found {
-			t.Errorf("localhost: %q %v %v", name, found, err)
-		}
-		if _, found, err := canonical(t.Context(), "ip", "no-such-host.invalid."); found {
-			t.Errorf("a host that is not there: %v", err)
-		}
-	})
-}
-
 // A private connection says nothing about where the same words lead otherwise:
 // a change of the configuration still retires the connection that is shared.
 func TestAPrivateConnectionIsNoChange(t *testing.T) {
@@ -130,7 +118,7 @@ func TestLineagesAreBounded(t *testing.T) {
 		r.run("host", "true")
 		d := *r.destination("host")
 		for i := range 3 * maxLineages {
-			d.words = fmt.Sprint(i)
+			d.Words = fmt.Sprint(i)
 			r.m.supersede(&d, nobody{})
 		}
 		if n := len(r.m.lineages); n > maxLineages {

@@ -51,6 +51,12 @@ type link struct {
 	onState func(*link)         // tells the host that the state changed; never blocks
 	onEvent func(control.Event) // tells whoever listens; never blocks
 	update  *keyUpdate          // owned by requests; nil: nothing is learned of further host keys
+	host    *host               // whose it is
+
+	lentTo    string       // owned by host.run; the agent that sessions on it forward, "" while none does
+	lends     int          // owned by host.run; how many of the leases forward it
+	rejecting atomic.Int32 // refusals that the server has not taken
+	lent      atomic.Int32 // channels to agents and displays, open or about to be
 
 	// distrusted says that the host key is not the host's, and that the link
 	// exists only because checking is off: it gets no agent, no X11 and no
@@ -73,6 +79,7 @@ type link struct {
 	suspect     bool                    // guarded by mu; somebody asks watch to probe now
 	slept       bool                    // guarded by mu; nothing ran here for a while, watch is to know
 	sessions    map[*session]struct{}   // guarded by mu; open
+	numbered    int                     // guarded by mu; sessions so far
 	hops        int                     // guarded by mu; connections that go through it
 	interactive bool                    // guarded by mu; the class that mark set
 }
@@ -82,16 +89,6 @@ func (l *link) start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	go l.requests(reqs)
 	go l.reap()
 	go l.watch()
-}
-
-// channels answers what the server opens. Nothing was asked for, so nothing is
-// accepted. Reject only writes, so this loop keeps the 16 slots of the SSH
-// library free as long as the connection takes bytes at all.
-func (l *link) channels(chans <-chan ssh.NewChannel) {
-	for c := range chans {
-		l.log.Debug("server opened a channel, rejected", "type", c.ChannelType())
-		c.Reject(ssh.Prohibited, "open failed")
-	}
 }
 
 // requests answers the server's global requests. Unknown ones are answered no

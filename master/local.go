@@ -5,24 +5,25 @@ import (
 	"errors"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // runsLocally reports whether there may be a LocalCommand.
-func runsLocally(d *destination, p control.Prompter) bool {
-	return d.conf.PermitLocalCommand() && p != nil
+func runsLocally(d *dest.Destination, p control.Prompter) bool {
+	return d.Conf.PermitLocalCommand() && p != nil
 }
 
 // localCommand has the client run LocalCommand, once the connection is there
 // and before anything is opened on it (sshconnect.c, ssh_local_cmd). ssh does so
 // for the command that makes the connection; here every command stands for
 // itself, so each one does. How it ends changes nothing, in ssh either.
-func localCommand(ctx context.Context, d *destination, p control.Prompter) error {
+func localCommand(ctx context.Context, d *dest.Destination, p control.Prompter) error {
 	if !runsLocally(d, p) {
 		return nil
 	}
-	line, err := d.conf.LocalCommand("NONE")
+	line, err := d.Conf.LocalCommand("NONE")
 	if err != nil || line == "" {
-		return asControl(d.name, control.NotDialled, err)
+		return asControl(d.Name, control.NotDialled, err)
 	}
 	debugf(p, d, 1, "running the local command: %s", line)
 	_, err = p.Run(ctx, control.Command{Kind: control.CommandLocal, Args: []string{line}})
@@ -30,8 +31,8 @@ func localCommand(ctx context.Context, d *destination, p control.Prompter) error
 	case err == nil, errors.Is(err, control.ErrNobody):
 		return nil
 	case ctx.Err() != nil:
-		return asControl(d.name, control.Lost, ctx.Err())
+		return asControl(d.Name, control.Lost, ctx.Err())
 	}
-	p.Notice("muxc: " + d.name + ": LocalCommand: " + err.Error())
+	p.Notice("muxc: " + d.Name + ": LocalCommand: " + err.Error())
 	return nil
 }

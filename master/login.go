@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/hostkey"
 	"muxd/internal/sshauth"
 	"muxd/internal/sshconf"
@@ -18,19 +19,19 @@ import (
 // attempt is one login: the SSH library's configuration for it, and what was
 // learned on the way.
 type attempt struct {
-	d     *destination
+	d     *dest.Destination
 	p     control.Prompter
 	check *hostkey.Check
 	login *sshauth.Login
 }
 
-func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompter, peer net.Addr, before []byte) *attempt {
+func newAttempt(ctx context.Context, m *Master, d *dest.Destination, p control.Prompter, peer net.Addr, before []byte) *attempt {
 	a := &attempt{d: d, p: p}
 	a.check = m.hostKeyCheck(ctx, a, peer, before)
-	conf := d.conf
+	conf := d.Conf
 	cfg := sshauth.Config{
-		User: d.user, Host: d.host,
-		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.agent, DialAgent: m.cfg.DialAgent, Ask: a.ask, Notice: p.Notice,
+		User: d.User, Host: d.Host,
+		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.Agent, DialAgent: m.cfg.DialAgent, Ask: a.ask, Notice: p.Notice,
 		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
 		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
@@ -51,7 +52,7 @@ func newAttempt(ctx context.Context, m *Master, d *destination, p control.Prompt
 		cfg.CertificateFiles = append(cfg.CertificateFiles, f.Path)
 	}
 	if _, set := conf.Get("pubkeyacceptedalgorithms"); set {
-		cfg.PubkeyAlgorithms, _ = conf.PubkeyAcceptedAlgorithms(pubkeyAlgorithms, nil)
+		cfg.PubkeyAlgorithms, _ = conf.PubkeyAcceptedAlgorithms(dest.PubkeyAlgorithms, nil)
 	}
 	a.login = sshauth.New(ctx, cfg)
 	return a
@@ -92,19 +93,19 @@ func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
 
 // config is the SSH library's configuration for this login.
 func (a *attempt) config() (*ssh.ClientConfig, error) {
-	conf := a.d.conf
-	hostKeys, err := conf.HostKeyAlgorithms(hostKeyAlgorithms, nil)
+	conf := a.d.Conf
+	hostKeys, err := conf.HostKeyAlgorithms(dest.HostKeyAlgorithms, nil)
 	if err == nil {
 		hostKeys, err = a.check.Order(hostKeys)
 	}
 	cfg := &ssh.ClientConfig{
-		User:              a.d.user,
+		User:              a.d.User,
 		HostKeyCallback:   a.check.Callback,
 		HostKeyAlgorithms: hostKeys,
 		AuthCallback:      a.method,
 		ClientVersion:     "SSH-2.0-muxd",
 		BannerCallback: func(text string) error {
-			if text != "" && informs(conf) {
+			if text != "" && conf.Informs() {
 				a.p.Notice(text)
 			}
 			return nil
@@ -112,9 +113,9 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 	}
 	cfg.RekeyThreshold = unlimited
 	var errs [3]error
-	cfg.KeyExchanges, errs[0] = conf.KexAlgorithms(kexAlgorithms, nil)
-	cfg.Ciphers, errs[1] = conf.Ciphers(ciphers, nil)
-	cfg.MACs, errs[2] = conf.MACs(macs, nil)
+	cfg.KeyExchanges, errs[0] = conf.KexAlgorithms(dest.KexAlgorithms, nil)
+	cfg.Ciphers, errs[1] = conf.Ciphers(dest.Ciphers, nil)
+	cfg.MACs, errs[2] = conf.MACs(dest.MACs, nil)
 	return cfg, errors.Join(err, errs[0], errs[1], errs[2])
 }
 
@@ -135,7 +136,7 @@ func (a *attempt) method(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 // unprepared is a login that did not begin: the configuration makes no sense,
 // or KnownHostsCommand failed.
 func (a *attempt) unprepared(err error) error {
-	return &needsPerson{&control.Error{Phase: control.NotDialled, Host: a.d.name, Text: err.Error()}}
+	return &needsPerson{&control.Error{Phase: control.NotDialled, Host: a.d.Name, Text: err.Error()}}
 }
 
 // explain turns a failed handshake into the one line a person reads, and marks
@@ -151,14 +152,14 @@ func (a *attempt) explain(err error, sniffed string, heard bool) error {
 		errors.Is(err, errUnanswered) {
 		return a.person(err)
 	}
-	e := &control.Error{Phase: control.Refused, Host: a.d.name, Text: describeHandshake(err, sniffed).Error()}
+	e := &control.Error{Phase: control.Refused, Host: a.d.Name, Text: describeHandshake(err, sniffed).Error()}
 	return markBusy(e, err, sniffed, heard)
 }
 
 // person gives the line its host and phase, and a mark that stays visible to
 // classify.
 func (a *attempt) person(err error) error {
-	return &needsPerson{&control.Error{Phase: control.Refused, Host: a.d.name, Text: err.Error()}}
+	return &needsPerson{&control.Error{Phase: control.Refused, Host: a.d.Name, Text: err.Error()}}
 }
 
 func (a *attempt) used() string    { return a.login.Used() }

@@ -6,15 +6,21 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // Manage implements control.Backend: what ssh -O asks of a master. The texts
 // and exit statuses are ssh's (mux.c, muxclient), because scripts read them.
 func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control.Managed, error) {
-	d := r.Dest.(*destination)
+	d := r.Dest.(*dest.Destination)
 	h := m.lookup(d)
-	if h == nil || !h.up() && !(r.Command != "check" && h.giveUp()) {
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: h.absence()}
+	switch {
+	case r.Command == "cancel" && h != nil:
+		return h.cancelForwards(r.Forward), nil
+	case r.Command == "forward" && h != nil && h.wanted():
+		return m.addForwards(ctx, r.Forward)
+	case h == nil || !h.up() && !(r.Command != "check" && h.giveUp()):
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: h.absence()}
 	}
 	switch r.Command {
 	case "check":
@@ -24,13 +30,14 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 			h.shut(errAsked)
 			h.hostKey = nil // what comes now is a first login
 			h.dismiss()
+			h.forwards.CancelAll()
 		})
 		return &control.Managed{Text: "Exit request sent."}, nil
 	case "stop":
-		h.call(h.dismiss)
+		h.call(func() { h.dismiss(); h.forwards.DropSticky() })
 		return &control.Managed{Text: "Stop listening request sent."}, nil
 	}
-	return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
+	return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
 }
 
 // giveUp has nobody want a connection that is not there, until the next request,

@@ -81,14 +81,3 @@ func TestExitOfASilentConnection(t *testing.T) {
 		r.wantLinks("")
 	})
 }
-
-func TestUnknownManage(t *testing.T) {
-	resolved(t, func(t *testing.T, r *rig) {
-		for command, text := range map[string]string{
-			"channels": "host: -O channels is not carried out", "forward": "host: -O forward is not", "nonsense": "host: invalid multiplex command",
-		} {
-			_, err := r.plan(nil, "-O", command, "host")
-			wantError(t, err, control.NotDialled, text)
-		}
-	})
-}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/reach"
 	"muxd/internal/sshauth"
 )
@@ -37,6 +38,10 @@ type Config struct {
 	// Lookup resolves a name for CanonicalizeHostname; nil is the system's
 	// resolver. network is ip, ip4 or ip6.
 	Lookup func(ctx context.Context, network, name string) (cname string, found bool, err error)
+	// Listen listens on this machine for forwards, and DialTarget connects to
+	// where remote ones lead; nil is the system's.
+	Listen     func(at control.Endpoint, how control.ForwardOptions) ([]net.Listener, error)
+	DialTarget func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Resolve finds the addresses of a name; network is tcp, tcp4 or tcp6. Nil
 	// is the system's resolver or, with a Dial of one's own, none: then Dial
 	// gets the name.
@@ -84,7 +89,7 @@ type Master struct {
 
 	mu       sync.Mutex
 	hosts    map[string]*host   // guarded by mu
-	lineages map[string]lineage // guarded by mu; by destination.words
+	lineages map[string]lineage // guarded by mu; by dest.Destination.Words
 	nextID   int                // guarded by mu; of links
 }
 
@@ -99,9 +104,6 @@ func New(cfg Config) *Master {
 		if cfg.Resolve == nil {
 			cfg.Resolve = reach.Lookup
 		}
-	}
-	if cfg.Lookup == nil {
-		cfg.Lookup = canonical
 	}
 	if cfg.Learned == nil {
 		cfg.Learned = nothing{}
@@ -131,16 +133,16 @@ func (m *Master) Close() {
 
 // host returns the destination's host, and counts the caller as a user of it
 // until unuse: a host in use is not forgotten.
-func (m *Master) host(d *destination) (*host, error) {
+func (m *Master) host(d *dest.Destination) (*host, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ctx.Err() != nil {
 		return nil, errStopping
 	}
-	h := m.hosts[d.key]
+	h := m.hosts[d.Key]
 	if h == nil {
 		h = newHost(m, d)
-		m.hosts[d.key] = h
+		m.hosts[d.Key] = h
 		m.wg.Add(1) // for run
 		go func() { defer m.wg.Done(); h.run() }()
 	}
@@ -155,10 +157,10 @@ func (m *Master) unuse(h *host) {
 }
 
 // lookup returns the destination's host if there is one.
-func (m *Master) lookup(d *destination) *host {
+func (m *Master) lookup(d *dest.Destination) *host {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.hosts[d.key]
+	return m.hosts[d.Key]
 }
 
 // forget is called by host.run. A request that has the host in hand keeps it:
@@ -200,6 +202,8 @@ func (m *Master) Links() (links, sessions int) {
 		st := h.status()
 		links += len(st.Links)
 		sessions += len(st.Sessions)
+		links += h.forwards.Standing()
+		sessions += h.forwards.Open()
 		if s := st.State; s == Connecting.String() || s == Waiting.String() {
 			links++
 		}

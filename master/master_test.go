@@ -108,7 +108,7 @@ func TestStatus(t *testing.T) {
 		began := time.Now()
 		s := r.open("host", "cat")
 		r.run("you@host", "true")
-		st, err := r.m.Status(context.Background())
+		st, err := r.m.Status(context.Background(), new(control.StatusRequest))
 		if err != nil || st.Build != "1.2" || st.Socket != "/s" || st.Clients != 7 || st.PID == 0 || !st.Started.Equal(began) || len(st.Hosts) != 2 {
 			t.Fatalf("%+v, %v", st, err)
 		}

@@ -127,15 +127,17 @@ func (h *host) cause() string {
 	if h.why == nil || errors.Is(h.why, errSilent) {
 		return ""
 	}
-	return strings.TrimPrefix(withoutHost(h.why), "connect to "+h.dest.addr()+": ")
+	return strings.TrimPrefix(withoutHost(h.why), "connect to "+h.dest.Addr()+": ")
 }
 
 // demand says who wants a connection now, and how long the pause between two
 // attempts may therefore be at most. Nobody does where why is empty.
 func (h *host) demand(now time.Time) (pause time.Duration, why string) {
-	held, behind := false, false
+	held, behind, through := false, false, false
 	for _, w := range h.waiters {
 		switch {
+		case w.through:
+			through = true
 		case w.background():
 			behind = true
 		case w.holds:
@@ -144,16 +146,20 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 			return alive.CapWaiting, "client"
 		}
 	}
-	persist, forever := h.dest.persist()
+	persist, forever := h.dest.Persist()
 	switch {
+	case through:
+		return alive.CapWaiting, "forward"
 	case held:
 		return alive.CapPinned, "held"
 	case behind:
 		return alive.CapPinned, "jump host"
 	case h.dismissed:
 		return 0, ""
-	case h.dest.pinned():
+	case h.dest.Pinned():
 		return alive.CapPinned, "pinned"
+	case h.forwards.Standing() > 0:
+		return alive.CapForwards, "forwards"
 	case h.leases > 0:
 		return alive.CapForwards, "sessions"
 	case !h.used.IsZero() && (forever || now.Before(h.used.Add(persist))):
@@ -161,10 +167,6 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 	}
 	return 0, ""
 }
-
-// pinned reports a destination whose connection is wanted whether it is used or
-// not.
-func (d *destination) pinned() bool { return d.alone == "" && d.conf.Pinned() == sshconfYes }
 
 // reconnect dials when there is nothing for new work, somebody wants it, and
 // the time has come.
@@ -184,7 +186,7 @@ func (h *host) reconnect(a *agenda) {
 		return
 	case h.needsPerson && h.has(linkSuspect):
 		// Learned at the doubt before: the old one is kept to its full budget.
-		h.refuseBackground(errSilent)
+		h.refuseBehind(errSilent)
 		return
 	}
 	if client == nil && h.current != nil {
@@ -198,7 +200,7 @@ func (h *host) reconnect(a *agenda) {
 		}
 		if !h.routed() {
 			h.outageOf(errNoRoute)
-			h.refuseBackground(errNoRoute) // clients may wait behind them, and have an attempt coming
+			h.refuseBehind(errNoRoute) // clients may wait behind them, and have an attempt coming
 			next = later(next, a.now.Add(routeEvery))
 		}
 	}
@@ -221,10 +223,10 @@ var errNoRoute = errors.New("no route to it from here")
 // is.
 func (h *host) routed() bool {
 	c := &h.m.cfg
-	if h.dest.via != nil || h.dest.proxy != "" {
+	if h.dest.Via != nil || h.dest.Proxy != "" {
 		return true
 	}
-	if ip, err := netip.ParseAddr(h.dest.host); err == nil {
+	if ip, err := netip.ParseAddr(h.dest.Host); err == nil {
 		return c.Routed == nil || c.Routed(ip)
 	}
 	away := h.newest != nil && h.newest.local.IsValid() && !h.newest.local.IsLoopback()
@@ -254,7 +256,7 @@ func (h *host) hurry() {
 	h.backoff.Reset(time.Now(), 0, true)
 	h.replaced = time.Time{}
 	h.redial(hurryAfter)
-	if via := h.dest.via; via != nil {
+	if via := h.dest.Via; via != nil {
 		if hop := h.m.lookup(via); hop != nil {
 			go hop.post(hop.hurry)
 		}

@@ -7,34 +7,8 @@ import (
 	"time"
 
 	"muxd/control"
-	"muxd/internal/sshconf"
+	"muxd/internal/dest"
 )
-
-const (
-	sshconfYes = sshconf.Yes
-	// unsetPatience is WaitForReady where it is not set and no person sees the
-	// line that says what is waited for: a server restarts within it, and a
-	// script is not held up for long by one that is gone.
-	unsetPatience = 60 * time.Second
-	// forever is a wait without a bound.
-	forever = time.Duration(-1)
-)
-
-// patienceOf is how long a request waits for its connection (WaitForReady): a
-// person at a terminal sees the wait and ends it when they like. seen says that
-// there is one.
-func patienceOf(conf *sshconf.Config, seen bool) time.Duration {
-	on, bound := conf.WaitForReady()
-	switch {
-	case on == sshconf.No:
-		return 0
-	case bound > 0:
-		return bound
-	case on == sshconf.Yes, seen:
-		return forever
-	}
-	return unsetPatience
-}
 
 // background reports a waiter that no client stands behind.
 func (w *waiter) background() bool {
@@ -67,14 +41,13 @@ func (h *host) unwait() {
 
 // patience is the error of a waiter that waits no longer, nil for one that does.
 func (h *host) patience(w *waiter, a *agenda) error {
-	bound := w.dest.patience
+	bound := w.dest.Patience
 	switch {
-	case w.background():
-		if h.blocked != nil {
-			return h.blocked
-		}
+	case w.background() && h.blocked != nil:
+		return h.blocked
+	case w.background() && !w.through:
 		bound = 0
-	case bound == forever:
+	case bound == dest.Forever:
 		return nil
 	}
 	if bound == 0 { // one attempt, and the second that may lie between two
@@ -84,7 +57,7 @@ func (h *host) patience(w *waiter, a *agenda) error {
 		}
 		return nil
 	}
-	if !a.at(w.dest.asked.Add(bound)) || h.dialing != nil && h.dialing.asker.asked.Load() {
+	if !a.at(w.dest.Asked.Add(bound)) || h.dialing != nil && h.dialing.asker.asked.Load() {
 		return nil // a person who answered gets to see what comes of it
 	}
 	return h.tooLong(w, bound)
@@ -102,17 +75,24 @@ func (h *host) tooLong(w *waiter, bound time.Duration) error {
 			cause = fmt.Sprintf("no byte for %v", s.Round(time.Second))
 		}
 	}
-	return &control.Error{Phase: control.Refused, Host: w.dest.name, Silence: h.silence(),
+	return &control.Error{Phase: control.Refused, Host: w.dest.Name, Silence: h.silence(),
 		Text: fmt.Sprintf("%s (waited %v; WaitForReady sets how long)", cause, bound)}
 }
 
 // refuseImpatient refuses those who wait for one attempt only.
 func (h *host) refuseImpatient(err error) {
-	h.refuse(err, func(w *waiter) bool { return w.dest.patience == 0 || w.background() })
+	h.refuse(err, func(w *waiter) bool { return w.dest.Patience == 0 || w.background() && !w.through })
 }
 
-// refuseBackground refuses those behind whom there is no client.
+// refuseBackground refuses those behind whom there is no client, because only a
+// person can mend what is the matter.
 func (h *host) refuseBackground(err error) { h.refuse(err, (*waiter).background) }
+
+// refuseBehind refuses those of them that cannot wait: a connection to a forward
+// waits for what may pass as a command would.
+func (h *host) refuseBehind(err error) {
+	h.refuse(err, func(w *waiter) bool { return w.background() && !w.through })
+}
 
 func (h *host) refuse(err error, which func(*waiter) bool) {
 	h.waiters = slices.DeleteFunc(h.waiters, func(w *waiter) bool {
@@ -164,7 +144,7 @@ func (h *host) waiting(now time.Time) control.Waiting {
 		if via := h.viaWaiting.Load(); via != nil && *via != (control.Waiting{}) {
 			w = *via
 			if w.Cause != "" {
-				w.Cause = "jump host " + h.dest.via.name + ": " + w.Cause
+				w.Cause = "jump host " + h.dest.Via.Name + ": " + w.Cause
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // A server lets one connection carry so many sessions (MaxSessions, 10 by
@@ -61,6 +62,11 @@ func (h *host) pick(w *waiter) *link {
 }
 
 func (h *host) suits(l *link, w *waiter) bool {
+	return h.fits(l, w) && (w.agent == "" || l.lentTo == "" || l.lentTo == w.agent)
+}
+
+// fits is suits but for the agent.
+func (h *host) fits(l *link, w *waiter) bool {
 	return l.usable() && (w.bare || !l.paused && h.places.room(l.placed, l.count(), time.Now()))
 }
 
@@ -101,14 +107,22 @@ func (p *places) fitted(open int) {
 // those for whom there is none. Who needs no place passes by those who wait for
 // one. Called in run.
 func (h *host) serve() {
-	full := false // somebody waits for a place, and so does everybody behind
+	h.serveForwards() // before who asks for forwards is given the connection that they are asked for on
+	full := false     // somebody waits for a place, and so does everybody behind
 	var left []*waiter
 	for _, w := range h.waiters {
 		if l := h.pick(w); l != nil && (w.bare || !full) {
 			h.give(w, l)
 			continue
 		}
-		full = full || !w.bare
+		if !full && h.otherAgent(w) {
+			if err := h.noFurther(); err != nil {
+				w.answer <- answer{err: err}
+				continue
+			}
+		} else {
+			full = full || !w.bare
+		}
 		left = append(left, w)
 	}
 	if h.waiters = left; len(left) > 0 {
@@ -162,7 +176,7 @@ func (h *host) growNow() {
 }
 
 func (h *host) maxConnections() int {
-	if n, set := h.dest.conf.MaxConnections(); set && n > 0 {
+	if n, set := h.dest.Conf.MaxConnections(); set && n > 0 {
 		return n
 	}
 	return maxConnections
@@ -199,13 +213,13 @@ func (h *host) refused(l *link, times int) (wait, full bool) {
 }
 
 // openSession opens one session, waiting in line when the server has no place.
-func (m *Master) openSession(ctx context.Context, d *destination, r *control.SessionRequest, p control.Prompter, again bool) (*session, error) {
+func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, x *lentDisplay, p control.Prompter, again bool) (*session, error) {
 	if !again && runsLocally(d, p) {
 		// Without a place on the server: it may take as long as it likes, and
 		// others wait for one.
 		ls, err := m.acquireBare(ctx, d, p)
 		if err != nil {
-			return nil, asControl(d.name, control.Refused, err)
+			return nil, asControl(d.Name, control.Refused, err)
 		}
 		defer ls.release()
 		if err := localCommand(ctx, d, p); err != nil {
@@ -214,11 +228,11 @@ func (m *Master) openSession(ctx context.Context, d *destination, r *control.Ses
 	}
 	var useless *lease
 	for times := 0; ; times++ {
-		ls, err := m.acquire(ctx, d, p, useless)
+		ls, err := m.acquire(ctx, d, p, r.Agent, useless)
 		if err != nil {
-			return nil, asControl(d.name, control.Refused, err)
+			return nil, asControl(d.Name, control.Refused, err)
 		}
-		s, err := ls.link.startSession(ctx, ls, r)
+		s, err := ls.link.startSession(ctx, ls, r, x)
 		if err == nil {
 			return s, nil
 		}
@@ -231,7 +245,7 @@ func (m *Master) openSession(ctx context.Context, d *destination, r *control.Ses
 		}
 		if useless = ls; !wait {
 			ls.release()
-			return nil, openFailure(d.name, ls.link, err)
+			return nil, openFailure(d.Name, ls.link, err)
 		}
 	}
 }

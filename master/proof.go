@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 const (
@@ -78,17 +79,17 @@ func (h *host) best() *link {
 
 // check is -O check: ssh's line, for scripts that look for it, then what the
 // server itself has to say. A master with a dead peer is not well.
-func (m *Master) check(ctx context.Context, d *destination, h *host) (*control.Managed, error) {
+func (m *Master) check(ctx context.Context, d *dest.Destination, h *host) (*control.Managed, error) {
 	text := fmt.Sprintf("Master running (pid=%d)", os.Getpid())
 	l := h.best()
 	if l == nil {
-		return nil, &control.Error{Phase: control.NotDialled, Host: d.name, Text: "no connection"}
+		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: "no connection"}
 	}
 	if err := l.proven(ctx); err != nil {
 		why := strings.TrimPrefix(err.Error(), "no answer: ")
-		return &control.Managed{Code: exitFailed, Text: fmt.Sprintf("%s\n%s: the server does not answer: %s", text, d.name, why)}, nil
+		return &control.Managed{Code: exitFailed, Text: fmt.Sprintf("%s\n%s: the server does not answer: %s", text, d.Name, why)}, nil
 	}
-	text += fmt.Sprintf("\n%s: last byte %v ago", d.name, l.silence().Round(time.Millisecond))
+	text += fmt.Sprintf("\n%s: last byte %v ago", d.Name, l.silence().Round(time.Millisecond))
 	if rtt := time.Duration(l.rtt.Load()); rtt > 0 {
 		text += fmt.Sprintf(", round trip %v", rtt.Round(10*time.Microsecond))
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // maxRequest bounds a command, and any other payload of one request. sshd
@@ -30,6 +31,9 @@ type session struct {
 	since time.Time
 	r     *control.SessionRequest
 	meter *control.Meter
+
+	display *lentDisplay // nil: it lends none
+	number  int          // guarded by l.mu; in the order of their opening
 
 	done   chan struct{} // closed when the channel is closed by both sides
 	exited bool          // written before done is closed
@@ -51,12 +55,13 @@ type session struct {
 // connection, dialling it if there is none. What provably did not start is
 // tried once more on a new connection; what may have started never is.
 func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p control.Prompter) (control.Stream, error) {
-	d := r.Dest.(*destination)
+	d := r.Dest.(*dest.Destination)
 	if err := checkRequest(d, r); err != nil {
 		return nil, err
 	}
+	x := m.lentDisplay(ctx, d, r, p)
 	for try := 0; ; try++ {
-		s, err := m.openSession(ctx, d, r, p, try > 0)
+		s, err := m.openSession(ctx, d, r, x, p, try > 0)
 		if err == nil {
 			return s, nil
 		}
@@ -67,15 +72,15 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 	}
 }
 
-func checkRequest(d *destination, r *control.SessionRequest) error {
+func checkRequest(d *dest.Destination, r *control.SessionRequest) error {
 	if n := len(r.Command); n > maxRequest {
-		return &control.Error{Phase: control.NotDialled, Host: d.name,
+		return &control.Error{Phase: control.NotDialled, Host: d.Name,
 			Text: fmt.Sprintf("the command is %d bytes long, and no SSH server takes more than %d: pass it on stdin", n, maxRequest)}
 	}
 	for _, kv := range r.Env {
 		if len(kv) > maxRequest {
 			name, _, _ := strings.Cut(kv, "=")
-			return &control.Error{Phase: control.NotDialled, Host: d.name,
+			return &control.Error{Phase: control.NotDialled, Host: d.Name,
 				Text: fmt.Sprintf("the environment variable %q is %d bytes long, and no SSH server takes more than %d", name, len(kv), maxRequest)}
 		}
 	}
@@ -85,13 +90,13 @@ func checkRequest(d *destination, r *control.SessionRequest) error {
 // startSession opens the channel and starts what is asked for. Environment
 // needs no answer, so a command costs two round trips: open and exec; a
 // terminal costs a third, because whether it was granted must be known.
-func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRequest) (*session, error) {
+func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRequest, x *lentDisplay) (*session, error) {
 	host := r.Dest.String()
 	ch, reqs, err := l.open(ctx, ls.slow, "session", nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), done: make(chan struct{}), meter: r.Bytes}
+	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), done: make(chan struct{}), meter: r.Bytes, display: x}
 	l.addSession(s)
 	if h := ls.host; h.limited.Load() {
 		open := l.count()
@@ -162,6 +167,9 @@ func (s *session) takeBack() bool {
 // begin sends env, pty-req and the request itself (RFC 4254 sections 6.2, 6.4
 // and 6.5).
 func (s *session) begin(r *control.SessionRequest) error {
+	if err := s.lends(r); err != nil {
+		return s.ended(control.Lost, err)
+	}
 	for _, kv := range r.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		payload := ssh.Marshal(struct{ Name, Value string }{name, value})
@@ -262,8 +270,8 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 
 // debugf tells the session's own request.
 func (s *session) debugf(format string, args ...any) {
-	if d := s.lease.dest; d.verbose > 0 {
-		d.debug(s.lease.p, 1, strings.TrimSpace(fmt.Sprintf(format, args...)))
+	if d := s.lease.dest; d.Verbose > 0 {
+		d.Debug(s.lease.p, 1, strings.TrimSpace(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -431,6 +439,8 @@ func (l *link) doubts() <-chan struct{} {
 func (l *link) addSession(s *session) {
 	l.mu.Lock()
 	l.sessions[s] = struct{}{}
+	l.numbered++
+	s.number = l.numbered
 	l.wire.settles.Store(true)
 	l.mark()
 	l.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"muxd/internal/dest"
 )
 
 // userTimeoutSlack is how far TCP_USER_TIMEOUT lies beyond the liveness budget:
@@ -19,28 +21,28 @@ const userTimeoutSlack = 15 * time.Second
 // is set where the person said how long silence may last. TCPNoDelay is ours and
 // on by default. A connection begins in IPQoS's second class and is in the first
 // while terminals are all it carries (link.mark).
-func tune(nc net.Conn, d *destination) error {
+func tune(nc net.Conn, d *dest.Destination) error {
 	tc, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil
 	}
-	idle, _ := d.conf.TCPKeepAliveIdle()
-	interval, _ := d.conf.TCPKeepAliveInterval()
-	count, _ := d.conf.TCPKeepAliveCount()
+	idle, _ := d.Conf.TCPKeepAliveIdle()
+	interval, _ := d.Conf.TCPKeepAliveInterval()
+	count, _ := d.Conf.TCPKeepAliveCount()
 	const system = -1 // leaves the system's value
 	err := tc.SetKeepAliveConfig(net.KeepAliveConfig{
-		Enable: d.conf.TCPKeepAlive(),
+		Enable: d.Conf.TCPKeepAlive(),
 		Idle:   orSystem(idle), Interval: orSystem(interval), Count: orCount(count, system),
 	})
-	timeout, _ := d.conf.TCPUserTimeout()
-	if timeout == 0 && d.alive.Set && d.alive.Interval > 0 {
-		timeout = time.Duration(d.alive.CountMax+1)*d.alive.Interval + userTimeoutSlack
+	timeout, _ := d.Conf.TCPUserTimeout()
+	if timeout == 0 && d.Alive.Set && d.Alive.Interval > 0 {
+		timeout = time.Duration(d.Alive.CountMax+1)*d.Alive.Interval + userTimeoutSlack
 	}
 	if timeout > 0 {
 		err = errors.Join(err, setUserTimeout(tc, timeout))
 	}
-	_, bulk := d.conf.IPQoS()
-	return errors.Join(err, tc.SetNoDelay(d.conf.TCPNoDelay()), setQoS(tc, bulk))
+	_, bulk := d.Conf.IPQoS()
+	return errors.Join(err, tc.SetNoDelay(d.Conf.TCPNoDelay()), setQoS(tc, bulk))
 }
 
 func orSystem(v time.Duration) time.Duration {

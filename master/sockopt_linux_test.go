@@ -104,11 +104,11 @@ func TestUserTimeoutBeyondBudget(t *testing.T) {
 	if err := tune(c, d); err != nil {
 		t.Fatal(err)
 	}
-	budget := time.Duration(d.alive.CountMax+1) * d.alive.Interval
+	budget := time.Duration(d.Alive.CountMax+1) * d.Alive.Interval
 	if got := time.Duration(option(t, c, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)) * time.Millisecond; got <= budget {
 		t.Errorf("TCP_USER_TIMEOUT %v within the budget %v", got, budget)
 	}
-	if (d.alive == alive.Config{}) {
+	if (d.Alive == alive.Config{}) {
 		t.Error("ServerAliveInterval did not come through")
 	}
 }

@@ -5,19 +5,25 @@ import (
 	"errors"
 	"os"
 	"sort"
+	"sync"
 	"time"
 
 	"muxd/control"
+	"muxd/internal/dest"
 )
 
 // Status implements control.Backend.
-func (m *Master) Status(context.Context) (*control.Status, error) {
+func (m *Master) Status(ctx context.Context, r *control.StatusRequest) (*control.Status, error) {
 	st := &control.Status{PID: os.Getpid(), Build: m.cfg.Build, Started: m.started, Socket: m.cfg.Socket}
 	if m.cfg.Clients != nil {
 		st.Clients = m.cfg.Clients()
 	}
-	for _, h := range m.all() {
+	all := m.all()
+	for _, h := range all {
 		st.Hosts = append(st.Hosts, h.status())
+	}
+	if r.Probe {
+		probeForwards(ctx, all, st.Hosts)
 	}
 	sort.Slice(st.Hosts, func(i, j int) bool {
 		a, b := &st.Hosts[i], &st.Hosts[j]
@@ -29,11 +35,26 @@ func (m *Master) Status(context.Context) (*control.Status, error) {
 	return st, nil
 }
 
+// probeTimeout bounds the opening of the far sides of forwards: all that a
+// person waits for who asks whether they work.
+const probeTimeout = 10 * time.Second
+
+// probeForwards has every forward's far side opened once, all hosts at once.
+func probeForwards(ctx context.Context, all []*host, into []control.HostStatus) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, h := range all {
+		wg.Go(func() { into[i].Forwards = h.forwards.Probe(ctx) })
+	}
+	wg.Wait()
+}
+
 func (h *host) status() control.HostStatus {
 	h.mu.Lock()
 	d := h.shown.dest
-	st := control.HostStatus{Name: d.name, User: d.user, Addr: d.addr(), State: h.state.String(), Since: h.since,
-		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.persistText(),
+	st := control.HostStatus{Name: d.Name, User: d.User, Addr: d.Addr(), State: h.state.String(), Since: h.since,
+		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.PersistText(),
 		Attempt: h.shown.attempt, Next: h.shown.next, Wanted: h.shown.wanted}
 	if h.lastErr != nil {
 		st.LastErr = withoutHost(h.lastErr)
@@ -42,6 +63,7 @@ func (h *host) status() control.HostStatus {
 	h.mu.Unlock()
 	sort.Slice(links, func(i, j int) bool { return links[i].id < links[j].id })
 	st.KeepWarm, st.KeepWarmLearned = h.keepWarm(d)
+	st.Forwards = h.forwards.Status()
 	for _, l := range links {
 		ls, ss := l.status()
 		st.Links = append(st.Links, ls)
@@ -52,12 +74,12 @@ func (h *host) status() control.HostStatus {
 
 // keepWarm is the silence after which an idle connection to d is used, and
 // whether the path taught it.
-func (h *host) keepWarm(d *destination) (every time.Duration, learned bool) {
-	if d.via != nil || d.proxy != "" {
-		return d.alive.ProbeAfter(), false
+func (h *host) keepWarm(d *dest.Destination) (every time.Duration, learned bool) {
+	if d.Via != nil || d.Proxy != "" {
+		return d.Alive.ProbeAfter(), false
 	}
-	c := d.alive.Learned(h.m.cfg.Learned.Warmth(h.key, h.m.network()))
-	return c.ProbeAfter(), c.ProbeAfter() != d.alive.ProbeAfter()
+	c := d.Alive.Learned(h.m.cfg.Learned.Warmth(h.key, h.m.network()))
+	return c.ProbeAfter(), c.ProbeAfter() != d.Alive.ProbeAfter()
 }
 
 // withoutHost is an error's text without the host's name: it stands beside it.

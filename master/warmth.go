@@ -65,7 +65,7 @@ func (h *host) learnIdleLife(d *dialing, l *link) {
 	changed := h.m.networkAt.Load()
 	switch {
 	case s.after <= 0, d.began.Before(s.at), time.Since(s.at) > lessonWithin, time.Since(d.began) > lessonDial,
-		s.remote != l.conn.RemoteAddr().String(), h.dest.via != nil, h.dest.proxy != "":
+		s.remote != l.conn.RemoteAddr().String(), h.dest.Via != nil, h.dest.Proxy != "":
 		return
 	case changed != nil && !changed.Before(s.lastByte): // the cause was here
 		return

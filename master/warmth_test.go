@@ -9,6 +9,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -156,7 +157,7 @@ func TestKeepWarmIsObeyed(t *testing.T) {
 			}
 			var w alive.Warmth
 			w.Lost(20*time.Second, time.Now())
-			mem.SetWarmth(plan.Dest.(*destination).key, "home", w)
+			mem.SetWarmth(plan.Dest.(*dest.Destination).Key, "home", w)
 			r.run("host", "true")
 			time.Sleep(time.Hour)
 			synctest.Wait()

@@ -114,18 +114,7 @@ func appendQuoted(b []byte, s string) []byte {
 }
 
 // wantsJSON reports -o ErrorFormat=json on the command line, which counts also
-// where there is no plan yet: the first one that is given, as for every keyword.
+// where there is no plan yet.
 func wantsJSON(line *getopt.CommandLine) bool {
-	for _, o := range line.Options {
-		if o.Name != 'o' {
-			continue
-		}
-		text := strings.TrimLeft(o.Value, " \t")
-		if n := strings.IndexAny(text, " \t="); n >= 0 && strings.EqualFold(text[:n], "ErrorFormat") {
-			value := strings.TrimLeft(text[n:], " \t")
-			value = strings.TrimSpace(strings.TrimPrefix(value, "="))
-			return strings.EqualFold(strings.Trim(value, `"`), "json")
-		}
-	}
-	return false
+	return strings.EqualFold(option(line, "ErrorFormat"), "json")
 }

@@ -46,6 +46,11 @@ func run(args []string) int {
 		u.fail(err)
 		return exitFailed
 	}
+	u.passes = wantsFdPass(line) && socket.IsSocket(1)
+	if wantsFdPass(line) && !u.passes && given(line, 'W') && !given(line, 'G') {
+		u.fail(errNoSocket)
+		return exitFailed
+	}
 	var code int
 	if os.Getenv(resumeEnv) != "" {
 		code, err = resume(u)
@@ -81,10 +86,6 @@ func given(line *getopt.CommandLine, name byte) bool {
 	return false
 }
 
-// tries bounds how often a muxd that goes away before it takes the request is
-// looked for again: once for one that just ends, once for its successor.
-const tries = 3
-
 // carry has the request carried out, and a session that is lost carried on
 // where the configuration has a command for that.
 func carry(u *ui, args []string, asks bool) (code int, err error) {
@@ -103,7 +104,7 @@ func carry(u *ui, args []string, asks bool) (code int, err error) {
 // attempt has the request carried out. It is repeated only where muxd provably
 // took nothing on.
 func attempt(u *ui, inv *control.Invocation, asks bool) (code int, err error) {
-	for range tries {
+	for range launch.Attempts {
 		var c *socket.Conn
 		if c, err = launch.Connect(asks); err != nil {
 			return 0, err
@@ -120,7 +121,7 @@ func attempt(u *ui, inv *control.Invocation, asks bool) (code int, err error) {
 
 // converse is one operation, from its request to its end.
 func converse(u *ui, c *socket.Conn, inv *control.Invocation) (int, error) {
-	op, err := control.Run(c, inv)
+	op, err := u.request(c, inv)
 	if err != nil {
 		return 0, err
 	}

@@ -31,6 +31,9 @@ type ui struct {
 	log  logTo // where our lines go; nil is stderr
 	wait waitLine
 
+	passes bool     // FdPass: the connection is for whoever started us
+	pair   *os.File // our end of it, owned by the main goroutine
+
 	quiet bool           // -q was given, which is known before there is a plan
 	json  bool           // ErrorFormat=json was given, likewise
 	size  control.Window // the terminal's, as the request told it
@@ -85,6 +88,10 @@ func (u *ui) isOpen() bool {
 
 // Opened implements control.Handler.
 func (u *ui) Opened(p *control.Plan) {
+	if p.FdPass || u.passes {
+		u.passOn(p)
+		return
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.wait.end()

@@ -83,6 +83,8 @@ func eventText(e control.Event) string {
 		add("%s events were not told: this reader is too slow", e.To)
 	case e.Kind == control.EventDial:
 		add("attempt %d failed", e.Attempt)
+	case e.Kind == control.EventForward: // which one, before what of it
+		return e.Text + " " + change
 	case e.Kind == control.EventLink:
 		add("connection %d %s", e.Link, change)
 	case change != "":

@@ -23,6 +23,7 @@ func happenings() []control.Event {
 		{Time: at, Kind: control.EventDial, Host: "box", Attempt: 3, Text: "connection refused"},
 		{Time: at, Kind: control.EventNetwork, Text: "eth0 has another address"},
 		{Time: at, Kind: control.EventWake, Silence: time.Hour},
+		{Time: at, Kind: control.EventForward, Host: "box", From: "active", To: "degraded", Text: "-R localhost:8080:db:80"},
 		{Time: at, Kind: control.EventLost, To: "12"},
 	}
 }
@@ -75,6 +76,7 @@ AT  host     a-host-with-a-long-name  connecting -> waiting, connection refused
 AT  dial     box               attempt 3 failed, connection refused
 AT  network  -                 eth0 has another address
 AT  wake     -                 no byte for 1h0m0s
+AT  forward  box               -R localhost:8080:db:80 active -> degraded
 AT  lost     -                 12 events were not told: this reader is too slow
 `, "AT", noon.Local().Format("2006-01-02 15:04:05"))
 	if b.String() != want {

@@ -56,7 +56,7 @@ func currentStatus() (*control.Status, error) {
 		return nil, err
 	}
 	defer c.Close()
-	return control.GetStatus(c)
+	return control.GetStatus(c, control.StatusRequest{})
 }
 
 // logIn holds a connection for a moment, which muxd then keeps by its own rules.

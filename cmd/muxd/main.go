@@ -12,7 +12,9 @@ import (
 )
 
 const usage = `usage: muxd                     run in the foreground (muxc starts it by itself)
-       muxd status [--json]     connections, sessions, last error
+       muxd status [--json] [--probe-forwards]
+                                connections, sessions, forwards, last error;
+                                --probe-forwards: open each far side once
        muxd login HOST... | --all
                                 log in ahead; --all: every host muxd knows
        muxd wait HOST [--for ready|down] [--timeout 30s]
@@ -50,7 +52,7 @@ func run(args []string) int {
 	case "":
 		return serve()
 	case "status":
-		return flagged(args, "--json", status)
+		return status(args)
 	case "login":
 		return login(args)
 	case "wait":

@@ -49,6 +49,7 @@ type daemon struct {
 	master   *master.Master
 	learned  *learned.Store
 	server   *control.Server
+	env      []string       // what it was started with
 	auto     bool           // started by a client or by activation: ends when idle
 	came     atomic.Bool    // whether a client has come
 	clients  sync.WaitGroup // one for each connection being served
@@ -91,6 +92,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
+	d.env = os.Environ()
 	scrubEnv()
 	os.Chdir("/")
 	d.learned = learned.Open(learnedPath(), log)
@@ -163,6 +165,7 @@ func (d *daemon) run(idle time.Duration) {
 	accepted := make(chan struct{})
 	go func() { defer close(accepted); d.accept(ctx) }()
 	unwatch := d.watchNetwork(ctx)
+	go d.master.Stand(ctx, d.env)
 	why := d.wait(idle, sigs)
 	d.log.Info("ending", "why", why)
 	// First nobody new: a client that connects from here on finds no socket, or

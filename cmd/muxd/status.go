@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,7 +17,15 @@ import (
 
 // status prints what the running muxd holds. A muxd that does not run holds
 // nothing, which is an answer and no error.
-func status(asJSON bool) int {
+func status(args []string) int {
+	a, err := parseAbout(args, map[string]bool{"--json": false, "--probe-forwards": false})
+	if err == nil && (len(a.hosts) > 0 || a.all) {
+		err = errors.New("it takes no host, and shows all of them")
+	}
+	if err != nil {
+		return misused("status: " + err.Error())
+	}
+	asJSON := a.has("--json")
 	c, err := connect()
 	if errors.Is(err, socket.ErrNoServer) {
 		if asJSON {
@@ -29,7 +38,7 @@ func status(asJSON bool) int {
 		return complain(err)
 	}
 	defer c.Close()
-	st, err := control.GetStatus(c)
+	st, err := control.GetStatus(c, control.StatusRequest{Probe: a.has("--probe-forwards")})
 	if err != nil {
 		return complain(err)
 	}
@@ -56,7 +65,8 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 		fmt.Fprintln(w, "no connections")
 		return
 	}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "HOST\tSTATE\tFOR\tSESSIONS\tLAST BYTE\tRTT\tLOGINS\tTO")
 	for i := range st.Hosts {
 		h := &st.Hosts[i]
@@ -71,6 +81,12 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 			len(h.Sessions), last, rtt, h.Logins, h.User, h.Addr)
 	}
 	tw.Flush()
+	lines := strings.SplitAfter(table.String(), "\n") // the header, and one for each host
+	io.WriteString(w, lines[0])
+	for i := range st.Hosts {
+		io.WriteString(w, lines[i+1])
+		printForwards(w, &st.Hosts[i], now)
+	}
 	for i := range st.Hosts {
 		h := &st.Hosts[i]
 		if text := lastTry(h, now); text != "" {
@@ -94,8 +110,7 @@ func lastTry(h *control.HostStatus, now time.Time) string {
 		sep = ", "
 	}
 	if !h.Next.IsZero() {
-		// Rounded up: who reads 1 has that second.
-		text += fmt.Sprintf("%snext try in %d s", sep, max(0, (h.Next.Sub(now)+time.Second-1)/time.Second))
+		text += fmt.Sprintf("%snext try in %d s", sep, seconds(now, h.Next))
 	}
 	return text
 }

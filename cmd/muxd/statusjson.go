@@ -39,6 +39,7 @@ type hostJSON struct {
 	Learned  bool          `json:"keep_warm_learned"`
 	Links    []linkJSON    `json:"links"`
 	Sessions []sessionJSON `json:"sessions"`
+	Forwards []forwardJSON `json:"forwards"`
 }
 
 type linkJSON struct {
@@ -65,6 +66,49 @@ type sessionJSON struct {
 	BytesOut int64      `json:"bytes_out"`
 }
 
+type forwardJSON struct {
+	Kind     string     `json:"kind"`
+	Option   string     `json:"option"`
+	Listen   endJSON    `json:"listen"`
+	Connect  *endJSON   `json:"connect,omitempty"`
+	State    string     `json:"state"`
+	Since    *time.Time `json:"since"`
+	Sticky   bool       `json:"sticky"`
+	Owners   []int      `json:"owners"`
+	Open     int        `json:"open"`
+	Total    int64      `json:"total"`
+	BytesIn  int64      `json:"bytes_in"`
+	BytesOut int64      `json:"bytes_out"`
+	LastErr  string     `json:"last_error,omitempty"`
+	Next     *time.Time `json:"next_attempt,omitempty"`
+	Probe    *probeJSON `json:"probe,omitempty"`
+}
+
+type endJSON struct {
+	Host string `json:"host,omitempty"`
+	Port int    `json:"port,omitempty"`
+	Path string `json:"path,omitempty"`
+}
+
+type probeJSON struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+func newForwardJSON(f *control.ForwardStatus) forwardJSON {
+	j := forwardJSON{Kind: string(f.Kind), Option: f.String(), Listen: endJSON(f.Listen), State: f.State, Since: when(f.Since),
+		Sticky: f.Sticky, Owners: append([]int{}, f.Owners...), Open: f.Open, Total: f.Total, BytesIn: f.In, BytesOut: f.Out,
+		LastErr: f.LastErr, Next: when(f.Next)}
+	if !f.Kind.Dynamic() {
+		to := endJSON(f.Connect)
+		j.Connect = &to
+	}
+	if f.Probed {
+		j.Probe = &probeJSON{OK: f.Probe == "", Error: f.Probe}
+	}
+	return j
+}
+
 func newStatusJSON(st *control.Status) statusJSON {
 	j := statusJSON{Version: statusVersion, Running: true, PID: st.PID, Build: st.Build, Started: when(st.Started),
 		Socket: st.Socket, Clients: st.Clients, Hosts: []hostJSON{}}
@@ -77,7 +121,7 @@ func newStatusJSON(st *control.Status) statusJSON {
 func newHostJSON(h *control.HostStatus) hostJSON {
 	j := hostJSON{Name: h.Name, User: h.User, Addr: h.Addr, State: h.State, Since: when(h.Since), Waiting: h.Waiting,
 		Logins: h.Logins, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
-		Next: when(h.Next), Wanted: h.Wanted, KeepMS: h.KeepWarm.Milliseconds(), Learned: h.KeepWarmLearned, Links: []linkJSON{}, Sessions: []sessionJSON{}}
+		Next: when(h.Next), Wanted: h.Wanted, KeepMS: h.KeepWarm.Milliseconds(), Learned: h.KeepWarmLearned, Links: []linkJSON{}, Sessions: []sessionJSON{}, Forwards: []forwardJSON{}}
 	for _, l := range h.Links {
 		j.Links = append(j.Links, linkJSON{State: l.State, Since: when(l.Since), Remote: l.Remote, Auth: l.Auth,
 			Server: l.Server, LastByte: when(l.LastByte), RTTMillis: float64(l.RTT) / float64(time.Millisecond),
@@ -86,6 +130,9 @@ func newHostJSON(h *control.HostStatus) hostJSON {
 	for _, s := range h.Sessions {
 		j.Sessions = append(j.Sessions, sessionJSON{PID: s.PID, Kind: s.Kind, TTY: s.TTY, Since: when(s.Since),
 			BytesIn: s.In, BytesOut: s.Out})
+	}
+	for i := range h.Forwards {
+		j.Forwards = append(j.Forwards, newForwardJSON(&h.Forwards[i]))
 	}
 	return j
 }

@@ -31,7 +31,23 @@ func sample() *control.Status {
 				Server: "SSH-2.0-OpenSSH_10.0", LastByte: noon.Add(-3 * time.Second), RTT: 12345 * time.Microsecond, In: 1000, Out: 2000,
 				Sessions: 1, Interval: 15 * time.Second, CountMax: 3}},
 			Sessions: []control.SessionStatus{{PID: 8, Kind: "exec", TTY: true, Since: noon.Add(-time.Minute), In: 10, Out: 20}},
+			Forwards: forwards(),
 		}, {Name: "idle", User: "me", Addr: "10.0.0.2:22", State: "idle", Since: noon.Add(-5 * time.Minute), Persist: "no"}},
+	}
+}
+
+// forwards are one of each kind, in every state; the first one says everything.
+func forwards() []control.ForwardStatus {
+	return []control.ForwardStatus{
+		{Forward: control.Forward{Kind: control.ForwardRemote, Listen: control.Endpoint{Host: "localhost", Port: 8080}, Connect: control.Endpoint{Host: "::1", Port: 80}},
+			State: control.ForwardDegraded, Since: noon.Add(-5 * time.Second), Sticky: true, Owners: []int{11, 12}, Open: 2, Total: 17, In: 1_234_567, Out: 34_567,
+			LastErr: "remote port forwarding failed for listen port 8080", Next: noon.Add(2500 * time.Millisecond), Probed: true, Probe: "connection refused"},
+		{Forward: control.Forward{Kind: control.ForwardLocal, Listen: control.Endpoint{Path: "/run/db.sock"}, Connect: control.Endpoint{Path: "/var/run/postgresql/.s.PGSQL.5432"}},
+			State: control.ForwardActive, Since: noon.Add(-time.Hour), Owners: []int{13}, Probed: true},
+		{Forward: control.Forward{Kind: control.ForwardDynamic, Listen: control.Endpoint{Host: "localhost", Port: 1080}},
+			State: control.ForwardActive, Since: noon.Add(-26 * time.Hour), Sticky: true, Total: 1, Out: 12_000_000_000, LastErr: "a:1: connection timed out"},
+		{Forward: control.Forward{Kind: control.ForwardRemoteDynamic, Listen: control.Endpoint{Host: "localhost", Port: 0}},
+			State: control.ForwardWaiting, Since: noon, Owners: []int{11}},
 	}
 }
 
@@ -132,6 +148,10 @@ func TestStatusForPeople(t *testing.T) {
 	const want = `muxd 1.2.3, pid 7, up 2h00m, /run/user/1/muxd/ctl
 HOST  STATE  FOR    SESSIONS  LAST BYTE  RTT     LOGINS  TO
 box   ready  1h00m  1         3s ago     12.3ms  2       me@10.0.0.1:22
+  -R localhost:8080:[::1]:80 degraded 5s, sticky and pid 11 12, 2/17 open 1.2M in 34K out; remote port forwarding failed for listen port 8080, next try in 3 s; probe: connection refused
+  -L /run/db.sock:/var/run/postgresql/.s.PGSQL.5432 active 1h00m, pid 13, not used yet; probe: ok
+  -D localhost:1080 active 26h00m, sticky, 0/1 open 0B in 11G out; a:1: connection timed out
+  -R localhost:0 waiting 0s, pid 11, not used yet
 idle  idle   5m00s  0         -          -       0       me@10.0.0.2:22
 box: connect to 10.0.0.1:22: connection refused; attempt 3, next try in 2 s
 box: used every 9s while idle, because the path forgets longer silence (learned; muxd reconnect --forget box)
@@ -143,6 +163,25 @@ box: used every 9s while idle, because the path forgets longer silence (learned;
 	printStatus(&b, &control.Status{PID: 7, Build: "1.2.3", Started: noon, Socket: "/s"}, noon)
 	if b.String() != "muxd 1.2.3, pid 7, up 0s, /s\nno connections\n" {
 		t.Errorf("%q", b.String())
+	}
+}
+
+// What a forward that is in order says fits beside the names that people have.
+func TestForwardFitsTheScreen(t *testing.T) {
+	f := control.ForwardStatus{Forward: control.Forward{Kind: control.ForwardLocal, Listen: control.Endpoint{Host: "localhost", Port: 8080},
+		Connect: control.Endpoint{Host: "db", Port: 5432}}, State: control.ForwardActive, Since: noon.Add(-3 * time.Hour), Owners: []int{41173},
+		Open: 2, Total: 17, In: 1 << 30, Out: 999}
+	if line := "  " + forwardLine(&f, noon); len(line) > 80 {
+		t.Errorf("%d columns: %s", len(line), line)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1.0K", 1023: "1.0K", 10188: "9.9K", 10189: "10K", 1023487: "999K", 1023488: "1.0M",
+		1 << 40: "1.0T", 1<<63 - 1: "8.0E"} {
+		if got := size(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
 	}
 }
 

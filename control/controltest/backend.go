@@ -17,12 +17,13 @@ import (
 type Backend struct {
 	OnResolve func(ctx context.Context, v *control.Invocation, p control.Prompter) (*control.Plan, error)
 	OnSession func(ctx context.Context, r *control.SessionRequest, p control.Prompter) (control.Stream, error)
+	OnForward func(ctx context.Context, r *control.ForwardRequest, p control.Prompter) (release func(), err error)
 	OnDirect  func(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error)
 	OnHold    func(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error)
 	OnManage  func(ctx context.Context, r *control.ManageRequest) (*control.Managed, error)
 	OnAdmin   func(ctx context.Context, r *control.AdminRequest) (*control.Managed, error)
 	OnEvents  func(ctx context.Context, dest control.Destination, f func(control.Event) error) error
-	OnStatus  func(ctx context.Context) (*control.Status, error)
+	OnStatus  func(ctx context.Context, r *control.StatusRequest) (*control.Status, error)
 	OnStop    func(ctx context.Context, r *control.StopRequest) (*control.Stopped, error)
 }
 
@@ -42,6 +43,14 @@ func (b *Backend) Session(ctx context.Context, r *control.SessionRequest, p cont
 		return nil, errUnset
 	}
 	return b.OnSession(ctx, r, p)
+}
+
+// Forward implements control.Backend.
+func (b *Backend) Forward(ctx context.Context, r *control.ForwardRequest, p control.Prompter) (release func(), err error) {
+	if b.OnForward == nil {
+		return nil, errUnset
+	}
+	return b.OnForward(ctx, r, p)
 }
 
 // Direct implements control.Backend.
@@ -85,11 +94,11 @@ func (b *Backend) Events(ctx context.Context, dest control.Destination, f func(c
 }
 
 // Status implements control.Backend.
-func (b *Backend) Status(ctx context.Context) (*control.Status, error) {
+func (b *Backend) Status(ctx context.Context, r *control.StatusRequest) (*control.Status, error) {
 	if b.OnStatus == nil {
 		return nil, errUnset
 	}
-	return b.OnStatus(ctx)
+	return b.OnStatus(ctx, r)
 }
 
 // Stop implements control.Backend.

@@ -75,17 +75,22 @@ func (s *Socket) ReadFDs(p []byte, _ int) (n int, fds []int, err error) {
 	return n, fds, err
 }
 
-// WriteFDs writes p with descriptors, which stay the caller's.
-func (s *Socket) WriteFDs(p []byte, fds ...int) error {
-	var err error
+// WriteFDs implements control.FDConn. The descriptors stay the caller's.
+func (s *Socket) WriteFDs(p []byte, fds ...int) (n int, err error) {
 	werr := s.raw.Write(func(fd uintptr) bool {
-		err = syscall.Sendmsg(int(fd), p, syscall.UnixRights(fds...), nil, 0)
+		n, err = syscall.SendmsgN(int(fd), p, syscall.UnixRights(fds...), nil, 0)
 		return err != syscall.EAGAIN
 	})
-	if werr != nil {
-		return werr
+	switch {
+	case werr != nil:
+		return 0, werr
+	case err != nil:
+		return 0, err
+	case n < len(p):
+		m, err := s.Write(p[n:])
+		return n + m, err
 	}
-	return err
+	return n, nil
 }
 
 // HalfClose ends the direction from s to its peer.

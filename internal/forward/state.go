@@ -45,6 +45,7 @@ type forward struct {
 	next     time.Time     // of the next attempt; zero: none, or at once
 	failure  error         // why it is degraded
 	lastErr  string        // "": the last attempt to listen or connect did not fail
+	partly   error         // what of it does not stand although it does
 	troubled bool          // its owners know that it is degraded
 
 	listeners []net.Listener // of a local one
@@ -110,7 +111,7 @@ func (w *forward) changed() {
 // stands is an attempt that succeeded, with what it could not do beside; mu is
 // held.
 func (w *forward) stands(partly error) {
-	w.tries, w.next, w.failure, w.lastErr = 0, time.Time{}, nil, ""
+	w.tries, w.next, w.failure, w.lastErr, w.partly = 0, time.Time{}, nil, "", partly
 	if partly != nil {
 		w.lastErr = partly.Error()
 	}

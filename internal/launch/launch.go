@@ -27,6 +27,10 @@ const startTimeout = 15 * time.Second
 // tries bounds how often a muxd that ended at once is started again.
 const tries = 3
 
+// Attempts bounds how often a muxd that goes away before it takes a request is
+// looked for again: once for one that just ends, once for its successor.
+const Attempts = 3
+
 // Connect finds the running muxd or starts one, unless the request only asks: then
 // the error matches socket.ErrNoServer when none runs.
 func Connect(asks bool) (*socket.Conn, error) {

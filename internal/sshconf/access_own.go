@@ -79,7 +79,8 @@ func (c *Config) ErrorFormat() string { return c.str("errorformat") }
 // ControlSockets serves ControlPath sockets for unmodified ssh.
 func (c *Config) ControlSockets() Three { return c.three("controlsockets") }
 
-// FdPass hands the client's descriptors to muxd.
+// FdPass has a stdio forward's connection passed to whoever started the client,
+// as ssh's ProxyUseFdpass expects it of a ProxyCommand.
 func (c *Config) FdPass() Three { return c.three("fdpass") }
 
 // MaxLifetime is the age at which a connection is replaced.

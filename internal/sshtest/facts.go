@@ -51,3 +51,10 @@ func (s *Session) WantsAgent() bool {
 	defer s.mu.Unlock()
 	return s.agent
 }
+
+// X11 returns what the session's latest x11-req asked for, nil if none.
+func (s *Session) X11() *X11 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.x11
+}

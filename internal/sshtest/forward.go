@@ -2,6 +2,7 @@ package sshtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -30,6 +32,10 @@ func (p *Peer) serveDirect(id int, open ssh.NewChannel) {
 		dial = echo
 	}
 	far, err := dial(p.ctx, address)
+	if why := (*ssh.OpenChannelError)(nil); errors.As(err, &why) {
+		p.refuse(id, open, why.Reason, why.Message)
+		return
+	}
 	if err != nil {
 		p.refuse(id, open, ssh.ConnectionFailed, err.Error())
 		return
@@ -107,6 +113,9 @@ type binding struct {
 	host string
 	port uint32
 	path string
+	// until is when one of a connection that ended is free again (HoldPorts);
+	// zero while the connection lives.
+	until time.Time
 }
 
 // key is what two bindings must not have in common, and what Connect takes.
@@ -156,12 +165,12 @@ func (p *Peer) forwardRequest(r *ssh.Request) (ok bool, payload []byte) {
 func (s *Server) bind(b binding) (ok bool, payload []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.opts.RefuseForward {
+	if s.opts.RefuseForward || s.opts.RefuseListen {
 		return false, nil
 	}
+	s.expire()
 	if b.path == "" && b.port == 0 {
-		s.nextPort++
-		b.port = s.nextPort
+		b.port = s.port()
 		payload = ssh.Marshal(struct{ Port uint32 }{b.port})
 	}
 	if _, taken := s.forwards[b.key()]; taken {
@@ -169,6 +178,23 @@ func (s *Server) bind(b binding) (ok bool, payload []byte) {
 	}
 	s.forwards[b.key()] = b
 	return true, payload
+}
+
+// port chooses one; s.mu is held.
+func (s *Server) port() uint32 {
+	if n := s.given; n < len(s.opts.Ports) {
+		s.given++
+		return s.opts.Ports[n]
+	}
+	s.nextPort++
+	return s.nextPort
+}
+
+// expire frees what was held long enough; s.mu is held. There is no timer: who
+// looks is who notices.
+func (s *Server) expire() {
+	now := time.Now()
+	maps.DeleteFunc(s.forwards, func(_ string, b binding) bool { return !b.until.IsZero() && !now.Before(b.until) })
 }
 
 // release ends a binding of the same connection.
@@ -182,17 +208,24 @@ func (s *Server) release(b binding) bool {
 	return true
 }
 
-// unbind ends all bindings of a connection.
+// unbind ends all bindings of a connection, or lets them end after HoldPorts.
 func (s *Server) unbind(p *Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.forwards, func(_ string, b binding) bool { return b.peer == p })
+	for key, b := range s.forwards {
+		if b.peer == p {
+			b.until = time.Now().Add(s.opts.HoldPorts)
+			s.forwards[key] = b
+		}
+	}
+	s.expire()
 }
 
-// Forwards returns what is bound now: "host:port" or a path, sorted.
+// Forwards returns what is bound now, or held: "host:port" or a path, sorted.
 func (s *Server) Forwards() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expire()
 	return slices.Sorted(maps.Keys(s.forwards))
 }
 

@@ -45,9 +45,17 @@ type Options struct {
 	// with sshd's "open failed". Live.
 	MaxSessions int
 	// RefuseExec refuses exec, shell and subsystem requests; RefusePTY and
-	// RefuseEnv theirs; RefuseForward direct and remote forwards alike.
-	// Live.
-	RefuseExec, RefusePTY, RefuseEnv, RefuseForward bool
+	// RefuseEnv theirs, RefuseX11 x11-req; RefuseForward direct and remote
+	// forwards alike, RefuseListen remote ones alone. Live.
+	RefuseExec, RefusePTY, RefuseEnv, RefuseX11, RefuseForward, RefuseListen bool
+	// HoldPorts is for how long the remote forwards of a connection stay taken
+	// once its end was noticed, whatever ended it: others that ask for them are
+	// refused. Live.
+	HoldPorts time.Duration
+	// Ports are given, one after the other, to remote forwards that ask for
+	// port 0, each as often as it stands here and without a look at whether it
+	// is free; then, as without them, ports from 40001 on. Live.
+	Ports []uint32
 	// IgnoreKeepalives leaves keepalive@openssh.com requests on the
 	// connection without an answer: a hung peer with a live kernel. Live.
 	IgnoreKeepalives bool
@@ -60,7 +68,9 @@ type Options struct {
 	// Live.
 	Commands map[string]Command
 	// Direct connects a direct-tcpip channel ("host:port") or
-	// direct-streamlocal@openssh.com channel (a path); nil: an echo. Live.
+	// direct-streamlocal@openssh.com channel (a path); nil: an echo. Its error
+	// is the answer: an *ssh.OpenChannelError with its own reason, any other
+	// one as a connection that failed. Live.
 	Direct func(ctx context.Context, address string) (io.ReadWriteCloser, error)
 
 	// DialDelay is how long Dial takes; an unreachable host has a large one.

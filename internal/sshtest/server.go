@@ -31,6 +31,7 @@ type Server struct {
 	channels  int                // guarded by mu; opened so far
 	forwards  map[string]binding // guarded by mu; by binding.key
 	nextPort  uint32             // guarded by mu; for forwards that ask for port 0
+	given     int                // guarded by mu; of Options.Ports
 	listeners []net.Listener     // guarded by mu
 	closed    bool               // guarded by mu
 }

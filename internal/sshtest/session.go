@@ -47,6 +47,7 @@ type Session struct {
 	windows  []Window // of window-change
 	received []string // signal names
 	agent    bool
+	x11      *X11
 }
 
 // maxSignals bounds what wait-signal has not yet taken. The request loop must
@@ -126,6 +127,8 @@ func (s *Session) request(r *ssh.Request) (ok bool, after func()) {
 		defer s.mu.Unlock()
 		s.agent = true
 		return true, nil
+	case "x11-req":
+		return !o.RefuseX11 && s.setX11(r.Payload), nil
 	}
 	return false, nil
 }

@@ -41,6 +41,14 @@ type Command func(s *Session, args []string) Exit
 //	noexit           close the channel without a status
 //	drop             close the connection without a word
 //	eow              send eow@openssh.com: no more input is wanted
+//	agent            list the keys of the client's agent, a fingerprint a line
+//	x11 [COOKIE]     begin an X11 connection with the session's cookie, or with
+//	                 another in hexadecimal, and print how the server answers:
+//	                 "success", "failed REASON" or "closed"
+//
+// The last two ask the client whether or not it asked for agent or X11
+// forwarding, as a server may; refused, they end with 1 and the refusal's text
+// on standard error.
 //
 // Commands are separated by ";" and words by blanks; there is no quoting. The
 // status is the last command's. A shell request reads such lines from its
@@ -70,6 +78,8 @@ func init() {
 		"noexit":      func(*Session, []string) Exit { return Exit{Silent: true} },
 		"drop":        func(s *Session, _ []string) Exit { s.Peer.Drop(); return Exit{Silent: true} },
 		"eow":         func(s *Session, _ []string) Exit { return copied(0, s.Request("eow@openssh.com", nil)) },
+		"agent":       listAgent,
+		"x11":         openX11,
 	}
 }
 

@@ -1,0 +1,106 @@
+package dest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"muxd/control"
+)
+
+// rig is a Resolver with a home directory of its own.
+type rig struct {
+	Resolver
+	t    *testing.T
+	home string
+	env  []string // of every client
+}
+
+// resolved runs f with a rig.
+func resolved(t *testing.T, f func(t *testing.T, r *rig)) {
+	t.Helper()
+	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f(t, &rig{t: t, home: home, Resolver: Resolver{Home: home, User: "me", SystemFile: filepath.Join(home, "none")}})
+}
+
+func (r *rig) write(name, text string) string {
+	r.t.Helper()
+	path := filepath.Join(r.home, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}
+
+// plan resolves a command line; p nil is a client that runs nothing.
+func (r *rig) plan(p *person, args ...string) (*control.Plan, error) {
+	if p == nil {
+		p = silent()
+	}
+	return r.Resolve(context.Background(), &control.Invocation{Args: args, Dir: r.home, Env: r.env}, p)
+}
+
+func (r *rig) request(args ...string) *control.SessionRequest {
+	r.t.Helper()
+	plan, err := r.plan(nil, args...)
+	if err != nil {
+		r.t.Fatalf("resolve %q: %v", args, err)
+	}
+	return plan.Session
+}
+
+// wantError checks an error's phase and that its text holds the parts, on one line.
+func wantError(t *testing.T, err error, phase control.ErrorPhase, parts ...string) {
+	t.Helper()
+	var e *control.Error
+	if !errors.As(err, &e) {
+		t.Errorf("%v (%T) is no control.Error", err, err)
+		return
+	}
+	if e.Phase != phase {
+		t.Errorf("phase %v, want %v: %v", e.Phase, phase, err)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("%q lacks %q", err, p)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q is more than a line", err)
+	}
+}
+
+// person remembers what it is told, and is asked nothing: resolving has no
+// question.
+type person struct {
+	// runs carries out commands; unset means that the client runs nothing.
+	runs    func(ctx context.Context, c control.Command) (control.Ran, error)
+	notices []string
+}
+
+func silent() *person { return &person{} }
+
+func (p *person) Prompt(context.Context, control.Prompt) (control.Answer, error) {
+	return control.Answer{}, errors.New("a question where none is to be asked")
+}
+
+func (p *person) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	if p.runs == nil {
+		return control.Ran{}, control.ErrNobody
+	}
+	return p.runs(ctx, c)
+}
+
+func (p *person) Notice(text string) { p.notices = append(p.notices, text) }
+
+func (p *person) Waiting(control.Waiting) {}
+
+func (p *person) Impatient() <-chan struct{} { return nil }
+
+func (p *person) told() string { return strings.Join(p.notices, "\n") }

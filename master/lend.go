@@ -1,0 +1,108 @@
+package master
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	// maxLent bounds the channels to agents and displays that one connection has
+	// open, each of which costs two descriptors' worth of goroutines and one
+	// socket. A browser over X11 has a dozen.
+	maxLent = 256
+	// lendTimeout bounds the connect to an agent or a display, and what the other
+	// side may take to say who it is.
+	lendTimeout = 10 * time.Second
+)
+
+// lender is the newest session that lends what which says, and whose client is
+// still there; nil where there is none. Servers do not say for which session a
+// channel is (the same in OpenSSH).
+func (l *link) lender(which func(*session) bool) *session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var newest *session
+	for s := range l.sessions {
+		if which(s) && !s.abandoned() && (newest == nil || s.number > newest.number) {
+			newest = s
+		}
+	}
+	return newest
+}
+
+// lend runs f in a goroutine of its own, unless too many run already.
+func (l *link) lend(c ssh.NewChannel, f func()) {
+	if l.lent.Add(1) > maxLent {
+		l.lent.Add(-1)
+		l.reject(c, ssh.ResourceShortage, "too many open channels of this kind")
+		return
+	}
+	go func() {
+		defer l.lent.Add(-1)
+		f()
+	}()
+}
+
+// lendAgent connects a channel to the agent of the newest client that lends its.
+func (l *link) lendAgent(c ssh.NewChannel) bool {
+	s := l.lender(func(s *session) bool { return s.r.Agent != "" })
+	if s == nil {
+		return false
+	}
+	l.lend(c, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), lendTimeout)
+		defer cancel()
+		agent, err := s.lease.host.m.dialAgent(ctx, s.r.Agent)
+		if err != nil {
+			l.log.Info("agent cannot be lent", "err", err)
+			c.Reject(ssh.ConnectionFailed, "agent connection failed")
+			return
+		}
+		defer agent.Close()
+		if ch, err := l.accept(c); err == nil {
+			relay(ch, agent, s.done)
+		}
+	})
+	return true
+}
+
+// relay copies both ways until both ends have ended, or the session that lent
+// it has: what a client lends goes with it.
+func relay(ch *through, nc net.Conn, over <-chan struct{}) {
+	defer ch.Close()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-over:
+			nc.Close()
+			ch.Close()
+		case <-stop:
+		}
+	}()
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		io.Copy(onlyWriter{ch}, nc)
+		ch.CloseWrite()
+	}()
+	io.Copy(onlyWriter{nc}, ch)
+	if c, ok := nc.(interface{ CloseWrite() error }); !ok || c.CloseWrite() != nil {
+		nc.Close()
+	}
+	<-back
+}
+
+type onlyWriter struct{ io.Writer }
+
+// lendsAgent asks the server for an agent's socket in the session's
+// environment (PROTOCOL, auth-agent-req@openssh.com). As in ssh no answer is
+// asked for: a server that has none says so to whoever looks for it.
+func (s *session) lendsAgent() error {
+	_, err := s.ch.SendRequest("auth-agent-req@openssh.com", false, nil)
+	return err
+}

@@ -1,0 +1,187 @@
+package master
+
+import (
+	"net"
+	"strconv"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/forward"
+)
+
+// channels answers what the server opens. Whatever is not for something that was
+// asked for on this very connection is rejected. Nothing here waits: the SSH
+// library holds 16 opens that nobody has taken, and the next one stops the whole
+// connection, with everybody's sessions on it.
+func (l *link) channels(chans <-chan ssh.NewChannel) {
+	for c := range chans {
+		if l.distrusted || !l.opened(c) {
+			l.log.Debug("server opened a channel, rejected", "type", c.ChannelType())
+			l.reject(c, ssh.Prohibited, "open failed")
+		}
+	}
+}
+
+// mostRejecting bounds the refusals that a server has not taken yet. One that
+// goes on asking and does not read stops its own connection then, and nothing
+// else.
+const mostRejecting = 1024
+
+// reject says no. That only writes, but takes long where the transport is stuck,
+// and the reader of the connection must not stand behind it: what the server
+// waits for may be that we read.
+func (l *link) reject(c ssh.NewChannel, why ssh.RejectionReason, text string) {
+	if l.rejecting.Add(1) > mostRejecting {
+		c.Reject(why, text)
+		l.rejecting.Add(-1)
+		return
+	}
+	go func() {
+		c.Reject(why, text)
+		l.rejecting.Add(-1)
+	}()
+}
+
+// opened hands a channel to whoever it is for, and reports whether there is
+// somebody.
+func (l *link) opened(c ssh.NewChannel) bool {
+	switch c.ChannelType() {
+	case "forwarded-tcpip":
+		var m struct {
+			Host     string
+			Port     uint32
+			FromHost string
+			FromPort uint32
+		}
+		if ssh.Unmarshal(c.ExtraData(), &m) != nil || m.Port > 65535 {
+			return false
+		}
+		if m.Host == "" {
+			m.Host = "*" // see listenRequest
+		}
+		l.host.forwards.Incoming(l, control.Endpoint{Host: m.Host, Port: int(m.Port)},
+			net.JoinHostPort(m.FromHost, strconv.Itoa(int(m.FromPort))), &incoming{l: l, c: c})
+		return true
+	case "forwarded-streamlocal@openssh.com":
+		var m struct{ Path, Reserved string }
+		if ssh.Unmarshal(c.ExtraData(), &m) != nil {
+			return false
+		}
+		l.host.forwards.Incoming(l, control.Endpoint{Path: m.Path}, "", &incoming{l: l, c: c})
+		return true
+	case "auth-agent@openssh.com":
+		return l.lendAgent(c)
+	case "x11":
+		return l.lendDisplay(c)
+	}
+	return false
+}
+
+// incoming is such a channel, for a forward.
+type incoming struct {
+	l *link
+	c ssh.NewChannel
+}
+
+// Accept implements forward.Incoming.
+func (i *incoming) Accept() (forward.Channel, error) { return i.l.accept(i.c) }
+
+// Reject implements forward.Incoming.
+func (i *incoming) Reject(busy bool, text string) {
+	why := ssh.ConnectionFailed
+	if busy {
+		why = ssh.ResourceShortage
+	}
+	i.c.Reject(why, text)
+}
+
+// accept takes a channel that the server opened. The link does not expire while
+// it is open.
+func (l *link) accept(c ssh.NewChannel) (*through, error) {
+	ch, reqs, err := c.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.carry(ch, reqs, l.retain()), nil
+}
+
+// through is an open channel that carries a connection and no session. It
+// implements forward.Channel.
+type through struct {
+	ssh.Channel
+	l    *link
+	ls   *lease
+	once sync.Once // of the first end seen
+
+	ended  error // written in once: what had become of the link by then
+	unsure bool  // written in once: a write had failed by then
+	closed sync.Once
+	done   chan struct{} // closed when the server closed the channel, or the link ended
+}
+
+// carry counts a connection through the link until it is closed.
+func (l *link) carry(ch ssh.Channel, reqs <-chan *ssh.Request, ls *lease) *through {
+	l.addHop(1)
+	t := &through{Channel: ch, l: l, ls: ls, done: make(chan struct{})}
+	go func() {
+		ssh.DiscardRequests(reqs)
+		close(t.done)
+	}()
+	return t
+}
+
+// Done is closed when the channel is closed: the server takes nothing any more.
+func (t *through) Done() <-chan struct{} { return t.done }
+
+// Read implements forward.Channel.
+func (t *through) Read(p []byte) (int, error) {
+	n, err := whole{t.Channel}.Read(p)
+	if err != nil {
+		t.saw()
+	}
+	return n, err
+}
+
+// Write implements forward.Channel.
+func (t *through) Write(p []byte) (int, error) {
+	n, err := t.Channel.Write(p)
+	if err != nil {
+		t.saw()
+	}
+	return n, err
+}
+
+// saw notes how the link stood when the channel ended. Looked at later, a link
+// that was lost in the meantime would make a loss of a whole transfer.
+func (t *through) saw() {
+	t.once.Do(func() {
+		t.unsure = t.l.wire.writeOver.Load()
+		if t.l.torn() {
+			if t.ended = t.l.died(); t.ended == nil {
+				t.ended = errLinkEnds
+			}
+		}
+	})
+}
+
+// Lost implements forward.Channel.
+func (t *through) Lost() error {
+	t.saw()
+	if t.ended == nil && t.unsure {
+		return t.l.died()
+	}
+	return t.ended
+}
+
+// Close implements forward.Channel. The channel is closed in a goroutine: on a
+// link that is stuck that would block.
+func (t *through) Close() error {
+	t.closed.Do(func() {
+		go t.Channel.Close()
+		t.l.addHop(-1)
+		t.ls.release()
+	})
+	return nil
+}
