@@ -81,6 +81,12 @@ func (q *queue) end() {
 	q.cond.Broadcast()
 }
 
+func (q *queue) atEnd() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.eof
+}
+
 func (q *queue) breaks(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -322,6 +328,7 @@ type fixture struct {
 	began   time.Time
 	taken   bool // here everything is in use
 	lis     *fakeListener
+	near    []*side // the channels that were opened
 	far     []*side // behind the channels that were opened
 	targets []*side // behind the connections that were dialled
 	openErr error
@@ -340,7 +347,7 @@ func newFixture(t testing.TB, change func(*fixture)) *fixture {
 				return nil, fx.openErr
 			}
 			a, b := couple(1 << 16)
-			fx.far = append(fx.far, b)
+			fx.near, fx.far = append(fx.near, a), append(fx.far, b)
 			return withDone{a}, nil
 		},
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -383,6 +390,20 @@ func (fx *fixture) owner() *Owner {
 		defer fx.mu.Unlock()
 		fx.told = append(fx.told, fmt.Sprintf("%v %s", time.Since(fx.began), text))
 	}}
+}
+
+// channel is the nth that was opened.
+func (fx *fixture) channel(n int) *side {
+	fx.mu.Lock()
+	defer fx.mu.Unlock()
+	return fx.near[n]
+}
+
+// seen is what was noted so far.
+func (fx *fixture) seen(notes *[]string) []string {
+	fx.mu.Lock()
+	defer fx.mu.Unlock()
+	return slices.Clone(*notes)
 }
 
 func (fx *fixture) take(yes bool) {

@@ -80,23 +80,24 @@ const (
 	mostAcceptPause  = time.Second
 )
 
-// acceptOn returns when l is closed and survives any other error.
+// acceptOn returns when l is closed and survives any other error. An accept that
+// waits for somebody shows, as one that succeeds does, that what was short is
+// there again: it needs a descriptor before it looks (Linux).
 func (w *forward) acceptOn(l net.Listener) error {
+	var failed error // that the status shows
 	for rest := time.Duration(0); ; {
-		nc, err := l.Accept()
+		nc, err := w.acceptOne(l, failed)
 		if err == nil {
-			if rest > 0 {
-				rest = 0
-				w.remember(nil)
-			}
+			w.forget(failed)
+			failed, rest = nil, 0
 			go w.serve(nc)
 			continue
 		}
-		err = fmt.Errorf("accept on %s: %w", w.want.Listen, cause(err))
+		failed = fmt.Errorf("accept on %s: %w", w.want.Listen, cause(err))
 		if w.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-			return err
+			return failed
 		}
-		w.remember(err)
+		w.remember(failed)
 		rest = min(max(2*rest, firstAcceptPause), mostAcceptPause)
 		select {
 		case <-time.After(rest):
@@ -104,6 +105,14 @@ func (w *forward) acceptOn(l net.Listener) error {
 			return nil
 		}
 	}
+}
+
+// acceptOne accepts, and has failed forgotten once it waits for long.
+func (w *forward) acceptOne(l net.Listener, failed error) (net.Conn, error) {
+	if failed != nil {
+		defer time.AfterFunc(mostAcceptPause, func() { w.forget(failed) }).Stop()
+	}
+	return l.Accept()
 }
 
 // serve is one accepted connection. Until it goes through, the end of the

@@ -32,15 +32,15 @@ func TestLocalLadder(t *testing.T) {
 		}
 		fx.take(false)
 		time.Sleep(time.Minute)
-		same(t, "attempts", fx.tries, []string{"0s", "0s", "1s", "3s", "7s", "15s", "31s", "1m1s"})
-		same(t, "told", fx.told, []string{"1m1s -L localhost:8080:x:80 stands now"})
-		same(t, "changes", fx.changes[3:], []string{
+		same(t, "attempts", fx.seen(&fx.tries), []string{"0s", "0s", "1s", "3s", "7s", "15s", "31s", "1m1s"})
+		same(t, "told", fx.seen(&fx.told), []string{"1m1s -L localhost:8080:x:80 stands now"})
+		same(t, "changes", fx.seen(&fx.changes)[3:], []string{
 			"0s -L localhost:8080:x:80 opening", "0s -L localhost:8080:x:80 degraded", "1m1s -L localhost:8080:x:80 active"})
 		// It stays so, asked for again or not.
 		fx.add(t, f, fx.owner())
 		time.Sleep(time.Hour)
-		if len(fx.tries) != 8 {
-			t.Errorf("%q", fx.tries)
+		if tries := fx.seen(&fx.tries); len(tries) != 8 {
+			t.Errorf("%q", tries)
 		}
 	})
 }
@@ -237,12 +237,12 @@ func TestSlowSocks(t *testing.T) {
 		if _, err := io.ReadFull(fx.far[0], ahead); err != nil || string(ahead) != "ahead" {
 			t.Errorf("%q, %v", ahead, err)
 		}
-		if slow.r.eof {
+		if slow.r.atEnd() {
 			t.Error("too early")
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if !slow.r.eof {
+		if !slow.r.atEnd() {
 			t.Error("still there after 30 s")
 		}
 		if st := fx.state(dynamic(1)); st.Open != 1 || st.Total != 1 {
@@ -341,7 +341,7 @@ func TestProbe(t *testing.T) {
 		}
 		check("", "")
 		for _, s := range append(fx.far, fx.targets...) {
-			if !s.r.eof {
+			if !s.r.atEnd() {
 				t.Error("a probe stays open")
 			}
 		}

@@ -43,7 +43,7 @@ func TestRemoteStands(t *testing.T) {
 		}
 		synctest.Wait()
 		same(t, "taken back", srv.said()[2:], []string{"0s unlisten localhost:2222", "0s unlisten localhost:40001"})
-		same(t, "told", fx.told, []string{"0s -R localhost:40001:y:80 was cancelled"})
+		same(t, "told", fx.seen(&fx.told), []string{"0s -R localhost:40001:y:80 was cancelled"})
 	})
 }
 
@@ -64,8 +64,8 @@ func TestRemoteWaits(t *testing.T) {
 		time.Sleep(time.Minute)
 		fx.Serve(newServer("a"))
 		synctest.Wait()
-		same(t, "told", fx.told, []string{"1m0s Allocated port 40001 for remote forward to x:80", "1m0s Allocated port 40002 for remote dynamic forward"})
-		same(t, "changes", fx.changes, []string{
+		same(t, "told", fx.seen(&fx.told), []string{"1m0s Allocated port 40001 for remote forward to x:80", "1m0s Allocated port 40002 for remote dynamic forward"})
+		same(t, "changes", fx.seen(&fx.changes), []string{
 			"0s -R localhost:0:x:80 waiting", "0s -R localhost:0 waiting",
 			"1m0s -R localhost:0:x:80 opening", "1m0s -R localhost:0 opening",
 			"1m0s -R localhost:40001:x:80 active", "1m0s -R localhost:40002 active"})
@@ -109,7 +109,7 @@ func TestRemoteAgainInOrder(t *testing.T) {
 				}
 			}
 		}
-		same(t, "told", fx.told, nil)
+		same(t, "told", fx.seen(&fx.told), nil)
 	})
 }
 
@@ -144,7 +144,7 @@ func TestRemoteLadder(t *testing.T) {
 		if st := fx.state(f); st.State != control.ForwardActive || st.LastErr != "" || !st.Next.IsZero() {
 			t.Errorf("%+v", st)
 		}
-		same(t, "told", fx.told, []string{
+		same(t, "told", fx.seen(&fx.told), []string{
 			"10s -R localhost:2222:x:80: remote port forwarding failed for listen port 2222: the server refused it (in use there, or not allowed); trying again for as long as it is wanted",
 			"2m11s -R localhost:2222:x:80 stands now"})
 		// The ladder begins anew.
@@ -204,7 +204,7 @@ func TestRemoteReplaced(t *testing.T) {
 				t.Errorf("%s is %s", st.Forward, st.State)
 			}
 		}
-		same(t, "told", fx.told, nil)
+		same(t, "told", fx.seen(&fx.told), nil)
 	})
 }
 
@@ -365,7 +365,7 @@ func TestRemoteRefused(t *testing.T) {
 			t.Errorf("after %v", n)
 		}
 		synctest.Wait()
-		same(t, "told", fx.told, []string{"100ms -R localhost:2222:x:80 stands now"}) // not the strict one, whom Add tells
+		same(t, "told", fx.seen(&fx.told), []string{"100ms -R localhost:2222:x:80 stands now"}) // not the strict one, whom Add tells
 	})
 }
 

@@ -179,6 +179,16 @@ func (w *forward) remember(err error) {
 	}
 }
 
+// forget takes an error out of the status, nil or another than the last being
+// none of its.
+func (w *forward) forget(err error) {
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
+	if err != nil && w.lastErr == err.Error() {
+		w.lastErr = ""
+	}
+}
+
 // log has a line logged once mu is free, which is held.
 func (w *forward) log(level slog.Level, text string, err error) {
 	args := []any{"forward", w.named().String()}
