@@ -486,3 +486,32 @@ func TestForwardWaitsForARoute(t *testing.T) {
 		}
 	})
 }
+
+// What muxd says it would end, and when it may end by itself.
+func TestForwardsAndTheEndOfMuxd(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.ashore()
+		if !r.m.Idle() {
+			t.Error("busy with nothing")
+		}
+		release := r.mustForward("-L", "1:a:2", "-L", "3:a:4", "host", "true")
+		if links, sessions := r.m.Links(); links != 1 || sessions != 0 || r.m.Idle() {
+			t.Errorf("%d links, %d sessions, idle %v", links, sessions, r.m.Idle())
+		}
+		c, _ := s.connect("localhost:1")
+		exchange(c, "x")
+		if st, err := r.m.Stop(t.Context(), &control.StopRequest{}); err != nil || st.Done || st.Hosts != 1 || st.Sessions != 1 {
+			t.Errorf("%+v, %v", st, err)
+		}
+		r.srv.Update(func(o *sshtest.Options) { o.DialError = errors.New("down") })
+		r.hangUp()
+		if r.m.Idle() {
+			t.Error("idle while a forward is wanted")
+		}
+		release()
+		time.Sleep(time.Minute)
+		if !r.m.Idle() {
+			t.Error("busy after the last forward's end")
+		}
+	})
+}

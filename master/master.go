@@ -195,14 +195,24 @@ func (m *Master) all() []*host {
 	return hs
 }
 
-// Links returns how many connections there are and how many sessions they
-// carry. A muxd that was started for a request and holds neither may end.
+// Idle reports that there is no connection, that none is being made or waited
+// for, and that no forward is wanted: a muxd that was started for a request may
+// end then.
+func (m *Master) Idle() bool {
+	links, _ := m.Links()
+	for _, h := range m.all() {
+		links += h.forwards.Standing()
+	}
+	return links == 0
+}
+
+// Links returns how many connections there are, those that are being made
+// included, and how many sessions and connections to forwards they carry.
 func (m *Master) Links() (links, sessions int) {
 	for _, h := range m.all() {
 		st := h.status()
 		links += len(st.Links)
 		sessions += len(st.Sessions)
-		links += h.forwards.Standing()
 		sessions += h.forwards.Open()
 		if s := st.State; s == Connecting.String() || s == Waiting.String() {
 			links++

@@ -209,7 +209,7 @@ func (d *daemon) wait(idle time.Duration, sigs <-chan os.Signal) string {
 				d.log.Warn("socket", "err", err)
 			}
 		case <-look.C:
-			if links, _ := d.master.Links(); links > 0 || d.server.Clients() > 0 {
+			if !d.master.Idle() || d.server.Clients() > 0 {
 				busy = time.Now()
 			}
 			// Whoever started this muxd comes, be the machine ever so busy; the
