@@ -162,11 +162,16 @@ func sessionRequest(line *getopt.CommandLine, d *Destination, v *control.Invocat
 	return r, nil
 }
 
-// agentOf is the socket of the agent that sessions forward, "" for none.
+// agentOf is the socket of the agent that sessions forward, "" for none. That of
+// IdentityAgent is the one that ForwardAgent yes means, as in ssh, which puts it
+// into its own environment (ssh.c, main).
 func agentOf(conf *sshconf.Config) string {
 	on, agent := conf.ForwardAgent()
-	if !on {
+	switch {
+	case !on:
 		return ""
+	case agent.Kind == sshconf.AgentDefault:
+		return conf.IdentityAgent().Socket
 	}
 	return agent.Socket
 }
