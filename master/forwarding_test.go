@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -466,10 +467,12 @@ func TestForwardWaitsForARoute(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		r.patient()
 		s := r.ashore()
+		var online atomic.Bool
+		online.Store(true)
+		r.m.cfg.Routed = func(netip.Addr) bool { return online.Load() }
+		r.m.cfg.Online = online.Load
 		r.mustForward("-N", "-L", "8080:db:5432", "host")
-		online := false
-		r.m.cfg.Routed = func(netip.Addr) bool { return online }
-		r.m.cfg.Online = func() bool { return online }
+		online.Store(false)
 		h := r.host()
 		h.call(func() { h.newest.local = netip.MustParseAddr("192.0.2.9") }) // and not this machine's own
 		r.srv.Update(func(o *sshtest.Options) { o.DialError = errors.New("network is unreachable") })
@@ -477,7 +480,7 @@ func TestForwardWaitsForARoute(t *testing.T) {
 		synctest.Wait()
 		c, _ := s.connect("localhost:8080")
 		time.AfterFunc(30*time.Second, func() {
-			online = true
+			online.Store(true)
 			r.srv.Update(func(o *sshtest.Options) { o.DialError = nil })
 			r.m.NetworkChanged()
 		})

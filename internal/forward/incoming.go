@@ -143,7 +143,7 @@ func (s *Set) take(srv Server, w *forward, asked chan struct{}, at control.Endpo
 	nc, err := w.dial(w.ctx, w.want.Connect)
 	w.remember(err)
 	if err != nil {
-		c.Reject(false, err.Error())
+		c.Reject(errors.Is(err, errScarce), err.Error())
 		return
 	}
 	ch, err := c.Accept()
@@ -219,6 +219,10 @@ func (w *forward) dial(ctx context.Context, to control.Endpoint) (net.Conn, erro
 	nc, err := w.set.cfg.Dial(ctx, network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", to, cause(err))
+	}
+	if scarce(nc) {
+		reset(nc)
+		return nil, fmt.Errorf("connect to %s: %w", to, errScarce)
 	}
 	return nc, nil
 }

@@ -90,6 +90,9 @@ func (w *forward) acceptOn(l net.Listener) error {
 		if err == nil {
 			w.forget(failed)
 			failed, rest = nil, 0
+			if !w.admit(nc) {
+				return nil
+			}
 			go w.serve(nc)
 			continue
 		}
