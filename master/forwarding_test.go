@@ -238,7 +238,7 @@ func TestRogueOpens(t *testing.T) {
 				At   uint32
 			}{host, port, "192.0.2.7", 7}))
 			if err == nil {
-				go func() { ch.Write(make([]byte, 1<<20)); <-stuck; ch.Close() }()
+				go func() { ch.Write(make([]byte, 32<<10)); <-stuck; ch.Close() }()
 			}
 			return err
 		}
