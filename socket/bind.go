@@ -62,6 +62,15 @@ func (c claim) bind(p Place) (*bound, error) {
 }
 
 func (c claim) publish(fd int, p Place, temp string) (id inode, err error) {
+	if id, err = c.prepare(fd, p, temp); err != nil {
+		return id, err
+	}
+	return id, os.NewSyscallError("rename", unix.Renameat(c.dir, temp, c.dir, p.Name))
+}
+
+// prepare makes a socket under a name that nobody looks for, private and
+// listening.
+func (c claim) prepare(fd int, p Place, temp string) (id inode, err error) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: c.bindPath(p, temp)}); err != nil {
 		return id, os.NewSyscallError("bind", err)
 	}
@@ -76,10 +85,7 @@ func (c claim) publish(fd int, p Place, temp string) (id inode, err error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return id, os.NewSyscallError("fcntl", err)
 	}
-	if err := unix.Listen(fd, backlog); err != nil {
-		return id, os.NewSyscallError("listen", err)
-	}
-	return id, os.NewSyscallError("rename", unix.Renameat(c.dir, temp, c.dir, p.Name))
+	return id, os.NewSyscallError("listen", unix.Listen(fd, backlog))
 }
 
 // bindPath prefers the true path, since that is what ss and lsof will show.

@@ -90,5 +90,8 @@ func (c claim) confirm(p Place) (claim, error) {
 // release lets the next muxd serve.
 func (c claim) release() error {
 	unix.Close(c.dir)
+	if c.lock.fd < 0 { // of ListenAt
+		return nil
+	}
 	return c.lock.close()
 }

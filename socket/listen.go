@@ -67,9 +67,12 @@ func (l *Listener) Check() error {
 	if l.closed {
 		return os.ErrClosed
 	}
-	fresh, err := l.claim.confirm(l.place)
-	if err != nil {
-		return err
+	fresh := l.claim
+	if l.claim.lock.fd >= 0 {
+		var err error
+		if fresh, err = l.claim.confirm(l.place); err != nil {
+			return err
+		}
 	}
 	if fresh != l.claim {
 		l.claim.release()
@@ -92,7 +95,11 @@ func (l *Listener) Check() error {
 // been emptying it. One that does, because Accept pauses, reads EOF and dials
 // again.
 func (l *Listener) rebind() error {
-	b, err := l.claim.bind(l.place)
+	bind := l.claim.bind
+	if l.claim.lock.fd < 0 { // of ListenAt
+		bind = l.claim.bindShared
+	}
+	b, err := bind(l.place)
 	if errors.Is(err, ErrRunning) {
 		return takenOver(err)
 	}
