@@ -75,7 +75,7 @@ func (c claim) bindShared(p Place) (*bound, error) {
 	temp := fmt.Sprintf("%s.%016x", p.Name, rand.Uint64())
 	id, err := c.prepare(fd, p, temp)
 	if err == nil {
-		err = c.link(p, temp)
+		err = c.linkAlone(p, temp)
 	}
 	_ = unix.Unlinkat(c.dir, temp, 0)
 	if err != nil {
@@ -83,6 +83,18 @@ func (c claim) bindShared(p Place) (*bound, error) {
 		return nil, err
 	}
 	return newBound(fd, p.Path(), id, true)
+}
+
+// linkAlone is link while no other of ours does the same: of two that clear a
+// dead socket away, one could move what the other has just put there, and a
+// third take the name. It is the directory that is locked, so nothing is left.
+func (c claim) linkAlone(p Place, temp string) error {
+	lock := lockFile{fd: c.dir}
+	if err := lock.lockWithin(startWait); err != nil {
+		return &os.PathError{Op: "lock", Path: p.Dir, Err: err}
+	}
+	defer unix.Flock(c.dir, unix.LOCK_UN)
+	return c.link(p, temp)
 }
 
 // link gives the socket its name, where nothing has it or what a dead master
