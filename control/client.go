@@ -293,6 +293,13 @@ func (o *Op) Resize(w Window) error {
 	return o.w.send(frameResize, e.b)
 }
 
+// Moved says that this process goes on for the one that connected (ssh -f).
+func (o *Op) Moved(pid int) error {
+	e := encoder{}
+	e.u32(uint32(pid))
+	return o.w.send(frameMoved, e.b)
+}
+
 // Signal sends a signal to the remote command, by its name without SIG.
 func (o *Op) Signal(name string) error {
 	e := encoder{}

@@ -87,6 +87,9 @@ type ForwardRequest struct {
 	// it does nothing else that its lines could disturb (-N).
 	Told bool
 	PID  int // of the client
+	// Allocated, if set, is told of a port that a server chose for a forward, in
+	// place of a notice; before Forward returns.
+	Allocated func(f Forward, port int)
 }
 
 // The states of a forward.

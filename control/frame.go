@@ -19,9 +19,10 @@ const (
 	frameResize       frameType = 4
 	frameSignal       frameType = 5
 	frameAnswer       frameType = 6
-	frameOutputClosed frameType = 7 // nobody reads stdout any more
-	frameRan          frameType = 8 // how a Command ended
-	frameRetry        frameType = 9 // the person wants another attempt now
+	frameOutputClosed frameType = 7  // nobody reads stdout any more
+	frameRan          frameType = 8  // how a Command ended
+	frameRetry        frameType = 9  // the person wants another attempt now
+	frameMoved        frameType = 10 // another process goes on for the client: its number
 )
 
 // Frames from the server.

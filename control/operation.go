@@ -32,6 +32,7 @@ type operation struct {
 	end *socket.End // for a stdio forward's bytes; nil where none came, and then they travel in frames
 
 	mu      sync.Mutex
+	door    Door                   // guarded by mu; what the client stands for, nil for nothing
 	stream  Stream                 // guarded by mu; nil until the session is open
 	size    *Window                // guarded by mu; a resize that came before stream
 	prompts map[uint32]chan answer // guarded by mu; unanswered, commands too
@@ -166,14 +167,28 @@ func (o *operation) invoke(ctx, muxd context.Context, v *Invocation) (rest func(
 			return nil, err
 		}
 	}
-	if p.Detach {
+	if p.Detach && p.Hold == nil {
 		release()
 		return nil, o.w.finish(frameExit, Exit{}.encode())
 	}
+	door, err := o.listen(ctx, p)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	defer door.Close()
 	st, err := o.open(ctx, p)
 	if err != nil {
 		release()
 		return nil, err
+	}
+	if p.Listen != nil && p.Listen.Stay {
+		door.Keep()
+	}
+	if p.Detach { // the connection is there, and stays for whoever comes by the door
+		st.Close()
+		release()
+		return nil, o.w.finish(frameExit, Exit{}.encode())
 	}
 	if p.FdPass {
 		return o.pass(st, p, release)
@@ -185,7 +200,7 @@ func (o *operation) invoke(ctx, muxd context.Context, v *Invocation) (rest func(
 	defer st.Close()
 	// The session ends with its client, and with muxd.
 	defer context.AfterFunc(ctx, func() { st.Close() })()
-	return nil, o.session(st, p)
+	return nil, o.session(ctx, st, p, door)
 }
 
 // open opens what the plan asks for. Of a session that failed in a phase that
@@ -217,7 +232,7 @@ func (o *operation) print(text []byte) error {
 }
 
 // session carries an open session to its end.
-func (o *operation) session(st Stream, p *Plan) error {
+func (o *operation) session(ctx context.Context, st Stream, p *Plan, door Door) error {
 	o.attach(st)
 	if p.TTY && !st.TTY() {
 		p.TTY, p.Reattach = false, false
@@ -229,10 +244,24 @@ func (o *operation) session(st Stream, p *Plan) error {
 	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
 		return nil // the client is gone; nobody to tell
 	}
-	return o.pump(st, p)
+	if p.Hold != nil {
+		defer o.whileServed(st, door)()
+	}
+	exit, err := o.pump(st, p)
+	if p.Hold != nil && door.Ended() {
+		exit, err = Exit{}, nil // that was asked for
+	}
+	door.Drain(ctx)
+	if err != nil {
+		return asError(Running, err)
+	}
+	return o.w.finish(frameExit, exit.encode())
 }
 
 func (o *operation) manage(ctx context.Context, r *ManageRequest) error {
+	if o.s.Doors != nil && r.Path != "" && (r.Command == "stop" || r.Command == "exit") {
+		o.s.Doors.StopPath(r.Path)
+	}
 	m, err := o.s.Backend.Manage(ctx, r)
 	if err != nil {
 		return err
@@ -319,6 +348,8 @@ func (o *operation) handle(t frameType, b []byte) error {
 		o.retry()
 	case frameRan:
 		return o.ranCommand(b)
+	case frameMoved:
+		return o.moved(b)
 	case frameOutputClosed:
 		if st := o.current(); st != nil {
 			st.CloseRead()
@@ -338,9 +369,14 @@ func (o *operation) current() Stream {
 func (o *operation) resize(w Window) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.door != nil {
+		o.door.Resized() // stock ssh told the client of another terminal's
+	}
 	if o.stream == nil {
 		o.size = &w
 		return
 	}
-	o.stream.Resize(w)
+	if o.stream.TTY() {
+		o.stream.Resize(w)
+	}
 }

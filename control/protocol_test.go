@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,8 @@ func TestProtocolDocument(t *testing.T) {
 		t.Errorf("%d kinds of prompt of %d", len(doc["kind"]), n)
 	}
 	for _, row := range doc["number"] {
-		client := constants(t, "frameType", "frame")[row[1]] != "" && len(row[0]) == 1
+		n, _ := strconv.Atoi(row[0])
+		client := constants(t, "frameType", "frame")[row[1]] != "" && n < 32
 		if client != (row[2] == "client") {
 			t.Errorf("frame %s is said to be from the %s", row[1], row[2])
 		}

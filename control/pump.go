@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 )
 
-// pump moves the session's bytes until it ended, then says how. The exit frame
+// pump moves the session's bytes until it ended, and returns how. The exit frame
 // is the last one: it goes out only after both outputs were written to their
 // end, so that a client that has it has everything.
-func (o *operation) pump(st Stream, p *Plan) error {
+func (o *operation) pump(st Stream, p *Plan) (Exit, error) {
 	m := p.meter()
 	go o.pumpStdin(st, m)
 	stderr := make(chan struct{})
@@ -25,11 +25,7 @@ func (o *operation) pump(st Stream, p *Plan) error {
 		o.w.send(frameStdoutEOF, nil)
 	}
 	<-stderr
-	exit, err := st.Wait()
-	if err != nil {
-		return asError(Running, err)
-	}
-	return o.w.finish(frameExit, exit.encode())
+	return st.Wait()
 }
 
 // outputBuffers are borrowed for as long as output flows. Who reads can not tell

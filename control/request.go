@@ -66,12 +66,18 @@ type Plan struct {
 	// started the client, which passes it on over its standard output and ends
 	// (ssh -o ProxyUseFdpass).
 	FdPass bool
+	// Serves says that the client stands for a socket that others use (-M): it
+	// tells of each change of a terminal's size, and which process it is.
+	Serves bool
 	// HandOver, where there is one, is the command line with which the client
 	// becomes ssh itself, without the program's name: the destination is in the
 	// hands of a master that is not muxd (-S). Nothing follows then.
 	HandOver []string
 
 	Dest Destination // also where nothing is opened
+	// Listen is the ControlPath that is served while the rest is done, or for
+	// longer. Alone it is all there is to do.
+	Listen *ListenRequest
 	// Forward are the forwards that come before what is opened, and that are
 	// wanted until it ends.
 	Forward *ForwardRequest
@@ -97,7 +103,15 @@ func (p *Plan) meter() *Meter {
 }
 
 // Destination is a resolved host. Only the Backend that made it looks inside.
-type Destination interface{ String() string }
+type Destination interface {
+	String() string
+	// For is the same destination for a request that another client makes now,
+	// with the socket of that client's agent, "" for none.
+	For(agent string) Destination
+	// Same reports whether the other one is reached by the same connection: as
+	// the same user, by the same way, with the same keys.
+	Same(other Destination) bool
+}
 
 // SessionKind is the request that starts a session (RFC 4254 section 6.5).
 type SessionKind string
@@ -162,6 +176,7 @@ type HoldRequest struct {
 type ManageRequest struct {
 	Dest    Destination
 	Command string
+	Path    string          // the ControlPath that was named, "" for none
 	Forward *ForwardRequest // of forward and cancel: which
 }
 
@@ -349,6 +364,7 @@ func (p *Plan) encode() []byte {
 	e.bool(p.JSON)
 	e.bool(p.Reattach)
 	e.bool(p.FdPass)
+	e.bool(p.Serves)
 	e.strs(p.HandOver)
 	return e.b
 }
@@ -364,6 +380,7 @@ func (p *Plan) decode(b []byte) error {
 	p.JSON = d.bool()
 	p.Reattach = d.bool()
 	p.FdPass = d.bool()
+	p.Serves = d.bool()
 	p.HandOver = d.strs()
 	return d.done()
 }

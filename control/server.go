@@ -66,6 +66,8 @@ type Server struct {
 	// Many starts streams on a connection whose client asked for them; nil
 	// refuses such clients.
 	Many func(Conn) (Streams, error)
+	// Doors serve the sockets that clients ask for; nil refuses them.
+	Doors Doors
 	// CloseFD closes a descriptor that came with a preface and is not wanted.
 	CloseFD func(int)
 

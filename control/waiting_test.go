@@ -181,7 +181,9 @@ func admin(t *testing.T) *controltest.Backend {
 // dest is a destination of these tests.
 type dest string
 
-func (d dest) String() string { return string(d) }
+func (d dest) String() string                      { return string(d) }
+func (d dest) For(string) control.Destination      { return d }
+func (d dest) Same(other control.Destination) bool { return other == d }
 
 func about(host string) *control.Invocation {
 	return &control.Invocation{Args: []string{"-O", "check", "--", host}, Dir: "/home"}

@@ -111,6 +111,8 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 			return nil, nil, asControl(d.Name, control.Refused, err)
 		case err != nil:
 			say(fmt.Sprintf("muxc: %s: %v; trying again", d.Name, err))
+		case f.Kind.Remote() && f.Listen.Path == "" && f.Listen.Port == 0 && r.Allocated != nil:
+			r.Allocated(f, port)
 		case f.Kind.Remote() && f.Listen.Path == "" && f.Listen.Port == 0:
 			say(fmt.Sprintf("Allocated port %d for remote forward to %s", port, leadsTo(f)))
 		default:

@@ -23,6 +23,10 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: h.absence()}
 	}
 	switch r.Command {
+	case "conninfo":
+		return &control.Managed{Out: connectionText(h.status())}, nil
+	case "channels":
+		return &control.Managed{Out: channelsText(h.status())}, nil
 	case "check":
 		return m.check(ctx, d, h)
 	case "exit":

@@ -62,6 +62,10 @@ type Config struct {
 	// DialAgent connects to the socket of an agent; nil is a Unix socket. Tests
 	// put a pipe here.
 	DialAgent func(ctx context.Context, path string) (net.Conn, error)
+	// Door is the destination for which a ControlPath is served, nil if it is not;
+	// a nil Door never does. DoorDir is where -O prepare may have one served.
+	Door    func(path string) control.Destination
+	DoorDir string
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil

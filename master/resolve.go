@@ -18,5 +18,6 @@ func (m *Master) Resolve(ctx context.Context, v *control.Invocation, p control.P
 
 func (m *Master) resolver() dest.Resolver {
 	return dest.Resolver{Home: m.cfg.Home, User: m.cfg.User, Lookup: m.cfg.Lookup,
+		Door: m.cfg.Door, DoorDir: m.cfg.DoorDir,
 		UserFile: m.cfg.UserFile, SystemFile: m.cfg.SystemFile, OwnFile: m.cfg.OwnFile}
 }

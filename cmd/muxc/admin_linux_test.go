@@ -54,7 +54,9 @@ func answer(t *testing.T, s *scripted) {
 
 type name string
 
-func (n name) String() string { return string(n) }
+func (n name) String() string                      { return string(n) }
+func (n name) For(string) control.Destination      { return n }
+func (n name) Same(other control.Destination) bool { return other == n }
 
 // TestAdministratorsCommands: what the words come to, where the answer goes,
 // and the status.

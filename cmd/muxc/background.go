@@ -74,6 +74,8 @@ func resume(u *ui) (int, error) {
 	u.opened, u.plan = true, u.op.Plan()
 	u.watchEnd()
 	u.mu.Unlock()
+	u.op.Moved(os.Getpid()) // should the plan, which is still to be read, say that it matters
+	go u.relaySize(u.op)
 	go u.op.CloseStdin()
 	return u.finish(u.op.WaitStream(u))
 }

@@ -5,6 +5,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"muxd/control"
 )
 
 // relayed are the signals that end muxc; a session's command is told of them.
@@ -110,6 +112,16 @@ func (u *ui) watchSize() {
 	}()
 }
 
+// relaySize passes on what stock ssh says to the process that it takes for the
+// master: that the terminal of one of its sessions has another size.
+func (u *ui) relaySize(op *control.Op) {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, syscall.SIGWINCH)
+	for range ch {
+		op.Resize(size())
+	}
+}
+
 // rawAgain makes the terminal raw after the shell had it.
 func (u *ui) rawAgain() {
 	u.mu.Lock()
@@ -117,16 +129,4 @@ func (u *ui) rawAgain() {
 	if u.state != nil {
 		u.state.Again()
 	}
-}
-
-// signalNumber is the number here of a signal that the other side named
-// (RFC 4254 section 6.10), 0 if we do not know it.
-func signalNumber(name string) int {
-	return int(map[string]syscall.Signal{
-		"ABRT": syscall.SIGABRT, "ALRM": syscall.SIGALRM, "FPE": syscall.SIGFPE, "HUP": syscall.SIGHUP,
-		"ILL": syscall.SIGILL, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "PIPE": syscall.SIGPIPE,
-		"QUIT": syscall.SIGQUIT, "SEGV": syscall.SIGSEGV, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1,
-		"USR2": syscall.SIGUSR2, "BUS": syscall.SIGBUS, "SYS": syscall.SIGSYS, "TRAP": syscall.SIGTRAP,
-		"XCPU": syscall.SIGXCPU, "XFSZ": syscall.SIGXFSZ,
-	}[name])
 }

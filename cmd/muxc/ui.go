@@ -105,6 +105,8 @@ func (u *ui) Opened(p *control.Plan) {
 			u.state = st
 		}
 		u.watchSize()
+	} else if p.Serves {
+		go u.relaySize(u.op)
 	}
 	if p.StdinNull {
 		go u.op.CloseStdin()
@@ -261,7 +263,7 @@ func (u *ui) exitCode(x control.Exit) int {
 	if x.Signal == "" {
 		return int(x.Code & 0xff)
 	}
-	n := signalNumber(x.Signal)
+	n := control.SignalNumber(x.Signal)
 	if u.noReader && x.Signal == "PIPE" {
 		return 128 + n // our reader went away; that is no news to anybody
 	}

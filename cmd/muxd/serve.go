@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"muxd/control"
+	"muxd/control/sshmux"
 	"muxd/control/streams"
 	"muxd/internal/build"
 	"muxd/internal/learned"
@@ -49,6 +51,7 @@ type daemon struct {
 	master   *master.Master
 	learned  *learned.Store
 	server   *control.Server
+	doors    *sshmux.Doors
 	env      []string       // what it was started with
 	auto     bool           // started by a client or by activation: ends when idle
 	came     atomic.Bool    // whether a client has come
@@ -99,12 +102,27 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	d.master = master.New(master.Config{Log: log, Learned: d.learned, Network: netwatch.Network, Routed: netwatch.Routed,
 		HasAddress: netwatch.HasAddress, Online: netwatch.Online, Build: build.Version, Socket: d.listener.Place().Path(),
 		Home: u.HomeDir, User: u.Username, OnStop: d.stopped,
-		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: func() int { return d.server.Clients() }})
+		Door: func(path string) control.Destination { return d.doors.At(path) }, DoorDir: doorDir(d.listener.Place()),
+		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: d.busy})
+	d.doors = sshmux.NewDoors(d.master, log, os.Getpid())
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
-		Many: streams.Serve, CloseFD: func(fd int) { unix.Close(fd) }}
+		Many: streams.Serve, Doors: d.doors, CloseFD: func(fd int) { unix.Close(fd) }}
 	d.listener.OnExhausted = func() { d.server.MakeRoom() }
 	return d, nil
 }
+
+// doorDir is where -O prepare has ControlPaths served: beside the socket, where
+// nobody else may be.
+func doorDir(p socket.Place) string {
+	dir := filepath.Join(p.Dir, "c")
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return ""
+	}
+	return dir
+}
+
+// busy is the number of clients, by whichever door they came.
+func (d *daemon) busy() int { return d.server.Clients() + d.doors.Clients() }
 
 // privateAgent lives beside the socket, where nobody else may be and where the
 // lock says that there is no other muxd.
@@ -176,7 +194,9 @@ func (d *daemon) run(idle time.Duration) {
 		d.clients.Wait() // somebody came in at the last moment, and is served
 	}
 	unwatch()
+	d.doors.Stop()
 	d.master.Close()
+	d.doors.Close()
 	reach.EndChildren()
 	d.learned.Close()
 	d.waitClients()
@@ -195,6 +215,8 @@ func (d *daemon) wait(idle time.Duration, sigs <-chan os.Signal) string {
 	defer check.Stop()
 	look := time.NewTicker(max(idle/20, 10*time.Millisecond))
 	defer look.Stop()
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
 	busy := time.Now()
 	for {
 		select {
@@ -208,8 +230,11 @@ func (d *daemon) wait(idle time.Duration, sigs <-chan os.Signal) string {
 			} else if err != nil {
 				d.log.Warn("socket", "err", err)
 			}
+			d.doors.Check()
+		case <-resized:
+			d.doors.Resized()
 		case <-look.C:
-			if !d.master.Idle() || d.server.Clients() > 0 {
+			if !d.master.Idle() || d.busy() > 0 {
 				busy = time.Now()
 			}
 			// Whoever started this muxd comes, be the machine ever so busy; the

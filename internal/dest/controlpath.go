@@ -31,13 +31,18 @@ const masterWait = time.Second
 // A master says hello to whoever connects (mux.c, mux_master_read_cb). One that
 // is stopped, or something else that listens and says nothing, would have ssh
 // wait for ever.
-func elsewhere(ctx context.Context, c *commandLine, d *Destination, v *control.Invocation) ([]string, error) {
-	path := d.Conf.ControlPath()
-	if !c.controlPath || path == "" {
+func (r *Resolver) elsewhere(ctx context.Context, c *commandLine, d *Destination, v *control.Invocation) ([]string, error) {
+	path := controlPath(d.Conf, v)
+	if !c.controlPath || path == "" || c.control == "prepare" || becomesMaster(d.Conf) && c.control == "" {
 		return nil, nil
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(v.Dir, path)
+	if r.Door != nil {
+		if served := r.Door(path); served != nil {
+			if d.Same(served) {
+				return nil, nil // it is ours: this client need not take the second door
+			}
+			return forSSH(v.Args), nil // as in ssh, the path says which connection, and not the name
+		}
 	}
 	dialer := net.Dialer{Timeout: masterWait}
 	conn, err := dialer.DialContext(ctx, "unix", path)
@@ -58,6 +63,61 @@ func elsewhere(ctx context.Context, c *commandLine, d *Destination, v *control.I
 		return nil, ctx.Err()
 	}
 	return nil, nil // a master that ends just now
+}
+
+// controlPath is the path, "" for none, as this client means it.
+func controlPath(conf *sshconf.Config, v *control.Invocation) string {
+	path := conf.ControlPath()
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(v.Dir, path)
+}
+
+// becomesMaster reports a configuration that does not look whether there is a
+// master (mux.c, muxclient).
+func becomesMaster(conf *sshconf.Config) bool {
+	m := conf.ControlMaster()
+	return m == "yes" || m == "ask"
+}
+
+// listens is the ControlPath that is served for ssh while this command runs, or
+// for longer; nil if there is none. Where the configuration asks for it, one that
+// is served already is as good; where -M was typed, it is an error, as in ssh.
+func (d *Destination) listens(c *commandLine, v *control.Invocation) *control.ListenRequest {
+	path, master := controlPath(d.Conf, v), d.Conf.ControlMaster()
+	if path == "" || master == "no" || d.Alone != "" {
+		return nil
+	}
+	l := d.listen(path, v)
+	l.Confirm = master == "ask" || master == "autoask"
+	l.Shared = c.masters == 0
+	kind, _ := d.Conf.ControlPersist()
+	l.Stay = kind == sshconf.PersistForever || kind == sshconf.PersistFor
+	return l
+}
+
+// listen asks for a path with what the clients there cannot say themselves.
+func (d *Destination) listen(path string, v *control.Invocation) *control.ListenRequest {
+	return &control.ListenRequest{Dest: d, Path: path, PID: v.PID, Env: v.Env, Gateway: d.Conf.GatewayPorts(),
+		Forwards: d.forwardOptions(),
+		X11:      control.X11Request{Trusted: d.Conf.ForwardX11Trusted(), Timeout: d.Conf.ForwardX11Timeout(), XAuth: d.Conf.XAuthLocation()}}
+}
+
+// prepare is -O prepare: the connection is made, so that what must be asked is
+// asked on this terminal, and the path is served from then on.
+func (r *Resolver) prepare(plan *control.Plan, d *Destination, v *control.Invocation) error {
+	path := controlPath(d.Conf, v)
+	switch {
+	case path == "":
+		return errors.New("-O prepare needs the ControlPath to be served: -S path")
+	case r.DoorDir == "" || filepath.Dir(path) != r.DoorDir:
+		return fmt.Errorf("-O prepare serves paths in %s, and %s is not one", r.DoorDir, path)
+	}
+	plan.Listen = d.listen(path, v)
+	plan.Listen.Shared, plan.Listen.Stay = true, true
+	plan.Hold, plan.Detach, plan.StdinNull = &control.HoldRequest{Dest: d, PID: v.PID}, true, true
+	return nil
 }
 
 // forSSH is a command line without the keywords that are ours.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"muxd/alive"
+	"muxd/control"
 	"muxd/internal/sshconf"
 )
 
@@ -57,6 +58,23 @@ type Destination struct {
 
 // String implements control.Destination.
 func (d *Destination) String() string { return d.Name }
+
+// For implements control.Destination. The agent counts where IdentityAgent does
+// not name one.
+func (d *Destination) For(agent string) control.Destination {
+	own := *d
+	own.Asked = time.Now()
+	if d.Conf.IdentityAgent().Kind == sshconf.AgentDefault {
+		own.Agent = agent
+	}
+	return &own
+}
+
+// Same implements control.Destination.
+func (d *Destination) Same(other control.Destination) bool {
+	o, ok := other.(*Destination)
+	return ok && o.Key == d.Key
+}
 
 // Addr is the host and the port to connect to.
 func (d *Destination) Addr() string { return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) }

@@ -14,8 +14,7 @@ import (
 // that was asked for: -f without a command leaves nothing else behind.
 func (d *Destination) forwards(v *control.Invocation, accepts func(sshconf.Forward) bool) *control.ForwardRequest {
 	conf := d.Conf
-	r := &control.ForwardRequest{Dest: d, PID: v.PID, Options: control.ForwardOptions{Network: d.Network(),
-		Mask: conf.StreamLocalBindMask(), Unlink: conf.StreamLocalBindUnlink(), Permit: conf.PermitRemoteOpen()}}
+	r := &control.ForwardRequest{Dest: d, PID: v.PID, Options: d.forwardOptions()}
 	for _, f := range conf.LocalForwards() {
 		if accepts(f) {
 			r.Forwards = append(r.Forwards, localForward(f, conf.GatewayPorts(), v.Dir))
@@ -33,6 +32,12 @@ func (d *Destination) forwards(v *control.Invocation, accepts func(sshconf.Forwa
 	// Those on a connection of one's own could not be named to be cancelled.
 	r.Sticky = conf.StickyForward() == sshconf.Yes && d.Alone == ""
 	return r
+}
+
+// forwardOptions is how forwards listen, and what they let through.
+func (d *Destination) forwardOptions() control.ForwardOptions {
+	return control.ForwardOptions{Network: d.Network(), Mask: d.Conf.StreamLocalBindMask(), Unlink: d.Conf.StreamLocalBindUnlink(),
+		Permit: d.Conf.PermitRemoteOpen()}
 }
 
 func every(sshconf.Forward) bool { return true }

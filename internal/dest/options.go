@@ -257,10 +257,8 @@ func (c *commandLine) accessible(file string) bool {
 // what is one that is not carried out.
 func knownControl(command string) error {
 	switch command {
-	case "check", "exit", "stop", "proxy", "forward", "cancel":
+	case "check", "exit", "stop", "proxy", "forward", "cancel", "conninfo", "channels", "prepare":
 		return nil
-	case "conninfo", "channels":
-		return fmt.Errorf("-O %s is not carried out by this version", command)
 	}
 	return errors.New("invalid multiplex command")
 }

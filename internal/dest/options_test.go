@@ -75,17 +75,44 @@ func TestEveryOptionOfSsh(t *testing.T) {
 	})
 }
 
-// -M asks for a socket that is not made yet, and says so.
-func TestMasterModeSaysThatThereIsNoSocket(t *testing.T) {
+// Who asks for a ControlPath to be served, and how.
+func TestControlPathIsServed(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		for args, want := range map[string]string{
-			"-M -S /nobody/ctl -N host": "muxc: host: no socket is made at /nobody/ctl: this version shares with muxc, not with ssh",
-			"-M -N host":                "", "-q -M -S /nobody/ctl -N host": "", "-S /nobody/ctl host true": "",
-			"-o ControlMaster=auto -o ControlPath=/nobody/ctl host true": "",
+			"-M -S /some/ctl -N host":                                      "/some/ctl",
+			"-MM -S /some/ctl host true":                                   "/some/ctl confirm",
+			"-M -S ctl host":                                               r.home + "/ctl",
+			"-M -N host":                                                   "",
+			"-S /some/ctl host true":                                       "",
+			"-M -S none host true":                                         "",
+			"-o ControlPath=/some/%n.%r host true":                         "",
+			"-o ControlMaster=auto -S /some/ctl host":                      "/some/ctl shared",
+			"-o ControlMaster=autoask -S /some/ctl host":                   "/some/ctl confirm shared",
+			"-o ControlMaster=yes -o ControlPersist=10m -S /some/ctl host": "/some/ctl shared stay",
+			"-M -o ControlPersist=no -S /some/ctl host":                    "/some/ctl",
+			"-M -o ControlPersist=yes -S /some/ctl host":                   "/some/ctl stay",
+			"-o ControlMaster=auto -S /some/ctl -O check host":             "",
 		} {
-			p := silent()
-			if _, err := r.plan(p, strings.Fields(args)...); err != nil || p.told() != want {
-				t.Errorf("%s: %v, told %q", args, err, p.told())
+			plan, err := r.plan(nil, strings.Fields(args)...)
+			if err != nil {
+				t.Errorf("%s: %v", args, err)
+				continue
+			}
+			got := ""
+			if l := plan.Listen; l != nil {
+				got = l.Path
+				if l.Confirm {
+					got += " confirm"
+				}
+				if l.Shared {
+					got += " shared"
+				}
+				if l.Stay {
+					got += " stay"
+				}
+			}
+			if got != want || plan.Serves != (want != "") {
+				t.Errorf("%s: served %q (%v), want %q", args, got, plan.Serves, want)
 			}
 		}
 	})
@@ -262,7 +289,7 @@ func TestAgentIsNoFile(t *testing.T) {
 func TestUnknownManage(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		for command, text := range map[string]string{
-			"channels": "host: -O channels is not carried out", "conninfo": "host: -O conninfo is not carried out", "nonsense": "host: invalid multiplex command",
+			"nonsense": "host: invalid multiplex command",
 		} {
 			_, err := r.plan(nil, "-O", command, "host")
 			wantError(t, err, control.NotDialled, text)

@@ -65,21 +65,26 @@ func (r *Resolver) plan(ctx context.Context, line *getopt.CommandLine, v *contro
 	}
 	plan := &control.Plan{Host: d.Name, Dest: d, Escape: control.NoEscape, Quiet: d.Conf.Quiet(), StdinNull: d.Conf.StdinNull(),
 		JSON: d.Conf.ErrorFormat() == "json"}
-	if plan.HandOver, err = elsewhere(ctx, c, d, v); plan.HandOver != nil || err != nil {
+	if plan.HandOver, err = r.elsewhere(ctx, c, d, v); plan.HandOver != nil || err != nil {
 		return plan, err
 	}
 	tellIgnored(d, p)
+	if c.control == "prepare" {
+		return plan, r.prepare(plan, d, v)
+	}
 	if c.control != "" && c.control != "proxy" {
 		plan.Manage = &control.ManageRequest{Dest: d, Command: c.control}
+		if c.controlPath {
+			plan.Manage.Path = controlPath(d.Conf, v)
+		}
 		if c.control == "forward" || c.control == "cancel" {
 			plan.Manage.Forward = d.forwards(v, c.typed())
 		}
 		return plan, nil
 	}
 	tellMissing(d.Conf, v, p, d.Name)
-	if path := d.Conf.ControlPath(); c.masters > 0 && path != "" && d.Conf.Informs() {
-		p.Notice("muxc: " + d.Name + ": no socket is made at " + path + ": this version shares with muxc, not with ssh")
-	}
+	plan.Listen = d.listens(c, v)
+	plan.Serves = plan.Listen != nil
 	return plan, open(plan, line, c, d, v, p)
 }
 
@@ -96,7 +101,7 @@ func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *Desti
 		plan.Direct = &control.DirectRequest{Dest: d, Host: f.ListenHost, Port: f.ListenPort, Path: f.ListenPath, PID: v.PID, Bytes: new(control.Meter)}
 		return err
 	case d.Conf.SessionType() == "none":
-		if plan.Background && plan.Forward != nil && d.Alone == "" {
+		if plan.Background && plan.Forward != nil && d.Alone == "" && plan.Listen == nil {
 			// What is left to do is muxd's: no process is needed for it, and none
 			// whose end would take the forwards along. On a connection of one's own
 			// the process is what there is to end them by.

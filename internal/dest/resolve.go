@@ -127,6 +127,9 @@ func (r *Resolver) input(host string, c *commandLine, v *control.Invocation) ssh
 	in.SessionType, in.StdioForward, in.Lookup = c.sessionType, c.stdio != "" || c.isHop, c.lookup
 	if c.run != nil {
 		in.Exec = func(command string) (bool, error) {
+			if prepares(command) {
+				return false, nil
+			}
 			r, err := c.run(control.Command{Kind: control.CommandTest, Args: []string{command}})
 			return r.Status == 0, err
 		}
@@ -147,6 +150,10 @@ func (r *Resolver) input(host string, c *commandLine, v *control.Invocation) ssh
 	}
 	return in
 }
+
+// prepares reports a Match exec by which ssh has muxd serve its ControlPath. It
+// says nothing to muxd, and would ask muxd again, without an end.
+func prepares(command string) bool { return strings.Contains(command, "muxc -O prepare") }
 
 // ownFile is muxd's own configuration file: where the client's
 // XDG_CONFIG_HOME says, else below the home directory.

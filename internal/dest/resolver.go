@@ -17,7 +17,11 @@
 // Destination too and not in the key.
 package dest
 
-import "context"
+import (
+	"context"
+
+	"muxd/control"
+)
 
 // Resolver finds out what a command line asks for. Its fields are not changed
 // while it is in use; any number of goroutines may use it.
@@ -31,4 +35,10 @@ type Resolver struct {
 	// Lookup resolves a name for CanonicalizeHostname; nil is the system's
 	// resolver. network is ip, ip4 or ip6.
 	Lookup func(ctx context.Context, network, name string) (cname string, found bool, err error)
+	// Door is the destination for which this muxd serves a ControlPath, nil if it
+	// does not; a nil Door never does.
+	Door func(path string) control.Destination
+	// DoorDir is the directory of the ControlPaths that -O prepare may have
+	// served; "": none.
+	DoorDir string
 }

@@ -1,0 +1,319 @@
+package sshmux
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"muxd/control"
+	"muxd/socket"
+)
+
+const (
+	// descriptorWait bounds the wait for the descriptors that follow a request.
+	// They are sent with it; a client that was stopped between is let go.
+	descriptorWait = time.Minute
+	// writeWait bounds the wait for a client to take a message. Messages are
+	// small and few, so only one that never reads fills its socket.
+	writeWait = 10 * time.Second
+	// ahead is how many requests of one client are taken before they are carried
+	// out. ssh waits for each answer.
+	ahead = 16
+)
+
+// client is one connection to a door: one ssh.
+//
+// Its messages are read by one goroutine, which hears at once when the client
+// goes, and carried out in turn by another, the session apart from both.
+type client struct {
+	d    *door
+	conn *socket.Conn
+	peer peer
+
+	wmu sync.Mutex // guards writes
+
+	over   context.CancelFunc // ends what is carried out
+	closed sync.Once
+
+	mu       sync.Mutex // guards following
+	session  *session   // nil before one was asked for
+	busy     bool       // a session or a stdio forward was asked for
+	attached bool       // the forwards are the client's own: something follows them
+	forwards []*held
+}
+
+func newClient(d *door, conn *socket.Conn) *client {
+	return &client{d: d, conn: conn, peer: peer{pid: conn.PeerPID()}}
+}
+
+// message is a request with the descriptors that came with it.
+type message struct {
+	*request
+	fds []int
+}
+
+func (m *message) close() {
+	for _, fd := range m.fds {
+		unix.Close(fd)
+	}
+	m.fds = nil
+}
+
+// serve carries a client from its first byte to its last.
+func (c *client) serve(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.over = cancel
+	defer context.AfterFunc(ctx, c.close)()
+	if c.send(reply(hello, uint32(version), "info", "0", "muxd", "1")) != nil {
+		c.close()
+		return
+	}
+	queue := make(chan *message, ahead)
+	go c.read(ctx, queue)
+	var sessions sync.WaitGroup
+	for m := range queue {
+		if err := c.handle(ctx, m, &sessions); err != nil {
+			if !errors.Is(err, io.EOF) {
+				c.d.s.Log.Debug("client of a ControlPath cut", "pid", c.peer.pid, "err", err)
+			}
+			break
+		}
+	}
+	cancel()
+	for m := range queue {
+		m.close()
+	}
+	sessions.Wait()
+	c.release()
+	c.close()
+}
+
+// end lets the client go, and what it does with it.
+func (c *client) end() {
+	c.close()
+}
+
+func (c *client) close() { c.closed.Do(func() { c.conn.Close() }) }
+
+// read takes the client's messages until its socket ends.
+func (c *client) read(ctx context.Context, queue chan<- *message) {
+	defer close(queue)
+	in := &inbox{conn: c.conn}
+	defer in.close()
+	for {
+		m, err := in.next()
+		if err != nil {
+			c.over()
+			return
+		}
+		select {
+		case queue <- m:
+		case <-ctx.Done():
+			m.close()
+			return
+		}
+	}
+}
+
+// inbox reads messages and the descriptors behind them. Every read can take
+// descriptors, since one that could not would have the kernel close them; the
+// kernel ends a read with the byte that they came with, so they are in order.
+type inbox struct {
+	conn *socket.Conn
+	buf  []byte // read and not yet taken
+	fds  []int  // as buf
+}
+
+var errDescriptors = errors.New("descriptors that do not fit what was asked for")
+
+// maxPending is how many descriptors may have come and not been asked for yet.
+const maxPending = 8
+
+func (in *inbox) close() {
+	for _, fd := range in.fds {
+		unix.Close(fd)
+	}
+	in.fds = nil
+}
+
+func (in *inbox) next() (*message, error) {
+	head, err := in.take(4)
+	if err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head)
+	if n < 4 || n > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes", n)
+	}
+	body, err := in.take(int(n))
+	if err != nil {
+		return nil, err
+	}
+	r, err := parse(body)
+	if err != nil {
+		return nil, err
+	}
+	m := &message{request: r}
+	if want := r.kind.descriptors(); want > 0 {
+		in.conn.SetReadDeadline(time.Now().Add(descriptorWait))
+		_, err = in.take(want)
+		in.conn.SetReadDeadline(time.Time{})
+		if err == nil && len(in.fds) < want {
+			err = errDescriptors
+		}
+		if err != nil {
+			return nil, err
+		}
+		m.fds, in.fds = in.fds[:want:want], in.fds[want:]
+	}
+	if len(in.fds) > 0 && len(in.buf) == 0 {
+		return nil, errDescriptors // nothing asked for them
+	}
+	return m, nil
+}
+
+// take returns the next n bytes, which hold until the next call.
+func (in *inbox) take(n int) ([]byte, error) {
+	for len(in.buf) < n {
+		// Memory is taken as bytes arrive, and not for a length that is announced.
+		room := make([]byte, max(len(in.buf)+4096, min(2*len(in.buf), n)))
+		have := copy(room, in.buf)
+		m, fds, err := in.conn.ReadFDs(room[have:], maxPending)
+		in.fds = append(in.fds, fds...)
+		in.buf = room[:have+m]
+		switch {
+		case err != nil:
+			return nil, err
+		case m == 0:
+			return nil, io.EOF
+		case len(in.fds) > maxPending:
+			return nil, errDescriptors
+		}
+	}
+	b := in.buf[:n:n]
+	in.buf = in.buf[n:]
+	return b, nil
+}
+
+// send writes one message.
+func (c *client) send(b []byte) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.conn.SetWriteDeadline(time.Now().Add(writeWait))
+	_, err := c.conn.Write(b)
+	return err
+}
+
+// fail answers with a text that ssh prints.
+func (c *client) fail(id uint32, text string) error {
+	return c.send(reply(failure, id, control.CleanLine(text)))
+}
+
+// handle carries out one message. An error cuts the client.
+func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGroup) error {
+	switch m.kind {
+	case hello:
+		if m.version != version {
+			return fmt.Errorf("version %d of the protocol", m.version)
+		}
+		return nil
+	case aliveCheck:
+		c.attach()
+		return c.send(reply(alive, m.id, uint32(c.d.pid())))
+	case newSession, newStdio:
+		return c.begin(ctx, m, sessions)
+	case openForward:
+		return c.openForward(ctx, m.request)
+	case closeForward:
+		return c.closeForward(ctx, m.request)
+	case terminate:
+		return c.terminate(ctx, m.request)
+	case stopListening:
+		if no := c.confirm(ctx, "Disable further multiplexing on shared connection to %s? ", c.d.dest); no {
+			return c.send(reply(denied, m.id, "Permission denied"))
+		}
+		c.d.stop()
+		return c.send(reply(ok, m.id))
+	case extInfo:
+		text, err := c.info(ctx, m.name)
+		if err != nil {
+			return c.send(reply(extInfoReply, m.id, uint32(0), control.CleanLine(err.Error())))
+		}
+		return c.send(reply(extInfoReply, m.id, uint32(1), text))
+	case proxy:
+		return c.fail(m.id, "muxd does not serve -O proxy yet")
+	}
+	return c.fail(m.id, "unsupported request")
+}
+
+// begin starts the client's session or stdio forward; it may have one.
+func (c *client) begin(ctx context.Context, m *message, sessions *sync.WaitGroup) error {
+	c.mu.Lock()
+	again := c.busy
+	c.busy = true
+	c.mu.Unlock()
+	if again {
+		m.close()
+		return c.fail(m.id, "Multiple sessions not supported")
+	}
+	c.attach()
+	question := "Allow shared connection to %s? "
+	if m.kind == newStdio {
+		question = "Allow a stdio forward through the shared connection to %s? "
+	}
+	if no := c.confirm(ctx, question, c.d.dest); no {
+		m.close()
+		return c.send(reply(denied, m.id, "Permission denied"))
+	}
+	sessions.Go(func() {
+		if m.kind == newStdio {
+			c.stdio(ctx, m)
+		} else {
+			c.open(ctx, m)
+		}
+		c.close() // the client ends when its socket does, and so not before this
+	})
+	return nil
+}
+
+// terminate is ssh -O exit: the connection ends, whoever uses it, and the door.
+func (c *client) terminate(ctx context.Context, r *request) error {
+	if no := c.confirm(ctx, "Terminate shared connection to %s? ", c.d.dest); no {
+		return c.send(reply(denied, r.id, "Permission denied"))
+	}
+	c.send(reply(ok, r.id))
+	c.d.stop()                                                                         // before the connection ends: whoever holds it for the door then knows why
+	c.d.s.Backend.Manage(ctx, &control.ManageRequest{Dest: c.d.dest, Command: "exit"}) // there may be no connection just now
+	c.d.end()
+	return io.EOF
+}
+
+// confirm asks the holder of the door, where the door is one to be asked about,
+// and reports a no. Nobody there is a no too.
+func (c *client) confirm(ctx context.Context, question string, args ...any) (no bool) {
+	p, ask := c.d.holder()
+	if !ask {
+		return false
+	}
+	if p == nil {
+		return true
+	}
+	a, err := p.Prompt(ctx, control.Prompt{Kind: control.PromptConfirm, Host: c.d.dest.String(), Text: fmt.Sprintf(question, args...)})
+	return err != nil || a.Text != "yes" && a.Text != "y" && a.Text != ""
+}
+
+func (c *client) resized() {
+	c.mu.Lock()
+	s := c.session
+	c.mu.Unlock()
+	if s != nil {
+		s.resized()
+	}
+}

@@ -1,0 +1,253 @@
+package sshmux
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"muxd/control"
+	"muxd/socket"
+)
+
+// door is one path that is served for one destination.
+//
+//	serving ──stop, taken over──► draining ──last client──► done
+//	   └──exit, last claim closed──► closed (its clients too) ──► done
+type door struct {
+	s        *Doors
+	path     string
+	dest     control.Destination // as it was when the door was opened
+	listener *socket.Listener
+	done     chan struct{} // closed when nothing is left
+
+	mu      sync.Mutex // guards following
+	request *control.ListenRequest
+	claims  []*claim // the oldest first
+	stays   bool     // nobody's end is the door's end
+	clients map[*client]bool
+	stopped bool // no new ones
+	ended   bool // done is closed
+}
+
+func newDoor(s *Doors, r *control.ListenRequest, l *socket.Listener) *door {
+	return &door{s: s, path: r.Path, dest: r.Dest, listener: l, request: r, done: make(chan struct{}), clients: map[*client]bool{}}
+}
+
+// serves reports whether the door is for what r asks for: another alias of the
+// same machine may be another login.
+func (d *door) serves(r *control.ListenRequest) bool { return r.Dest.Same(d.dest) }
+
+// claim is one request's part in a door (control.Door).
+type claim struct {
+	d   *door
+	p   control.Prompter // who holds it
+	pid int              // guarded by d.mu
+}
+
+func (d *door) claim(r *control.ListenRequest, p control.Prompter) *claim {
+	c := &claim{d: d, p: p, pid: r.PID}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.request = r
+	d.claims = append(d.claims, c)
+	return c
+}
+
+// pid is the process that stands for the door: who asked for it first and is
+// still there, else muxd.
+func (d *door) pid() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.claims) > 0 {
+		return d.claims[0].pid
+	}
+	return d.s.PID
+}
+
+// holder is whom to ask about a client's request, nil if nobody wants to be.
+func (d *door) holder() (p control.Prompter, ask bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.claims) > 0 {
+		p = d.claims[0].p
+	}
+	return p, d.request.Confirm
+}
+
+func (d *door) wants() *control.ListenRequest {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.request
+}
+
+// accept serves clients until the listener ends.
+func (d *door) accept() {
+	for {
+		conn, err := d.listener.Accept()
+		if err != nil {
+			break
+		}
+		c := newClient(d, conn)
+		if !d.join(c) {
+			conn.Close()
+			continue
+		}
+		d.s.clients.Add(1)
+		d.s.running.Go(func() {
+			defer d.s.clients.Add(-1)
+			c.serve(d.s.ctx)
+			d.leave(c)
+		})
+	}
+	d.stop()
+}
+
+func (d *door) join(c *client) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return false
+	}
+	d.clients[c] = true
+	return true
+}
+
+func (d *door) leave(c *client) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.clients, c)
+	d.settle()
+}
+
+// settle closes done when nothing is left. Called with mu held.
+func (d *door) settle() {
+	if d.stopped && len(d.clients) == 0 && !d.ended {
+		d.ended = true
+		close(d.done)
+	}
+}
+
+// stop ends the listening (ssh -O stop). Whoever is in goes on.
+func (d *door) stop() {
+	d.s.remove(d) // before the path is free, so that who then opens it gets a door of its own
+	d.listener.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	d.settle()
+}
+
+// end is stop, and the clients' end too (ssh -O exit).
+func (d *door) end() {
+	d.stop()
+	d.mu.Lock()
+	all := slices.Collect(maps.Keys(d.clients))
+	d.mu.Unlock()
+	for _, c := range all {
+		c.end()
+	}
+}
+
+func (d *door) resized() {
+	d.mu.Lock()
+	all := slices.Collect(maps.Keys(d.clients))
+	d.mu.Unlock()
+	for _, c := range all {
+		c.resized()
+	}
+}
+
+// Resized implements control.Door.
+func (c *claim) Resized() { c.d.resized() }
+
+// Moved implements control.Door.
+func (c *claim) Moved(pid int) {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	c.pid = pid
+}
+
+// Done implements control.Door.
+func (c *claim) Done() <-chan struct{} { return c.d.done }
+
+// Drain implements control.Door.
+func (c *claim) Drain(ctx context.Context) {
+	if !c.last() {
+		return
+	}
+	c.d.stop()
+	select {
+	case <-c.d.done:
+	case <-ctx.Done():
+	}
+}
+
+// last reports that the door ends with c.
+func (c *claim) last() bool {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	return !c.d.stays && len(c.d.claims) == 1 && c.d.claims[0] == c
+}
+
+// Ended implements control.Door.
+func (c *claim) Ended() bool {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	return c.d.stopped
+}
+
+// Keep implements control.Door.
+func (c *claim) Keep() {
+	d := c.d
+	d.mu.Lock()
+	before := d.stays
+	d.stays = true
+	d.mu.Unlock()
+	if !before {
+		d.s.running.Go(d.outlast)
+	}
+}
+
+// outlast ends a door that stays when the destination's connection is given up:
+// it has expired, or somebody asked for its end.
+func (d *door) outlast() {
+	ctx, cancel := context.WithCancel(d.s.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-d.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	used := false
+	d.s.Backend.Events(ctx, d.dest, func(e control.Event) error {
+		if e.Kind != control.EventHost {
+			return nil
+		}
+		switch e.To {
+		case "idle", "closed":
+			if used {
+				d.stop()
+				return errShut
+			}
+		default:
+			used = true
+		}
+		return nil
+	})
+}
+
+// Close implements control.Door.
+func (c *claim) Close() {
+	d := c.d
+	d.mu.Lock()
+	n := len(d.claims)
+	d.claims = slices.DeleteFunc(d.claims, func(o *claim) bool { return o == c })
+	over := len(d.claims) < n && len(d.claims) == 0 && !d.stays
+	d.mu.Unlock()
+	if over {
+		d.end()
+	}
+}

@@ -1,0 +1,158 @@
+package sshmux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"muxd/control"
+)
+
+// held is a forward that a client asked for, until it is known whose it is.
+//
+// A client that opens a session asks for its forwards first, and they end with
+// it. A client that asks for nothing else (ssh -O forward) leaves them behind.
+// Which it is shows by what follows.
+type held struct {
+	r       *control.ForwardRequest
+	release func()
+}
+
+// attach notes that something follows the forwards.
+func (c *client) attach() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.attached = true
+}
+
+// release ends the client's part in its forwards.
+func (c *client) release() {
+	c.mu.Lock()
+	all := c.forwards
+	c.forwards = nil
+	c.mu.Unlock()
+	for _, h := range all {
+		h.release()
+	}
+}
+
+var errForward = errors.New("invalid forwarding request")
+
+// forwardOf is what the message means (mux.c, mux_master_process_open_fwd).
+func (c *client) forwardOf(r *request) (f control.Forward, err error) {
+	f.Connect = end(r.connect)
+	f.Listen = end(r.listen)
+	switch r.forward {
+	case forwardLocal:
+		f.Kind = control.ForwardLocal
+	case forwardDynamic:
+		f.Kind, f.Connect = control.ForwardDynamic, control.Endpoint{}
+	case forwardRemote:
+		f.Kind = control.ForwardRemote
+		if r.connect.host == "socks" && r.connect.port == 0 || r.connect == (endpoint{}) {
+			f.Kind, f.Connect = control.ForwardRemoteDynamic, control.Endpoint{}
+		}
+	default:
+		return f, errForward
+	}
+	for _, p := range []endpoint{r.listen, r.connect} {
+		if p.port != pathPort && p.port > 65535 {
+			return f, errForward
+		}
+	}
+	switch {
+	case f.Listen.Path == "" && f.Listen.Port == 0 && !f.Kind.Remote(),
+		!f.Kind.Dynamic() && f.Connect.Path == "" && (f.Connect.Host == "" || f.Connect.Port == 0),
+		r.listen.port == pathPort && r.listen.host == "", r.connect.port == pathPort && r.connect.host == "":
+		return f, errForward
+	}
+	if f.Listen.Path == "" {
+		f.Listen.Host = c.listensAt(r.listen.host, f.Kind.Remote())
+	}
+	return f, nil
+}
+
+// listensAt settles where a forward listens: what was not said by GatewayPorts,
+// which for a remote one is the server's to decide (channels.c,
+// channel_fwd_bind_addr).
+func (c *client) listensAt(host string, remote bool) string {
+	switch {
+	case host == "*", host == "" && !remote && c.d.wants().Gateway:
+		return "*"
+	case host == "":
+		return "localhost"
+	}
+	return host
+}
+
+func end(p endpoint) control.Endpoint {
+	if p.port == pathPort {
+		return control.Endpoint{Path: p.host}
+	}
+	return control.Endpoint{Host: p.host, Port: int(p.port)}
+}
+
+// openForward carries out an OPEN_FWD. For -O forward a failure is told. Before
+// a session it would have ssh log in by itself; there it is a warning, as it is
+// without a master, and the forward is tried again for as long as the client is
+// there.
+func (c *client) openForward(ctx context.Context, r *request) error {
+	f, err := c.forwardOf(r)
+	if err != nil {
+		return c.fail(r.id, err.Error())
+	}
+	if no := c.confirm(ctx, "Open %s on %s?", f, c.d.dest); no {
+		return c.send(reply(denied, r.id, "Permission denied"))
+	}
+	only := !c.peer.known() || c.peer.asksOnly()
+	want := c.d.wants()
+	port := 0
+	req := &control.ForwardRequest{Dest: c.d.dest.For(getenv(c.peer.environment(want.Env), "SSH_AUTH_SOCK")),
+		Forwards: []control.Forward{f}, Options: want.Forwards, Sticky: only, Strict: only, PID: c.peer.pid,
+		Allocated: func(_ control.Forward, p int) { port = p }}
+	release, err := c.d.s.Backend.Forward(ctx, req, newVisitor(c.d.dest.String(), nil))
+	if err != nil {
+		return c.fail(r.id, err.Error())
+	}
+	c.mu.Lock()
+	c.forwards = append(c.forwards, &held{r: req, release: release})
+	c.mu.Unlock()
+	if port != 0 {
+		return c.send(reply(remotePort, r.id, uint32(port)))
+	}
+	return c.send(reply(ok, r.id))
+}
+
+// closeForward carries out a CLOSE_FWD.
+func (c *client) closeForward(ctx context.Context, r *request) error {
+	f, err := c.forwardOf(r)
+	if err != nil {
+		return c.fail(r.id, err.Error())
+	}
+	m, err := c.d.s.Backend.Manage(ctx, &control.ManageRequest{Dest: c.d.dest, Command: "cancel",
+		Forward: &control.ForwardRequest{Dest: c.d.dest, Forwards: []control.Forward{f}, PID: c.peer.pid}})
+	switch {
+	case err != nil:
+		return c.fail(r.id, err.Error())
+	case m.Code != 0:
+		return c.fail(r.id, "port not forwarded")
+	}
+	c.mu.Lock()
+	c.forwards = slices.DeleteFunc(c.forwards, func(h *held) bool { return h.r.Forwards[0] == f })
+	c.mu.Unlock()
+	return c.send(reply(ok, r.id))
+}
+
+// info is the text of -O conninfo and -O channels.
+func (c *client) info(ctx context.Context, what string) (string, error) {
+	command, ok := map[string]string{"connection": "conninfo", "channels": "channels"}[what]
+	if !ok {
+		return "", fmt.Errorf("no such information: %s", what)
+	}
+	m, err := c.d.s.Backend.Manage(ctx, &control.ManageRequest{Dest: c.d.dest, Command: command})
+	if err != nil {
+		return "", err
+	}
+	return string(m.Out), nil
+}

@@ -1,0 +1,85 @@
+package sshmux
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"muxd/control"
+)
+
+// waitSilently is how long a client waits for its connection before it is told.
+const waitSilently = time.Second
+
+// visitor stands for the person behind a client of ours (control.Prompter). The
+// protocol has no way to ask one: what has to be asked is refused, with a text
+// that says how to log in.
+type visitor struct {
+	host string
+	err  *stderr // the client's standard error; nil where it passed none
+
+	mu    sync.Mutex
+	over  bool
+	timer *time.Timer
+	cause string
+}
+
+func newVisitor(host string, err *stderr) *visitor { return &visitor{host: host, err: err} }
+
+// Prompt implements control.Prompter.
+func (v *visitor) Prompt(context.Context, control.Prompt) (control.Answer, error) {
+	return control.Answer{}, control.ErrNobody
+}
+
+// Run implements control.Prompter.
+func (v *visitor) Run(context.Context, control.Command) (control.Ran, error) {
+	return control.Ran{}, control.ErrNobody
+}
+
+// Notice implements control.Prompter.
+func (v *visitor) Notice(text string) {
+	if v.err != nil {
+		io.WriteString(v.err, control.Clean(text)+"\r\n")
+	}
+}
+
+// Waiting implements control.Prompter: on a terminal, who waits for longer than
+// a moment is told so, once.
+func (v *visitor) Waiting(w control.Waiting) {
+	if v.err == nil || !v.err.Terminal() {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.cause = w.Cause
+	if v.timer == nil && !v.over {
+		v.timer = time.AfterFunc(waitSilently, v.tell)
+	}
+}
+
+func (v *visitor) tell() {
+	v.mu.Lock()
+	over, cause := v.over, v.cause
+	v.mu.Unlock()
+	if over {
+		return
+	}
+	if cause == "" {
+		cause = "no answer yet"
+	}
+	v.Notice(fmt.Sprintf("muxd: %s: waiting for the connection (%s)", v.host, cause))
+}
+
+// Impatient implements control.Prompter: ssh says nothing of the kind.
+func (v *visitor) Impatient() <-chan struct{} { return nil }
+
+// end is to be called when the wait is over; it may be called again.
+func (v *visitor) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.over = true; v.timer != nil {
+		v.timer.Stop()
+	}
+}
