@@ -262,6 +262,15 @@ func (r *running) wait() result {
 	return res
 }
 
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // signal sends a signal to the process.
 func (r *running) signal(s syscall.Signal) {
 	r.h.t.Helper()
@@ -301,6 +310,9 @@ func (h *host) echo(args ...string) {
 	h.t.Helper()
 	h.run(h.muxc(append(args, "box", "echo works")...), nil).is(h.t, "works\n", "", 0)
 }
+
+// quote is text as a pattern.
+func quote(text string) string { return regexp.QuoteMeta(text) }
 
 // fails fails the test unless the process said one line that matches, nothing
 // on stdout, and ended with status 255.

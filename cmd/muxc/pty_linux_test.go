@@ -96,15 +96,6 @@ func polled(t testing.TB, f *os.File) *os.File {
 	return os.NewFile(uintptr(fd), f.Name())
 }
 
-func closed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
 // read collects what the terminal shows. While no process has the terminal
 // open, reading fails; the next one may open it.
 func (s *screen) read() {

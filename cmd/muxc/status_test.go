@@ -32,6 +32,7 @@ type status struct {
 			TTY      bool
 			BytesOut int64 `json:"bytes_out"`
 		}
+		Forwards []forwardStatus
 	}
 }
 

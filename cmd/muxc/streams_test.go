@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -237,15 +238,20 @@ func (h *host) curl(args ...string) result {
 	return h.run(h.command("curl", append([]string{"-q", "-sS", "--noproxy", "", "--max-time", "20"}, args...)...), nil)
 }
 
-// freePort is one that nobody listens on now.
+// freePort is one that nobody listens on now, on any loopback address. It is
+// below those that the system gives to connections by itself, one of which
+// could have it before the test does.
 func freePort(t testing.TB) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10000 + rand.IntN(22000)
+		if ln, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
+			ln.Close()
+			return port
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // TestStreams has the two ends meet without a forward between, and then with

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,9 +15,6 @@ const (
 	erased  = "\r\x1b[K"
 	refused = "connect to 127.0.0.1:22: connection refused"
 )
-
-// quote is text as a pattern.
-func quote(text string) string { return regexp.QuoteMeta(text) }
 
 func drawn(text string) string { return "\r" + text + "\x1b[K" }
 

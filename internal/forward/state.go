@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -44,7 +45,7 @@ type forward struct {
 	tries    int           // attempts that failed since one did not
 	next     time.Time     // of the next attempt; zero: none, or at once
 	failure  error         // why it is degraded
-	lastErr  string        // "": the last attempt to listen or connect did not fail
+	lastErr  string        // of the last attempt to listen or connect, else of failure or partly
 	partly   error         // what of it does not stand although it does
 	troubled bool          // its owners know that it is degraded
 
@@ -111,10 +112,8 @@ func (w *forward) changed() {
 // stands is an attempt that succeeded, with what it could not do beside; mu is
 // held.
 func (w *forward) stands(partly error) {
-	w.tries, w.next, w.failure, w.lastErr, w.partly = 0, time.Time{}, nil, "", partly
-	if partly != nil {
-		w.lastErr = partly.Error()
-	}
+	w.tries, w.next, w.failure, w.partly = 0, time.Time{}, nil, partly
+	w.well()
 	w.turn(control.ForwardActive)
 	if w.troubled {
 		w.troubled = false
@@ -172,10 +171,20 @@ func (w *forward) tell(text string) {
 func (w *forward) remember(err error) {
 	w.set.mu.Lock()
 	defer w.set.unlock()
-	w.lastErr = ""
+	w.well()
 	if err != nil {
 		w.lastErr = err.Error()
 		w.log(slog.LevelDebug, "forward: a connection failed", err)
+	}
+}
+
+// well takes the last connection's error away. Why the forward itself does not
+// stand, or not on all of its addresses, is no less true for a connection that
+// was had; mu is held.
+func (w *forward) well() {
+	w.lastErr = ""
+	if err := cmp.Or(w.failure, w.partly); err != nil {
+		w.lastErr = err.Error()
 	}
 }
 
@@ -185,7 +194,7 @@ func (w *forward) forget(err error) {
 	w.set.mu.Lock()
 	defer w.set.mu.Unlock()
 	if err != nil && w.lastErr == err.Error() {
-		w.lastErr = ""
+		w.well()
 	}
 }
 
