@@ -82,7 +82,7 @@ func (s *session) lends(r *control.SessionRequest) error {
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if !ok && s.lease.dest.Conf.Informs() {
 			s.lease.p.Notice("X11 forwarding request failed")
 		}
 		if !x.trusted && x.timeout > 0 {
@@ -135,7 +135,7 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 			ch.Close()
 			return
 		}
-		relay(ch, nc, s.done)
+		relay(ch, nc, s.left)
 	})
 	return true
 }
