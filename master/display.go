@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -124,7 +125,7 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), lendTimeout)
 		defer cancel()
-		nc, err := s.display.display.Dial(ctx)
+		nc, err := l.host.m.dialDisplay(ctx, s.display.display)
 		if err != nil {
 			l.log.Info("display cannot be lent", "err", err)
 			ch.Close()
@@ -138,6 +139,13 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 		relay(ch, nc, s.left)
 	})
 	return true
+}
+
+func (m *Master) dialDisplay(ctx context.Context, d x11.Display) (net.Conn, error) {
+	if m.cfg.DialDisplay != nil {
+		return m.cfg.DialDisplay(ctx, d.String())
+	}
+	return d.Dial(ctx)
 }
 
 // lendsDisplay is called with the link's mu held.

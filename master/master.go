@@ -62,6 +62,9 @@ type Config struct {
 	// DialAgent connects to the socket of an agent; nil is a Unix socket. Tests
 	// put a pipe here.
 	DialAgent func(ctx context.Context, path string) (net.Conn, error)
+	// DialDisplay connects to an X server, named as DISPLAY does; nil goes by the
+	// name. Tests put a pipe here.
+	DialDisplay func(ctx context.Context, display string) (net.Conn, error)
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil
