@@ -50,6 +50,7 @@ type chaos struct {
 	name  string          // of the destination
 	far   *sshtest.Server // behind the jump host, or the only one
 	began time.Time
+	shore *shore
 	asks  bool // a login needs a person
 	few   bool // the server takes few sessions on a connection
 
@@ -60,9 +61,11 @@ type chaos struct {
 	asked   int         // guarded by mu
 	open    []*plea     // guarded by mu; not answered
 	streams []control.Stream
-	crowd   bool     // guarded by mu; connections beyond the first are dialled: starts may be close
-	never   []string // guarded by mu; tokens that provably did not run
-	log     []string // guarded by mu
+	crowd   bool           // guarded by mu; connections beyond the first are dialled: starts may be close
+	never   []string       // guarded by mu; tokens that provably did not run
+	holders []*chaosClient // guarded by mu; who has forwards
+	exits   int            // guarded by mu; orders to end so far
+	log     []string       // guarded by mu
 }
 
 // plea is one request.
@@ -112,6 +115,10 @@ func (c *chaos) build(hop, few, asks bool) {
 	c.know(true)
 	if !hop {
 		c.far = c.r.srv
+	}
+	c.shore = c.r.ashore()
+	for _, at := range []string{"x:22", "x:23", "x:24"} {
+		c.shore.echoes(at)
 	}
 }
 
@@ -225,7 +232,7 @@ func (c *chaos) set(fault string) {
 }
 
 func (c *chaos) step() {
-	switch n := c.rnd.IntN(24); {
+	switch n := c.rnd.IntN(30); {
 	case n < 7:
 		c.request()
 	case n < 8:
@@ -259,6 +266,8 @@ func (c *chaos) step() {
 		c.end()
 	case n < 22:
 		c.order()
+	case n < 28:
+		c.forwardStep()
 	default:
 		c.leave()
 	}
@@ -438,6 +447,11 @@ func (c *chaos) leave() {
 func (c *chaos) order() {
 	what := c.oneOf("exit", "stop", "reconnect", "recycle", "check")
 	c.note("order %s", what)
+	if what == "exit" {
+		c.mu.Lock()
+		c.exits++
+		c.mu.Unlock()
+	}
 	go func() {
 		d := c.dest()
 		var err error
@@ -454,89 +468,4 @@ func (c *chaos) order() {
 		}
 		c.note("order %s: %v", what, err)
 	}()
-}
-
-// atRest checks what is true whenever nothing moves.
-func (c *chaos) atRest() {
-	c.t.Helper()
-	synctest.Wait()
-	for _, h := range c.r.m.all() {
-		h.call(func() {
-			for l := range h.links {
-				if l.State() == linkDead {
-					c.fail("a dead link is kept")
-				}
-			}
-			if h.current != nil && !h.current.usable() {
-				c.fail("the link in service is %v", h.current.State())
-			}
-			_, wanted := h.demand(time.Now())
-			comes := h.dialing != nil || !h.retry.IsZero()
-			switch {
-			case h.serving():
-			case len(h.waiters) > 0 && !comes:
-				c.fail("%d wait for nothing", len(h.waiters))
-			case h.needsPerson && h.has(linkSuspect): // only a request has somebody asked
-			case wanted != "" && h.blocked == nil && !comes:
-				c.fail("it is wanted (%s) and nothing comes", wanted)
-			}
-		})
-	}
-}
-
-// calm is the end of the history: everybody is answered, and nothing is left.
-func (c *chaos) calm() {
-	time.Sleep(20 * time.Minute) // no budget is longer
-	synctest.Wait()
-	c.atRest()
-	c.mu.Lock()
-	for _, pl := range c.open {
-		c.t.Errorf("%s was not answered in 20 minutes of good weather", pl.what)
-		pl.cancel()
-	}
-	streams := c.streams
-	c.mu.Unlock()
-	for _, s := range streams {
-		s.Close()
-	}
-	synctest.Wait()
-	for _, h := range c.r.m.all() {
-		if looks, took := c.looks(h), time.Since(c.began); looks > 500+2*int(took/time.Second) {
-			c.fail("%d decisions in %v", looks, took)
-		}
-	}
-	seen := map[string]int{}
-	for _, e := range execs(c.far) {
-		seen[e]++
-		if seen[e] > 1 {
-			c.fail("%q ran %d times", e, seen[e])
-		}
-	}
-	for _, token := range c.never {
-		if seen["echo "+token]+seen["sleep 9h "+token] > 0 {
-			c.fail("%s ran, and its client was told that it did not", token)
-		}
-	}
-	for range 2 { // what goes through a host holds it
-		for _, h := range c.r.m.all() {
-			h.call(h.dismiss)
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-	}
-	n := len(c.dials)
-	time.Sleep(forgetAfter + time.Second)
-	synctest.Wait()
-	if hs := c.r.m.all(); len(hs) > 0 {
-		c.fail("%d hosts are not forgotten: %v", len(hs), hs[0].State())
-	}
-	if len(c.dials) != n {
-		c.fail("%d dials for nobody", len(c.dials)-n)
-	}
-}
-
-// looks is how often a host decided.
-func (c *chaos) looks(h *host) (n int) {
-	h.call(func() { n = h.decided })
-	return n
 }

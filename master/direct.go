@@ -56,7 +56,7 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 		return nil, directFailure(d.Name, r, ls.link, err)
 	}
 	debugf(p, d, 1, "the server connected to %s", directTarget(r))
-	s := &session{l: ls.link, lease: ls, ch: ch, host: d.Name, since: time.Now(), done: make(chan struct{}), meter: r.Bytes,
+	s := &session{l: ls.link, lease: ls, ch: ch, host: d.Name, since: time.Now(), left: make(chan struct{}), done: make(chan struct{}), meter: r.Bytes,
 		r: &control.SessionRequest{Dest: d, Kind: direct, Command: directTarget(r), PID: r.PID}}
 	ls.link.addSession(s)
 	go s.requests(reqs)

@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -82,7 +83,7 @@ func (s *session) lends(r *control.SessionRequest) error {
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if !ok && s.lease.dest.Conf.Informs() {
 			s.lease.p.Notice("X11 forwarding request failed")
 		}
 		if !x.trusted && x.timeout > 0 {
@@ -124,7 +125,7 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), lendTimeout)
 		defer cancel()
-		nc, err := s.display.display.Dial(ctx)
+		nc, err := l.host.m.dialDisplay(ctx, s.display.display)
 		if err != nil {
 			l.log.Info("display cannot be lent", "err", err)
 			ch.Close()
@@ -135,9 +136,16 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 			ch.Close()
 			return
 		}
-		relay(ch, nc, s.done)
+		relay(ch, nc, s.left)
 	})
 	return true
+}
+
+func (m *Master) dialDisplay(ctx context.Context, d x11.Display) (net.Conn, error) {
+	if m.cfg.DialDisplay != nil {
+		return m.cfg.DialDisplay(ctx, d.String())
+	}
+	return d.Dial(ctx)
 }
 
 // lendsDisplay is called with the link's mu held.

@@ -105,15 +105,23 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 	}
 	for _, f := range r.Forwards {
 		port, err := set.Add(ctx, f, r.Options, owner, !r.Strict)
+		for lost := 0; err == nil && port == 0 && chosenThere(f) && !r.Told; lost++ {
+			if lost == mostLost {
+				err = errNoPort
+				break
+			}
+			port, err = m.forwardAgain(ctx, d, p, func() (int, error) { return set.Add(ctx, f, r.Options, owner, !r.Strict) })
+		}
 		switch {
 		case err != nil && (r.Strict || ctx.Err() != nil):
 			set.Release(owner)
 			return nil, nil, asControl(d.Name, control.Refused, err)
 		case err != nil:
 			say(fmt.Sprintf("muxc: %s: %v; trying again", d.Name, err))
-		case f.Kind.Remote() && f.Listen.Path == "" && f.Listen.Port == 0 && r.Allocated != nil:
+		case chosenThere(f) && port == 0: // it waits, and is told of once it has one
+		case chosenThere(f) && r.Allocated != nil:
 			r.Allocated(f, port)
-		case f.Kind.Remote() && f.Listen.Path == "" && f.Listen.Port == 0:
+		case chosenThere(f):
 			say(fmt.Sprintf("Allocated port %d for remote forward to %s", port, leadsTo(f)))
 		default:
 			debugf(p, d, 1, "forward %s stands", f)
@@ -129,6 +137,28 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		}
 	}
 	return ports, func() { set.Release(owner) }, nil
+}
+
+// chosenThere reports a forward whose port the server is to choose.
+func chosenThere(f control.Forward) bool {
+	return f.Kind.Remote() && f.Listen.Path == "" && f.Listen.Port == 0
+}
+
+// mostLost is how many connections in a row may be lost over the question which
+// port the server chose.
+const mostLost = 3
+
+var errNoPort = errors.New("connections are lost before the server says which port it chose")
+
+// forwardAgain asks for a forward on the next connection, as the request that it
+// is of waits for one.
+func (m *Master) forwardAgain(ctx context.Context, d *dest.Destination, p control.Prompter, add func() (int, error)) (port int, err error) {
+	ls, err := m.acquireBare(ctx, d, p)
+	if err != nil {
+		return 0, err
+	}
+	defer ls.release()
+	return add()
 }
 
 // leadsTo is where a remote forward leads, as ssh says it.

@@ -123,8 +123,12 @@ func (s *shore) connect(name string) (*sshtest.Conn, error) {
 		return nil, errors.New("connection refused")
 	}
 	a, b := sshtest.Pipe()
-	q.came <- &berth{Conn: b}
-	return a, nil
+	select {
+	case q.came <- &berth{Conn: b}:
+		return a, nil
+	case <-q.over:
+		return nil, errors.New("connection refused")
+	}
 }
 
 // wantsForward asks for the forwards of a command line, as a client does that goes on

@@ -35,7 +35,7 @@ func (m *Master) addForwards(ctx context.Context, r *control.ForwardRequest) (*c
 	release()
 	var out strings.Builder
 	for i, f := range r.Forwards {
-		if f.Kind.Remote() && f.Listen.Path == "" && f.Listen.Port == 0 {
+		if chosenThere(f) {
 			fmt.Fprintf(&out, "%d\n", ports[i])
 		}
 	}

@@ -64,11 +64,16 @@ func (l *link) lendAgent(c ssh.NewChannel) bool {
 		}
 		defer agent.Close()
 		if ch, err := l.accept(c); err == nil {
-			relay(ch, agent, s.done)
+			relay(ch, agent, s.left)
 		}
 	})
 	return true
 }
+
+// lendNoMore takes back what the session lends. The server's word that the
+// session is over is not waited for: one that is silent, or of bad will, would
+// keep the agent of a client that is gone.
+func (s *session) lendNoMore() { s.leave.Do(func() { close(s.left) }) }
 
 // relay copies both ways until both ends have ended, or the session that lent
 // it has: what a client lends goes with it.

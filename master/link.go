@@ -84,6 +84,24 @@ type link struct {
 	interactive bool                    // guarded by mu; the class that mark set
 }
 
+// inTurn is a connection whose global requests wait for their turn before the
+// library's lock, which is held until the one before is answered: a goroutine
+// that waits for a lock stops the clock of a test in virtual time.
+type inTurn struct {
+	ssh.Conn
+	turn chan struct{} // capacity 1
+}
+
+// SendRequest implements ssh.Conn. When the connection ends the turns come all at
+// once.
+func (c inTurn) SendRequest(name string, wantReply bool, payload []byte) (bool, []byte, error) {
+	if wantReply {
+		c.turn <- struct{}{}
+		defer func() { <-c.turn }()
+	}
+	return c.Conn.SendRequest(name, wantReply, payload)
+}
+
 func (l *link) start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	go l.channels(chans)
 	go l.requests(reqs)

@@ -66,6 +66,9 @@ type Config struct {
 	// a nil Door never does. DoorDir is where -O prepare may have one served.
 	Door    func(path string) control.Destination
 	DoorDir string
+	// DialDisplay connects to an X server, named as DISPLAY does; nil goes by the
+	// name. Tests put a pipe here.
+	DialDisplay func(ctx context.Context, display string) (net.Conn, error)
 	// OnStop is called once when a client asked muxd to end.
 	OnStop func()
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil

@@ -35,6 +35,8 @@ type session struct {
 	display *lentDisplay // nil: it lends none
 	number  int          // guarded by l.mu; in the order of their opening
 
+	left   chan struct{} // closed when its client is gone or done is closed, whichever comes first
+	leave  sync.Once     // closes left
 	done   chan struct{} // closed when the channel is closed by both sides
 	exited bool          // written before done is closed
 	exit   control.Exit  // written before done is closed
@@ -96,7 +98,7 @@ func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRe
 	if err != nil {
 		return nil, err
 	}
-	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), done: make(chan struct{}), meter: r.Bytes, display: x}
+	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), left: make(chan struct{}), done: make(chan struct{}), meter: r.Bytes, display: x}
 	l.addSession(s)
 	if h := ls.host; h.limited.Load() {
 		open := l.count()
@@ -158,6 +160,7 @@ func (s *session) takeBack() bool {
 	}
 	s.mu.Unlock()
 	if !handed {
+		s.lendNoMore()
 		s.queue(func() { s.ch.Close() })
 		s.l.drained()
 	}
@@ -264,6 +267,7 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 	}
 	s.torn, s.unsure = s.l.torn(), s.l.wire.writeOver.Load()
 	close(s.done)
+	s.lendNoMore()
 	s.l.removeSession(s)
 	s.lease.release()
 }
@@ -344,6 +348,7 @@ func (s *session) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	if first {
+		s.lendNoMore()
 		s.queue(func() { s.hangUp(); s.ch.Close() })
 		s.l.drained()
 	}

@@ -54,7 +54,7 @@ func (m *Master) moveForwards(old *host, d *dest.Destination) {
 	go func() { // it asks the server
 		defer m.unuse(h)
 		for _, k := range kept {
-			h.forwards.Add(h.ctx, k.Forward, k.How, h.sticky, true)
+			h.forwards.AddKept(h.ctx, k, h.sticky)
 		}
 	}()
 }

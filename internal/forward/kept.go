@@ -1,11 +1,22 @@
 package forward
 
-import "muxd/control"
+import (
+	"context"
+
+	"muxd/control"
+)
 
 // Kept is a forward that stands without a client.
 type Kept struct {
 	Forward control.Forward
 	How     control.ForwardOptions
+	Port    int // of a remote one whose port a server chose; 0: none has yet
+}
+
+// AddKept is Add for a forward of another Set, which was told to people: a port
+// that a server chose is asked for and no other.
+func (s *Set) AddKept(ctx context.Context, k Kept, o *Owner) (port int, err error) {
+	return s.put(ctx, k.Forward, k.How, k.Port, o, true)
 }
 
 // Sticky are the forwards that a sticky owner wants, in the order of Add.
@@ -16,7 +27,7 @@ func (s *Set) Sticky() []Kept {
 	for _, w := range s.list {
 		for _, c := range w.claims {
 			if c.Sticky {
-				all = append(all, Kept{w.want, w.how})
+				all = append(all, Kept{w.want, w.how, w.port})
 				break
 			}
 		}

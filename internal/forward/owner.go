@@ -38,6 +38,11 @@ var (
 //
 // The port is where it listens; 0 where a server is yet to choose it.
 func (s *Set) Add(ctx context.Context, f control.Forward, how control.ForwardOptions, o *Owner, keep bool) (port int, err error) {
+	return s.put(ctx, f, how, f.Listen.Port, o, keep)
+}
+
+// put is Add with the port that a new one is to have at the server.
+func (s *Set) put(ctx context.Context, f control.Forward, how control.ForwardOptions, at int, o *Owner, keep bool) (port int, err error) {
 	s.mu.Lock()
 	if s.ctx.Err() != nil {
 		s.unlock()
@@ -45,7 +50,7 @@ func (s *Set) Add(ctx context.Context, f control.Forward, how control.ForwardOpt
 	}
 	w := s.find(f)
 	if w == nil {
-		w = s.add(f, how)
+		w = s.add(f, how, at)
 	}
 	c, gained := w.claim(o)
 	c.adding++

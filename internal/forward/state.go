@@ -63,10 +63,11 @@ type claim struct {
 	adding int // calls of Add that have not returned: they tell it themselves
 }
 
-// add puts a new forward at the end of the list; mu is held.
-func (s *Set) add(f control.Forward, how control.ForwardOptions) *forward {
+// add puts a new forward at the end of the list, with the port that it is to have
+// at the server; mu is held.
+func (s *Set) add(f control.Forward, how control.ForwardOptions, port int) *forward {
 	w := &forward{set: s, want: f, how: how, again: make(chan struct{}, 1), state: control.ForwardOpening,
-		since: time.Now(), moved: make(chan struct{}), port: f.Listen.Port}
+		since: time.Now(), moved: make(chan struct{}), port: port}
 	w.ctx, w.cancel = context.WithCancel(s.ctx)
 	if f.Kind.Remote() && !s.served() {
 		w.state = control.ForwardWaiting

@@ -165,7 +165,7 @@ func (p *Peer) forwardRequest(r *ssh.Request) (ok bool, payload []byte) {
 func (s *Server) bind(b binding) (ok bool, payload []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.opts.RefuseForward || s.opts.RefuseListen {
+	if s.opts.RefuseForward || s.opts.RefuseListen || b.peer.ctx.Err() != nil { // what came before its end is read after it
 		return false, nil
 	}
 	s.expire()
