@@ -80,12 +80,13 @@ func (s *Set) refuse(c Incoming, busy bool, text string) {
 	}()
 }
 
-// match is the forward for which srv listens at at; mu is held. Where srv was
+// match is the forward for which srv listens at at, or did until the next server
+// was asked: what it had accepted then comes still; mu is held. Where srv was
 // asked for one and is yet to say which port it chose, the answer may be on its
 // way to here: then asked is closed once it came.
 func (s *Set) match(srv Server, at control.Endpoint) (w *forward, asked chan struct{}) {
 	for _, f := range s.list {
-		if !f.want.Kind.Remote() || f.on != srv && f.asking != srv {
+		if !f.want.Kind.Remote() || f.on != srv && f.asking != srv && f.left != srv {
 			continue
 		}
 		mine := f.at()
@@ -94,7 +95,7 @@ func (s *Set) match(srv Server, at control.Endpoint) (w *forward, asked chan str
 			return f, nil
 		case sameListen(mine, at) && w == nil:
 			w = f
-		case mine.Port == 0 && sameListen(mine, control.Endpoint{Host: at.Host, Path: at.Path}):
+		case mine.Port == 0 && f.asking == srv && sameListen(mine, control.Endpoint{Host: at.Host, Path: at.Path}):
 			asked = f.asked
 		}
 	}

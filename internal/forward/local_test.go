@@ -378,3 +378,36 @@ func TestProbeIsBounded(t *testing.T) {
 }
 
 var errTest = errors.New("test")
+
+// TestErrorOfAListenerStays though a connection from before comes through: it
+// is what the state comes from.
+func TestErrorOfAListenerStays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		through := make(chan struct{})
+		fx := newFixture(t, func(fx *fixture) {
+			open := fx.cfg.Open
+			fx.cfg.Open = func(ctx context.Context, to control.Endpoint, from net.Addr) (Channel, error) {
+				<-through
+				return open(ctx, to, from)
+			}
+		})
+		f := local(1, "x")
+		fx.add(t, f, fx.owner())
+		fx.lis.dial()
+		synctest.Wait()
+		fx.take(true)
+		fx.lis.Close()
+		synctest.Wait()
+		before := fx.state(f)
+		close(through)
+		synctest.Wait()
+		if st := fx.state(f); st.State != control.ForwardDegraded || st.LastErr == "" || st.LastErr != before.LastErr || st.Open != 1 {
+			t.Errorf("%+v", st)
+		}
+		fx.take(false)
+		time.Sleep(time.Minute)
+		if st := fx.state(f); st.State != control.ForwardActive || st.LastErr != "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}

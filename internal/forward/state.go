@@ -52,6 +52,7 @@ type forward struct {
 
 	port   int           // of a remote one: as asked for or, once it was, chosen
 	on     Server        // that listens for it
+	left   Server        // that listened for it before asking, from which connections may be on their way
 	asking Server        // that was asked to
 	asked  chan struct{} // closed when asking ended
 }
@@ -172,7 +173,7 @@ func (w *forward) tell(text string) {
 func (w *forward) remember(err error) {
 	w.set.mu.Lock()
 	defer w.set.unlock()
-	w.lastErr = ""
+	w.lastErr = w.trouble()
 	if err != nil {
 		w.lastErr = err.Error()
 		w.log(slog.LevelDebug, "forward: a connection failed", err)
@@ -185,8 +186,20 @@ func (w *forward) forget(err error) {
 	w.set.mu.Lock()
 	defer w.set.mu.Unlock()
 	if err != nil && w.lastErr == err.Error() {
-		w.lastErr = ""
+		w.lastErr = w.trouble()
 	}
+}
+
+// trouble is what listening suffers from, which no connection that goes well
+// mends; mu is held.
+func (w *forward) trouble() string {
+	switch {
+	case w.state == control.ForwardDegraded:
+		return w.failure.Error()
+	case w.state == control.ForwardActive && w.partly != nil:
+		return w.partly.Error()
+	}
+	return ""
 }
 
 // log has a line logged once mu is free, which is held.
