@@ -121,9 +121,10 @@ func (s stdioForward) Read(p []byte) (int, error) {
 // Stderr implements control.Stream.
 func (s stdioForward) Stderr() io.Reader { return strings.NewReader("") }
 
-// CloseRead implements control.Stream: nobody reads what comes, so the other
-// side need not send it.
-func (s stdioForward) CloseRead() error { return s.session.Close() }
+// CloseRead implements control.Stream. What comes is read and thrown away, as by
+// ssh: SSH cannot say that one direction is not wanted any more, and what the
+// client still sends is to arrive.
+func (s stdioForward) CloseRead() error { return nil }
 
 // Resize implements control.Stream.
 func (s stdioForward) Resize(control.Window) error { return nil }

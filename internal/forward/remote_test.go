@@ -476,6 +476,7 @@ func TestRemoteTakenBackFirst(t *testing.T) {
 		synctest.Wait()
 		fx.Serve(b)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		same(t, "calls", log, []string{"a listen localhost:1", "a unlisten localhost:1", "b listen localhost:1"})
 	})
 }
