@@ -104,7 +104,7 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		owner.Tell = func(text string) { say("muxc: " + d.Name + ": " + text) }
 	}
 	for _, f := range r.Forwards {
-		port, err := set.Add(ctx, f, r.Options, owner, !r.Strict)
+		port, err := m.addForward(ctx, set, f, r, owner, p)
 		switch {
 		case err != nil && (r.Strict || ctx.Err() != nil):
 			set.Release(owner)
@@ -129,6 +129,31 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		}
 	}
 	return ports, func() { set.Release(owner) }, nil
+}
+
+// mostLost is how many connections may go, one after the other, before one has
+// answered a request for a listener.
+const mostLost = 3
+
+var errAnswerLost = errors.New("the connection was lost before the server had answered")
+
+// addForward has one forward stand. Where the connection goes before the server
+// has answered, the next one is waited for as the first one was: which port was
+// chosen, or that it was refused, nobody can say before.
+func (m *Master) addForward(ctx context.Context, set *forward.Set, f control.Forward, r *control.ForwardRequest, o *forward.Owner, p control.Prompter) (port int, err error) {
+	for lost := 0; ; {
+		if port, err = set.Add(ctx, f, r.Options, o, !r.Strict); err != nil || !set.Waits(f) {
+			return port, err
+		}
+		if lost++; lost == mostLost {
+			return 0, fmt.Errorf("%s: %w", f, errAnswerLost)
+		}
+		ls, err := m.acquireBare(ctx, r.Dest.(*dest.Destination), p)
+		if err != nil {
+			return 0, err
+		}
+		defer ls.release()
+	}
 }
 
 // leadsTo is where a remote forward leads, as ssh says it.
@@ -194,8 +219,11 @@ func (l *link) Listen(ctx context.Context, at control.Endpoint) (port int, err e
 	got := make(chan reply, 1)
 	go func() {
 		ok, data, err := l.conn.SendRequest(kind, true, payload)
-		if ctx.Err() != nil && err == nil && ok {
-			l.conn.SendRequest("cancel-"+kind, false, payload) // nobody knows of it
+		if ctx.Err() != nil && err == nil && ok { // nobody knows of it
+			if chosen, _ := listened(ok, data, err); chosen > 0 {
+				_, payload = listenRequest(control.Endpoint{Host: at.Host, Port: chosen})
+			}
+			l.conn.SendRequest("cancel-"+kind, false, payload)
 		}
 		got <- reply{ok, data, err}
 	}()

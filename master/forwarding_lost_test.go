@@ -1,0 +1,95 @@
+package master
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+// losing has the server go away at the first n requests for a listener.
+func losing(n int32, o sshtest.Options) sshtest.Options {
+	var asked atomic.Int32
+	o.Global = func(p *sshtest.Peer, r *ssh.Request) bool {
+		if r.Type == "tcpip-forward" && asked.Add(1) <= n {
+			p.Drop()
+			return true
+		}
+		return false
+	}
+	return o
+}
+
+// A server that goes before it has answered has said nothing, not even which port
+// it chose: the next connection's is the answer.
+func TestForwardWhoseAnswerIsLost(t *testing.T) {
+	inBubble(t, losing(1, sshtest.Options{}), func(t *testing.T, r *rig) {
+		r.patient()
+		r.ashore()
+		p := &person{}
+		release, err := r.wantsForward(p, "-R", "0:b:3", "host", "true")
+		if said := p.told(); err != nil || said != "Allocated port 40001 for remote forward to b:3" {
+			t.Errorf("%v; told %q", err, said)
+		}
+		release()
+	})
+	inBubble(t, losing(1, sshtest.Options{}), func(t *testing.T, r *rig) {
+		r.patient()
+		r.ashore()
+		r.run("host", "true")
+		plan, err := r.plan(nil, "-O", "forward", "-R", "0:b:3", "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := r.m.Manage(t.Context(), plan.Manage); err != nil || string(m.Out) != "40001\n" {
+			t.Errorf("%+v, %v", m, err)
+		}
+	})
+	inBubble(t, losing(1, sshtest.Options{RefuseListen: true}), func(t *testing.T, r *rig) {
+		r.patient()
+		r.ashore()
+		_, err := r.wantsForward(nil, "-o", "ExitOnForwardFailure=yes", "-R", "2222:b:3", "host", "true")
+		wantError(t, err, control.Refused, "host: remote port forwarding failed for listen port 2222")
+		if got := r.forwards(); got != "" {
+			t.Error(got)
+		}
+	})
+	inBubble(t, losing(1000, sshtest.Options{}), func(t *testing.T, r *rig) { // it never answers
+		r.patient()
+		r.ashore()
+		p := &person{}
+		_, err := r.wantsForward(p, "-o", "ExitOnForwardFailure=yes", "-R", "0:b:3", "host", "true")
+		wantError(t, err, control.Refused, "the connection was lost before the server had answered")
+		release, err := r.wantsForward(p, "-R", "0:b:3", "host", "true")
+		if said := p.told(); err != nil || strings.Contains(said, "Allocated") || !strings.Contains(said, "before the server had answered") {
+			t.Errorf("%v; told %q", err, said)
+		}
+		release()
+	})
+}
+
+// What a server grants to nobody any more is taken back, by the port that it
+// chose.
+func TestListenerOfNobodyIsTakenBack(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.run("host", "true")
+		var l *link
+		h := r.host()
+		h.call(func() { l = h.current })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, port := range []int{0, 2222} {
+			l.Listen(ctx, control.Endpoint{Host: "localhost", Port: port})
+			synctest.Wait()
+			if got := r.srv.Forwards(); len(got) != 0 {
+				t.Errorf("port %d: left behind: %q", port, got)
+			}
+		}
+	})
+}
