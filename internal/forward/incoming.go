@@ -141,7 +141,7 @@ func (s *Set) take(srv Server, w *forward, asked chan struct{}, at control.Endpo
 		}
 		return
 	}
-	nc, err := w.dial(w.ctx, w.want.Connect)
+	nc, err := w.dialFor(w.want.Connect)
 	w.remember(err)
 	if err != nil {
 		c.Reject(errors.Is(err, errScarce), err.Error())
@@ -202,8 +202,15 @@ func (w *forward) connect(to control.Endpoint) (net.Conn, socks.Outcome, error) 
 		return nil, socks.Failed, fmt.Errorf("connect to %s: too many connections are being made", to)
 	}
 	defer s.leaves(&s.connecting)
-	nc, err := w.dial(w.ctx, to)
+	nc, err := w.dialFor(to)
 	return nc, dialOutcome(err), err
+}
+
+// dialFor is dial for a connection that came.
+func (w *forward) dialFor(to control.Endpoint) (net.Conn, error) {
+	w.waiting.Add(1)
+	defer w.waiting.Add(-1)
+	return w.dial(w.ctx, to)
 }
 
 // dial connects to a target on this side.

@@ -33,7 +33,7 @@ type forward struct {
 	cancel context.CancelFunc
 	again  chan struct{} // holds one: a local forward is attempted now
 
-	open           atomic.Int64
+	waiting, open  atomic.Int64
 	total, in, out atomic.Int64
 
 	// What follows is guarded by set.mu.
@@ -227,8 +227,8 @@ func (w *forward) named() control.Forward {
 
 // status is the forward as it is now; mu is held.
 func (w *forward) status() control.ForwardStatus {
-	st := control.ForwardStatus{Forward: w.named(), State: w.state, Since: w.since, Open: int(w.open.Load()),
-		Total: w.total.Load(), In: w.in.Load(), Out: w.out.Load(), LastErr: w.lastErr, Next: w.next}
+	st := control.ForwardStatus{Forward: w.named(), State: w.state, Since: w.since, Waiting: int(w.waiting.Load()),
+		Open: int(w.open.Load()), Total: w.total.Load(), In: w.in.Load(), Out: w.out.Load(), LastErr: w.lastErr, Next: w.next}
 	for _, c := range w.claims {
 		if c.Sticky {
 			st.Sticky = true
