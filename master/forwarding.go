@@ -229,7 +229,13 @@ func (l *link) Listen(ctx context.Context, at control.Endpoint) (port int, err e
 	}()
 	select {
 	case r := <-got:
-		return listened(r.ok, r.data, r.err)
+		if port, err = listened(r.ok, r.data, r.err); err == nil {
+			if at.Path == "" && at.Port == 0 {
+				at.Port = port
+			}
+			l.listens(at)
+		}
+		return port, err
 	case <-l.done:
 		return 0, l.Err()
 	case <-ctx.Done():
@@ -256,6 +262,7 @@ func listened(ok bool, data []byte, err error) (port int, _ error) {
 
 // Unlisten implements forward.Server.
 func (l *link) Unlisten(ctx context.Context, at control.Endpoint) error {
+	defer l.listensNot(at)
 	kind, payload := listenRequest(at)
 	got := make(chan error, 1)
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -92,4 +93,64 @@ func TestListenerOfNobodyIsTakenBack(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A replacement takes the port along at once also where the connection before
+// carries nothing but the listener, and the server would hold the port of one
+// that just went.
+func TestRemoteForwardMovesFromAnIdleConnection(t *testing.T) {
+	inBubble(t, sshtest.Options{HoldPorts: time.Minute}, func(t *testing.T, r *rig) {
+		r.ashore()
+		p := &person{}
+		release, err := r.wantsForward(p, "-N", "-R", "2222:localhost:22", "-R", "0:localhost:23", "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := p.told()
+		for range 3 {
+			if _, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			r.wantLinks("ready")
+			if got := r.forwards(); got != "-R localhost:2222:localhost:22 active 0; -R localhost:40001:localhost:23 active 0; " {
+				t.Error(got)
+			}
+		}
+		r.wantLogins(4)
+		if said := p.told(); said != before {
+			t.Errorf("told %q", said)
+		}
+		release()
+	})
+}
+
+// A server that does not take its listeners back is not waited for longer than a
+// server that lives needs, and one whose connection is closed by request not at
+// all.
+func TestReplacedConnectionThatKeepsItsListener(t *testing.T) {
+	for _, exit := range []bool{false, true} {
+		deaf := sshtest.Options{Global: func(p *sshtest.Peer, r *ssh.Request) bool { return r.Type == "cancel-tcpip-forward" }}
+		inBubble(t, deaf, func(t *testing.T, r *rig) {
+			r.ashore()
+			r.mustForward("-N", "-R", "2222:localhost:22", "host")
+			if _, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			r.wantLinks("draining ready")
+			if exit {
+				h := r.host()
+				h.call(h.dismiss)
+				synctest.Wait()
+				r.wantLinks("")
+				return
+			}
+			time.Sleep(5 * time.Second)
+			r.wantLinks("ready")
+			if got := r.forwards(); got != "-R localhost:2222:localhost:22 active 0; " {
+				t.Error(got)
+			}
+		})
+	}
 }

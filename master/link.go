@@ -71,17 +71,19 @@ type link struct {
 	done chan struct{} // closed when the connection ended
 
 	mu          sync.Mutex
-	state       linkState               // guarded by mu; moved by watch, fail and the host
-	err         error                   // guarded by mu; why it ended, set before done is closed
-	doubted     chan struct{}           // guarded by mu; closed while suspect, replaced when not
-	configs     map[*lease]alive.Config // guarded by mu; of the requests that live on it
-	verbose     map[*lease]struct{}     // guarded by mu; of the requests that want to know
-	suspect     bool                    // guarded by mu; somebody asks watch to probe now
-	slept       bool                    // guarded by mu; nothing ran here for a while, watch is to know
-	sessions    map[*session]struct{}   // guarded by mu; open
-	numbered    int                     // guarded by mu; sessions so far
-	hops        int                     // guarded by mu; connections that go through it
-	interactive bool                    // guarded by mu; the class that mark set
+	state       linkState                     // guarded by mu; moved by watch, fail and the host
+	err         error                         // guarded by mu; why it ended, set before done is closed
+	doubted     chan struct{}                 // guarded by mu; closed while suspect, replaced when not
+	configs     map[*lease]alive.Config       // guarded by mu; of the requests that live on it
+	verbose     map[*lease]struct{}           // guarded by mu; of the requests that want to know
+	suspect     bool                          // guarded by mu; somebody asks watch to probe now
+	slept       bool                          // guarded by mu; nothing ran here for a while, watch is to know
+	sessions    map[*session]struct{}         // guarded by mu; open
+	numbered    int                           // guarded by mu; sessions so far
+	hops        int                           // guarded by mu; connections that go through it
+	listening   map[control.Endpoint]struct{} // guarded by mu; what the server listens for, for the forwards
+	moving      bool                          // guarded by mu; another link takes over what the server listens for
+	interactive bool                          // guarded by mu; the class that mark set
 }
 
 func (l *link) start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
@@ -170,8 +172,16 @@ func (l *link) State() linkState {
 func (l *link) silence() time.Duration { return time.Since(l.wire.LastRead()) }
 
 // drain keeps the link for the sessions it has and closes it after the last.
-func (l *link) drain() {
+func (l *link) drain() { l.outOfService(false) }
+
+// replaced is drain for a link that has a successor: it is kept, too, until the
+// server has taken back what it listens for here. With the connection it would go
+// some time after it, and the successor be refused the port.
+func (l *link) replaced() { l.outOfService(true) }
+
+func (l *link) outOfService(moving bool) {
 	l.mu.Lock()
+	l.moving = moving
 	from := l.state
 	if from != linkDead {
 		l.state = linkDraining
@@ -187,10 +197,10 @@ func (l *link) drain() {
 // that drains, or that does not answer.
 func (l *link) drained() {
 	l.mu.Lock()
-	state, empty := l.state, !l.carries()
+	state, empty, moves := l.state, !l.carries(), l.moving && len(l.listening) > 0
 	l.mu.Unlock()
 	switch {
-	case state == linkDraining && empty:
+	case state == linkDraining && empty && !moves:
 		l.fail(errReplaced)
 	case state == linkSuspect && empty:
 		l.fail(noAnswer(l.silence()))
@@ -214,6 +224,21 @@ func (l *link) carries() bool {
 func (l *link) addHop(n int) {
 	l.mu.Lock()
 	l.hops += n
+	l.mu.Unlock()
+	l.drained()
+}
+
+// listens notes what the server listens for.
+func (l *link) listens(at control.Endpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listening[at] = struct{}{}
+}
+
+// listensNot notes that it does not any more, or does not say.
+func (l *link) listensNot(at control.Endpoint) {
+	l.mu.Lock()
+	delete(l.listening, at)
 	l.mu.Unlock()
 	l.drained()
 }
