@@ -2,6 +2,8 @@ package master
 
 import (
 	"context"
+	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -153,4 +155,45 @@ func TestReplacedConnectionThatKeepsItsListener(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection that the server has accepted is carried by the connection that it
+// came on, also where that is replaced before its target here has answered.
+func TestIncomingOutlivesAReplacement(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.ashore()
+		s.echoes("localhost:22")
+		quick := s.targets["localhost:22"]
+		s.targets["localhost:22"] = func() (net.Conn, error) { time.Sleep(5 * time.Second); return quick() }
+		r.mustForward("-N", "-R", "2222:localhost:22", "host")
+		opened := make(chan error, 1)
+		go func() {
+			ch, err := r.srv.Connect("localhost:2222")
+			if err == nil {
+				ch.Write([]byte("x"))
+				_, err = io.ReadFull(ch, make([]byte, 1))
+				ch.Close()
+			}
+			opened <- err
+		}()
+		time.Sleep(time.Second)
+		if _, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		r.wantLinks("ready")
+		// And one that cannot be had leaves nothing behind either.
+		delete(s.targets, "localhost:22")
+		if _, err := r.srv.Connect("localhost:2222"); err == nil {
+			t.Error("connected to nothing")
+		}
+		if _, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		r.wantLinks("ready")
+	})
 }
