@@ -49,6 +49,7 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 			return nil, err
 		}
 	}
+	defer ls.link.holdHop()()
 	kind, extra := directOpen(r, nil)
 	ch, reqs, err := ls.link.open(ctx, ls.slow, kind, extra)
 	if err != nil {

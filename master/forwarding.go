@@ -191,6 +191,7 @@ func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.
 	if ls.link.distrusted {
 		return nil, errDistrusted
 	}
+	defer ls.link.holdHop()()
 	kind, extra := directOpen(&control.DirectRequest{Host: to.Host, Port: to.Port, Path: to.Path}, from)
 	ch, reqs, err := ls.link.open(ctx, nil, kind, extra)
 	if err != nil {

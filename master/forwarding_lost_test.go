@@ -197,3 +197,43 @@ func TestIncomingOutlivesAReplacement(t *testing.T) {
 		r.wantLinks("ready")
 	})
 }
+
+// A connection that is being opened when its link is replaced is opened once.
+func TestOpenOutlivesAReplacement(t *testing.T) {
+	var opened atomic.Int32
+	inBubble(t, sshtest.Options{Direct: func(context.Context, string) (io.ReadWriteCloser, error) {
+		opened.Add(1)
+		time.Sleep(5 * time.Second)
+		a, b := sshtest.Pipe()
+		go func() { io.Copy(b, b); b.Close() }()
+		return a, nil
+	}}, func(t *testing.T, r *rig) {
+		s := r.ashore()
+		r.mustForward("-N", "-L", "8080:db:5432", "host")
+		c, err := s.connect("localhost:8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		direct := make(chan control.Stream, 1)
+		go func() { direct <- r.forward("db:5432", "host") }()
+		time.Sleep(time.Second)
+		if _, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := exchange(c, "hello"); got != "hello" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		w := <-direct
+		if got, err := exchangeStream(w, "hello"); got != "hello" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if n := opened.Load(); n != 2 {
+			t.Errorf("opened %d times", n)
+		}
+		r.wantLinks("draining ready")
+		c.Close()
+		w.Close()
+		time.Sleep(time.Second)
+		r.wantLinks("ready")
+	})
+}

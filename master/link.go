@@ -228,6 +228,13 @@ func (l *link) addHop(n int) {
 	l.drained()
 }
 
+// holdHop counts a connection that is being opened, until the function that it
+// returns is called: a link that is replaced meanwhile is kept for it.
+func (l *link) holdHop() func() {
+	l.addHop(1)
+	return func() { l.addHop(-1) }
+}
+
 // listens notes what the server listens for.
 func (l *link) listens(at control.Endpoint) {
 	l.mu.Lock()
