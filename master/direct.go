@@ -19,6 +19,11 @@ import (
 // to somewhere else. It takes no session's place on the server.
 const direct control.SessionKind = "direct"
 
+// directTimeout bounds the wait for the answer to the open of such a connection. A
+// server connects before it answers, and Linux tries that for 127 s. Whether the
+// link is alive is found out long before, see hasten.
+const directTimeout = 3 * time.Minute
+
 // stdioForward is such a connection as a control.Stream: two directions that
 // end apart, and nothing else of a session.
 type stdioForward struct{ *session }
@@ -51,7 +56,7 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 	}
 	defer ls.link.holdHop()()
 	kind, extra := directOpen(r, nil)
-	ch, reqs, err := ls.link.open(ctx, ls.slow, kind, extra)
+	ch, reqs, err := ls.link.openWithin(ctx, directTimeout, ls.slow, kind, extra)
 	if err != nil {
 		ls.release()
 		return nil, directFailure(d.Name, r, ls.link, err)

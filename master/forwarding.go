@@ -193,7 +193,7 @@ func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.
 	}
 	defer ls.link.holdHop()()
 	kind, extra := directOpen(&control.DirectRequest{Host: to.Host, Port: to.Port, Path: to.Path}, from)
-	ch, reqs, err := ls.link.open(ctx, nil, kind, extra)
+	ch, reqs, err := ls.link.openWithin(ctx, directTimeout, nil, kind, extra)
 	if err != nil {
 		var oe *ssh.OpenChannelError
 		if errors.As(err, &oe) {

@@ -237,3 +237,40 @@ func TestOpenOutlivesAReplacement(t *testing.T) {
 		r.wantLinks("ready")
 	})
 }
+
+// A server connects before it answers, and its kernel tries for two minutes: who
+// asked through muxd waits as long as who asked through ssh, and is connected once.
+func TestFarSideThatTakesLong(t *testing.T) {
+	var opened atomic.Int32
+	inBubble(t, sshtest.Options{Direct: func(context.Context, string) (io.ReadWriteCloser, error) {
+		opened.Add(1)
+		time.Sleep(2 * time.Minute)
+		a, b := sshtest.Pipe()
+		go func() { io.Copy(b, b); b.Close() }()
+		return a, nil
+	}}, func(t *testing.T, r *rig) {
+		s := r.ashore()
+		r.mustForward("-N", "-L", "8080:db:5432", "host")
+		c, err := s.connect("localhost:8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := r.forwardErr(nil, "db:5432", "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rw := range []io.ReadWriter{c, w} {
+			b := make([]byte, 1)
+			rw.Write([]byte("x"))
+			if _, err := io.ReadFull(rw, b); err != nil || b[0] != 'x' {
+				t.Errorf("%q, %v", b, err)
+			}
+		}
+		if n := opened.Load(); n != 2 {
+			t.Errorf("opened %d times", n)
+		}
+		r.wantLogins(1)
+		c.Close()
+		w.Close()
+	})
+}

@@ -17,7 +17,7 @@ import (
 	"muxd/control"
 )
 
-// openTimeout bounds the wait for the answer to a channel open on a link that
+// openTimeout bounds the wait for the answer to a session's open on a link that
 // is not known to be silent. sshd answers in one round trip.
 const openTimeout = 30 * time.Second
 
