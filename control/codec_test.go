@@ -109,7 +109,7 @@ func fullStatus() *Status {
 			Sessions: []SessionStatus{{PID: 9, Kind: "exec", TTY: true, Since: at, In: 1, Out: 2}},
 			Forwards: []ForwardStatus{
 				{Forward: Forward{Kind: ForwardRemote, Listen: Endpoint{Host: "*", Port: 1}, Connect: Endpoint{Path: "/p"}}, State: ForwardDegraded, Since: at,
-					Sticky: true, Owners: []int{3, 4}, Open: 5, Total: math.MaxInt64, In: 6, Out: 7, LastErr: "e", Next: at, Probed: true, Probe: "p"},
+					Sticky: true, Owners: []int{3, 4}, Waiting: 8, Open: 5, Total: math.MaxInt64, In: 6, Out: 7, LastErr: "e", Next: at, Probed: true, Probe: "p"},
 				{Owners: []int{}}}},
 		{Links: []LinkStatus{}, Sessions: []SessionStatus{}, Forwards: []ForwardStatus{}}}}
 }

@@ -107,6 +107,7 @@ type ForwardStatus struct {
 	Since   time.Time // of the state
 	Sticky  bool      // it stands without a client
 	Owners  []int     // process ids of the clients that want it
+	Waiting int       // connections that came and do not go through yet
 	Open    int       // connections through it now
 	Total   int64     // connections through it so far
 	In, Out int64     // bytes to the client's side, and to the server's

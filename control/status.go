@@ -65,7 +65,7 @@ const (
 	minHost    = 77
 	minLink    = 72
 	minSession = 33
-	minForward = 90
+	minForward = 94
 	minOwner   = 4
 )
 
@@ -206,6 +206,7 @@ func (f *ForwardStatus) encode(e *encoder) {
 	for _, pid := range f.Owners {
 		e.u32(uint32(pid))
 	}
+	e.u32(uint32(f.Waiting))
 	e.u32(uint32(f.Open))
 	e.u64(uint64(f.Total))
 	e.u64(uint64(f.In))
@@ -227,6 +228,7 @@ func (f *ForwardStatus) decode(d *decoder) {
 	for i := range f.Owners {
 		f.Owners[i] = int(d.u32())
 	}
+	f.Waiting = int(d.u32())
 	f.Open = int(d.u32())
 	f.Total = int64(d.u64())
 	f.In, f.Out = int64(d.u64()), int64(d.u64())

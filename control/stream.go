@@ -18,8 +18,8 @@ type Stream interface {
 	Write(p []byte) (int, error)
 	// CloseWrite ends standard input.
 	CloseWrite() error
-	// CloseRead says that nobody reads standard output any more: the remote
-	// command sees a broken pipe, and what it still sends is thrown away.
+	// CloseRead says that nobody reads standard output any more: a remote
+	// command sees a broken pipe. What still comes is to be read all the same.
 	CloseRead() error
 	// Stderr is the command's standard error.
 	Stderr() io.Reader

@@ -86,11 +86,11 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	h.learnIdleLife(d, l)
 	h.over()
 	if old := h.current; old != nil && d.purpose != forRoom {
-		old.drain() // it answered again while this one was dialled, or is to be replaced
+		old.replaced() // it answered again while this one was dialled, or is to be replaced
 		h.current = nil
 	}
 	if d.purpose == forChange {
-		h.retire()
+		h.retire((*link).replaced)
 	}
 	h.links[l], h.newest = struct{}{}, l
 	h.hostKey = l.hostKey
@@ -229,7 +229,7 @@ func (h *host) restore(l *link) {
 		return
 	}
 	if h.current != nil && h.current != l {
-		l.drain()
+		l.replaced()
 		return
 	}
 	h.current, h.silenced = l, silenced{}
@@ -243,7 +243,7 @@ func (h *host) restore(l *link) {
 // dismiss is retire at somebody's request: until the next one nobody wants a
 // connection, nor one that is being made for nobody.
 func (h *host) dismiss() {
-	h.retire()
+	h.retire((*link).drain)
 	h.used, h.dismissed = time.Time{}, true
 	if h.dialing != nil && h.dialing.alone() {
 		h.dialing.cancel()
@@ -251,10 +251,10 @@ func (h *host) dismiss() {
 }
 
 // retire takes the connections out of service: their sessions go on, and each
-// ends with the last of them.
-func (h *host) retire() {
+// ends with the last of them. Drain says whether they have a successor.
+func (h *host) retire(drain func(*link)) {
 	h.current = nil
 	for l := range h.links {
-		l.drain()
+		drain(l)
 	}
 }

@@ -19,6 +19,11 @@ import (
 // to somewhere else. It takes no session's place on the server.
 const direct control.SessionKind = "direct"
 
+// directTimeout bounds the wait for the answer to the open of such a connection. A
+// server connects before it answers, and Linux tries that for 127 s. Whether the
+// link is alive is found out long before, see hasten.
+const directTimeout = 3 * time.Minute
+
 // stdioForward is such a connection as a control.Stream: two directions that
 // end apart, and nothing else of a session.
 type stdioForward struct{ *session }
@@ -49,8 +54,9 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 			return nil, err
 		}
 	}
+	defer ls.link.holdHop()()
 	kind, extra := directOpen(r, nil)
-	ch, reqs, err := ls.link.open(ctx, ls.slow, kind, extra)
+	ch, reqs, err := ls.link.openWithin(ctx, directTimeout, ls.slow, kind, extra)
 	if err != nil {
 		ls.release()
 		return nil, directFailure(d.Name, r, ls.link, err)
@@ -121,9 +127,10 @@ func (s stdioForward) Read(p []byte) (int, error) {
 // Stderr implements control.Stream.
 func (s stdioForward) Stderr() io.Reader { return strings.NewReader("") }
 
-// CloseRead implements control.Stream: nobody reads what comes, so the other
-// side need not send it.
-func (s stdioForward) CloseRead() error { return s.session.Close() }
+// CloseRead implements control.Stream. What comes is read and thrown away, as by
+// ssh: SSH cannot say that one direction is not wanted any more, and what the
+// client still sends is to arrive.
+func (s stdioForward) CloseRead() error { return nil }
 
 // Resize implements control.Stream.
 func (s stdioForward) Resize(control.Window) error { return nil }

@@ -73,6 +73,28 @@ func TestDirectIsLost(t *testing.T) {
 	})
 }
 
+// A client that reads no more may still send: all of it arrives.
+func TestDirectReadsNoMore(t *testing.T) {
+	var got []byte
+	arrived := make(chan struct{})
+	inBubble(t, sshtest.Options{Direct: func(context.Context, string) (io.ReadWriteCloser, error) {
+		a, b := sshtest.Pipe()
+		go func() { io.WriteString(b, "unread"); got, _ = io.ReadAll(b); b.Close(); close(arrived) }()
+		return a, nil
+	}}, func(t *testing.T, r *rig) {
+		s := r.forward("db:5432", "host")
+		io.WriteString(s, "before, ")
+		s.CloseRead()
+		time.Sleep(time.Second)
+		io.WriteString(s, "after")
+		s.CloseWrite()
+		_, exit, err := finish(s)
+		if <-arrived; string(got) != "before, after" || err != nil || exit != (control.Exit{}) {
+			t.Errorf("%q, %+v, %v", got, exit, err)
+		}
+	})
+}
+
 // What needs no session's place passes by those who wait for one.
 func TestDirectWaitsForNoPlace(t *testing.T) {
 	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {

@@ -104,14 +104,7 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		owner.Tell = func(text string) { say("muxc: " + d.Name + ": " + text) }
 	}
 	for _, f := range r.Forwards {
-		port, err := set.Add(ctx, f, r.Options, owner, !r.Strict)
-		for lost := 0; err == nil && port == 0 && chosenThere(f) && !r.Told; lost++ {
-			if lost == mostLost {
-				err = errNoPort
-				break
-			}
-			port, err = m.forwardAgain(ctx, d, p, func() (int, error) { return set.Add(ctx, f, r.Options, owner, !r.Strict) })
-		}
+		port, err := m.addForward(ctx, set, f, r, owner, p)
 		switch {
 		case err != nil && (r.Strict || ctx.Err() != nil):
 			set.Release(owner)
@@ -144,21 +137,29 @@ func chosenThere(f control.Forward) bool {
 	return f.Kind.Remote() && f.Listen.Path == "" && f.Listen.Port == 0
 }
 
-// mostLost is how many connections in a row may be lost over the question which
-// port the server chose.
+// mostLost is how many connections may go, one after the other, before one has
+// answered a request for a listener.
 const mostLost = 3
 
-var errNoPort = errors.New("connections are lost before the server says which port it chose")
+var errAnswerLost = errors.New("the connection was lost before the server had answered")
 
-// forwardAgain asks for a forward on the next connection, as the request that it
-// is of waits for one.
-func (m *Master) forwardAgain(ctx context.Context, d *dest.Destination, p control.Prompter, add func() (int, error)) (port int, err error) {
-	ls, err := m.acquireBare(ctx, d, p)
-	if err != nil {
-		return 0, err
+// addForward has one forward stand. Where the connection goes before the server
+// has answered, the next one is waited for as the first one was: which port was
+// chosen, or that it was refused, nobody can say before.
+func (m *Master) addForward(ctx context.Context, set *forward.Set, f control.Forward, r *control.ForwardRequest, o *forward.Owner, p control.Prompter) (port int, err error) {
+	for lost := 0; ; {
+		if port, err = set.Add(ctx, f, r.Options, o, !r.Strict); err != nil || !set.Waits(f) {
+			return port, err
+		}
+		if lost++; lost == mostLost {
+			return 0, fmt.Errorf("%s: %w", f, errAnswerLost)
+		}
+		ls, err := m.acquireBare(ctx, r.Dest.(*dest.Destination), p)
+		if err != nil {
+			return 0, err
+		}
+		defer ls.release()
 	}
-	defer ls.release()
-	return add()
 }
 
 // leadsTo is where a remote forward leads, as ssh says it.
@@ -196,8 +197,9 @@ func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.
 	if ls.link.distrusted {
 		return nil, errDistrusted
 	}
+	defer ls.link.holdHop()()
 	kind, extra := directOpen(&control.DirectRequest{Host: to.Host, Port: to.Port, Path: to.Path}, from)
-	ch, reqs, err := ls.link.open(ctx, nil, kind, extra)
+	ch, reqs, err := ls.link.openWithin(ctx, directTimeout, nil, kind, extra)
 	if err != nil {
 		var oe *ssh.OpenChannelError
 		if errors.As(err, &oe) {
@@ -224,14 +226,23 @@ func (l *link) Listen(ctx context.Context, at control.Endpoint) (port int, err e
 	got := make(chan reply, 1)
 	go func() {
 		ok, data, err := l.conn.SendRequest(kind, true, payload)
-		if ctx.Err() != nil && err == nil && ok {
-			l.conn.SendRequest("cancel-"+kind, false, payload) // nobody knows of it
+		if ctx.Err() != nil && err == nil && ok { // nobody knows of it
+			if chosen, _ := listened(ok, data, err); chosen > 0 {
+				_, payload = listenRequest(control.Endpoint{Host: at.Host, Port: chosen})
+			}
+			l.conn.SendRequest("cancel-"+kind, false, payload)
 		}
 		got <- reply{ok, data, err}
 	}()
 	select {
 	case r := <-got:
-		return listened(r.ok, r.data, r.err)
+		if port, err = listened(r.ok, r.data, r.err); err == nil {
+			if at.Path == "" && at.Port == 0 {
+				at.Port = port
+			}
+			l.listens(at)
+		}
+		return port, err
 	case <-l.done:
 		return 0, l.Err()
 	case <-ctx.Done():
@@ -258,6 +269,7 @@ func listened(ok bool, data []byte, err error) (port int, _ error) {
 
 // Unlisten implements forward.Server.
 func (l *link) Unlisten(ctx context.Context, at control.Endpoint) error {
+	defer l.listensNot(at)
 	kind, payload := listenRequest(at)
 	got := make(chan error, 1)
 	go func() {

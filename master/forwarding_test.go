@@ -47,6 +47,10 @@ func TestForwardOutlivesItsConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal("the listener went with the connection:", err)
 		}
+		synctest.Wait()
+		if st := r.host().status().Forwards[0]; st.Waiting != 1 || st.Open != 0 {
+			t.Errorf("%d wait, %d are open", st.Waiting, st.Open)
+		}
 		time.AfterFunc(20*time.Second, func() { r.srv.Update(func(o *sshtest.Options) { o.DialError = nil }) })
 		began := time.Now()
 		if got, err := exchange(later, "again"); got != "again" || err != nil {

@@ -17,7 +17,7 @@ import (
 	"muxd/control"
 )
 
-// openTimeout bounds the wait for the answer to a channel open on a link that
+// openTimeout bounds the wait for the answer to a session's open on a link that
 // is not known to be silent. sshd answers in one round trip.
 const openTimeout = 30 * time.Second
 
@@ -71,17 +71,19 @@ type link struct {
 	done chan struct{} // closed when the connection ended
 
 	mu          sync.Mutex
-	state       linkState               // guarded by mu; moved by watch, fail and the host
-	err         error                   // guarded by mu; why it ended, set before done is closed
-	doubted     chan struct{}           // guarded by mu; closed while suspect, replaced when not
-	configs     map[*lease]alive.Config // guarded by mu; of the requests that live on it
-	verbose     map[*lease]struct{}     // guarded by mu; of the requests that want to know
-	suspect     bool                    // guarded by mu; somebody asks watch to probe now
-	slept       bool                    // guarded by mu; nothing ran here for a while, watch is to know
-	sessions    map[*session]struct{}   // guarded by mu; open
-	numbered    int                     // guarded by mu; sessions so far
-	hops        int                     // guarded by mu; connections that go through it
-	interactive bool                    // guarded by mu; the class that mark set
+	state       linkState                     // guarded by mu; moved by watch, fail and the host
+	err         error                         // guarded by mu; why it ended, set before done is closed
+	doubted     chan struct{}                 // guarded by mu; closed while suspect, replaced when not
+	configs     map[*lease]alive.Config       // guarded by mu; of the requests that live on it
+	verbose     map[*lease]struct{}           // guarded by mu; of the requests that want to know
+	suspect     bool                          // guarded by mu; somebody asks watch to probe now
+	slept       bool                          // guarded by mu; nothing ran here for a while, watch is to know
+	sessions    map[*session]struct{}         // guarded by mu; open
+	numbered    int                           // guarded by mu; sessions so far
+	hops        int                           // guarded by mu; connections that go through it
+	listening   map[control.Endpoint]struct{} // guarded by mu; what the server listens for, for the forwards
+	moving      bool                          // guarded by mu; another link takes over what the server listens for
+	interactive bool                          // guarded by mu; the class that mark set
 }
 
 // inTurn is a connection whose global requests wait for their turn before the
@@ -188,8 +190,16 @@ func (l *link) State() linkState {
 func (l *link) silence() time.Duration { return time.Since(l.wire.LastRead()) }
 
 // drain keeps the link for the sessions it has and closes it after the last.
-func (l *link) drain() {
+func (l *link) drain() { l.outOfService(false) }
+
+// replaced is drain for a link that has a successor: it is kept, too, until the
+// server has taken back what it listens for here. With the connection it would go
+// some time after it, and the successor be refused the port.
+func (l *link) replaced() { l.outOfService(true) }
+
+func (l *link) outOfService(moving bool) {
 	l.mu.Lock()
+	l.moving = moving
 	from := l.state
 	if from != linkDead {
 		l.state = linkDraining
@@ -205,10 +215,10 @@ func (l *link) drain() {
 // that drains, or that does not answer.
 func (l *link) drained() {
 	l.mu.Lock()
-	state, empty := l.state, !l.carries()
+	state, empty, moves := l.state, !l.carries(), l.moving && len(l.listening) > 0
 	l.mu.Unlock()
 	switch {
-	case state == linkDraining && empty:
+	case state == linkDraining && empty && !moves:
 		l.fail(errReplaced)
 	case state == linkSuspect && empty:
 		l.fail(noAnswer(l.silence()))
@@ -232,6 +242,28 @@ func (l *link) carries() bool {
 func (l *link) addHop(n int) {
 	l.mu.Lock()
 	l.hops += n
+	l.mu.Unlock()
+	l.drained()
+}
+
+// holdHop counts a connection that is being opened, until the function that it
+// returns is called: a link that is replaced meanwhile is kept for it.
+func (l *link) holdHop() func() {
+	l.addHop(1)
+	return func() { l.addHop(-1) }
+}
+
+// listens notes what the server listens for.
+func (l *link) listens(at control.Endpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listening[at] = struct{}{}
+}
+
+// listensNot notes that it does not any more, or does not say.
+func (l *link) listensNot(at control.Endpoint) {
+	l.mu.Lock()
+	delete(l.listening, at)
 	l.mu.Unlock()
 	l.drained()
 }

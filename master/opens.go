@@ -62,14 +62,14 @@ func (l *link) opened(c ssh.NewChannel) bool {
 			m.Host = "*" // see listenRequest
 		}
 		l.host.forwards.Incoming(l, control.Endpoint{Host: m.Host, Port: int(m.Port)},
-			net.JoinHostPort(m.FromHost, strconv.Itoa(int(m.FromPort))), &incoming{l: l, c: c})
+			net.JoinHostPort(m.FromHost, strconv.Itoa(int(m.FromPort))), l.incoming(c))
 		return true
 	case "forwarded-streamlocal@openssh.com":
 		var m struct{ Path, Reserved string }
 		if ssh.Unmarshal(c.ExtraData(), &m) != nil {
 			return false
 		}
-		l.host.forwards.Incoming(l, control.Endpoint{Path: m.Path}, "", &incoming{l: l, c: c})
+		l.host.forwards.Incoming(l, control.Endpoint{Path: m.Path}, "", l.incoming(c))
 		return true
 	case "auth-agent@openssh.com":
 		return l.lendAgent(c)
@@ -79,17 +79,28 @@ func (l *link) opened(c ssh.NewChannel) bool {
 	return false
 }
 
-// incoming is such a channel, for a forward.
+// incoming is such a channel, for a forward. It counts as a connection through the
+// link from the moment that it came: what it is to be connected to may take its
+// time, and a link that is replaced meanwhile carries it all the same.
 type incoming struct {
 	l *link
 	c ssh.NewChannel
 }
 
+func (l *link) incoming(c ssh.NewChannel) *incoming {
+	l.addHop(1)
+	return &incoming{l: l, c: c}
+}
+
 // Accept implements forward.Incoming.
-func (i *incoming) Accept() (forward.Channel, error) { return i.l.accept(i.c) }
+func (i *incoming) Accept() (forward.Channel, error) {
+	defer i.l.addHop(-1)
+	return i.l.accept(i.c)
+}
 
 // Reject implements forward.Incoming.
 func (i *incoming) Reject(busy bool, text string) {
+	defer i.l.addHop(-1)
 	why := ssh.ConnectionFailed
 	if busy {
 		why = ssh.ResourceShortage

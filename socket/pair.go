@@ -95,9 +95,17 @@ func (e *End) Write(b []byte) (int, error) { return e.file.Write(b) }
 // CloseWrite ends what the other side reads.
 func (e *End) CloseWrite() error { return e.shutdown(unix.SHUT_WR) }
 
-// CloseRead has the other side's writes fail. What it has written before can
-// still be received.
-func (e *End) CloseRead() error { return e.shutdown(unix.SHUT_RD) }
+// CloseRead has the other side's writes fail, and counts as a Receive: what was
+// not received goes. A writer that waits for room until a poller wakes it is told
+// of nothing but room (Linux, unix_poll), so it would wait for ever beside a queue
+// that stays full; and nothing comes into the queue any more.
+func (e *End) CloseRead() error {
+	err := e.shutdown(unix.SHUT_RD)
+	if err == nil {
+		e.raw.Control(func(fd uintptr) { discard(int(fd)) })
+	}
+	return err
+}
 
 func (e *End) shutdown(how int) error {
 	var err error

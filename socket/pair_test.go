@@ -140,6 +140,46 @@ func TestCloseOfAnEnd(t *testing.T) {
 	}
 }
 
+// A writer that waits for room learns of CloseRead, though the room that it waits
+// for was full of what nobody received: Linux wakes it for nothing but room.
+func TestCloseReadWakesAWriter(t *testing.T) {
+	e, fd := ends(t)
+	ok(t, unix.SetNonblock(fd, true))
+	f := os.NewFile(uintptr(fd), "the other end") // its writes wait in the poller
+	defer f.Close()
+	failed := make(chan error, 1)
+	go func() {
+		b := make([]byte, 64<<10)
+		for err := error(nil); ; {
+			if _, err = f.Write(b); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-failed:
+		t.Fatalf("a full socket fails with %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	ok(t, e.CloseRead())
+	select {
+	case err := <-failed:
+		if !errors.Is(err, unix.EPIPE) {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the writer still waits")
+	}
+	// The other direction goes on.
+	_, err := e.Write([]byte("back"))
+	ok(t, err)
+	b := make([]byte, 9)
+	if n, err := f.Read(b); string(b[:n]) != "back" || err != nil {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+}
+
 // An error of who takes the bytes is passed on as it is.
 func TestReceivePassesErrorsOn(t *testing.T) {
 	e, fd := ends(t)

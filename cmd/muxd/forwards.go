@@ -23,6 +23,9 @@ func printForwards(w io.Writer, h *control.HostStatus, now time.Time) {
 func forwardLine(f *control.ForwardStatus, now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s, %s, ", f.Forward, f.State, age(now, f.Since), owner(f))
+	if f.Waiting > 0 {
+		fmt.Fprintf(&b, "%d waiting, ", f.Waiting)
+	}
 	if f.Total == 0 {
 		b.WriteString("not used yet")
 	} else {

@@ -75,6 +75,7 @@ type forwardJSON struct {
 	Since    *time.Time `json:"since"`
 	Sticky   bool       `json:"sticky"`
 	Owners   []int      `json:"owners"`
+	Waiting  int        `json:"waiting"`
 	Open     int        `json:"open"`
 	Total    int64      `json:"total"`
 	BytesIn  int64      `json:"bytes_in"`
@@ -97,7 +98,7 @@ type probeJSON struct {
 
 func newForwardJSON(f *control.ForwardStatus) forwardJSON {
 	j := forwardJSON{Kind: string(f.Kind), Option: f.String(), Listen: endJSON(f.Listen), State: f.State, Since: when(f.Since),
-		Sticky: f.Sticky, Owners: append([]int{}, f.Owners...), Open: f.Open, Total: f.Total, BytesIn: f.In, BytesOut: f.Out,
+		Sticky: f.Sticky, Owners: append([]int{}, f.Owners...), Waiting: f.Waiting, Open: f.Open, Total: f.Total, BytesIn: f.In, BytesOut: f.Out,
 		LastErr: f.LastErr, Next: when(f.Next)}
 	if !f.Kind.Dynamic() {
 		to := endJSON(f.Connect)

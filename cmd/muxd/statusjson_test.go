@@ -40,7 +40,7 @@ func sample() *control.Status {
 func forwards() []control.ForwardStatus {
 	return []control.ForwardStatus{
 		{Forward: control.Forward{Kind: control.ForwardRemote, Listen: control.Endpoint{Host: "localhost", Port: 8080}, Connect: control.Endpoint{Host: "::1", Port: 80}},
-			State: control.ForwardDegraded, Since: noon.Add(-5 * time.Second), Sticky: true, Owners: []int{11, 12}, Open: 2, Total: 17, In: 1_234_567, Out: 34_567,
+			State: control.ForwardDegraded, Since: noon.Add(-5 * time.Second), Sticky: true, Owners: []int{11, 12}, Waiting: 3, Open: 2, Total: 17, In: 1_234_567, Out: 34_567,
 			LastErr: "remote port forwarding failed for listen port 8080", Next: noon.Add(2500 * time.Millisecond), Probed: true, Probe: "connection refused"},
 		{Forward: control.Forward{Kind: control.ForwardLocal, Listen: control.Endpoint{Path: "/run/db.sock"}, Connect: control.Endpoint{Path: "/var/run/postgresql/.s.PGSQL.5432"}},
 			State: control.ForwardActive, Since: noon.Add(-time.Hour), Owners: []int{13}, Probed: true},
@@ -148,7 +148,7 @@ func TestStatusForPeople(t *testing.T) {
 	const want = `muxd 1.2.3, pid 7, up 2h00m, /run/user/1/muxd/ctl
 HOST  STATE  FOR    SESSIONS  LAST BYTE  RTT     LOGINS  TO
 box   ready  1h00m  1         3s ago     12.3ms  2       me@10.0.0.1:22
-  -R localhost:8080:[::1]:80 degraded 5s, sticky and pid 11 12, 2/17 open 1.2M in 34K out; remote port forwarding failed for listen port 8080, next try in 3 s; probe: connection refused
+  -R localhost:8080:[::1]:80 degraded 5s, sticky and pid 11 12, 3 waiting, 2/17 open 1.2M in 34K out; remote port forwarding failed for listen port 8080, next try in 3 s; probe: connection refused
   -L /run/db.sock:/var/run/postgresql/.s.PGSQL.5432 active 1h00m, pid 13, not used yet; probe: ok
   -D localhost:1080 active 26h00m, sticky, 0/1 open 0B in 11G out; a:1: connection timed out
   -R localhost:0 waiting 0s, pid 11, not used yet

@@ -72,3 +72,20 @@ func TestRecordedCommandLines(t *testing.T) {
 		}
 	})
 }
+
+// FdPass that stands in a file is for -W alone, and everything else is as without
+// it.
+func TestFdPassOfAFile(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		r.OwnFile = r.write("own", "Host host\n FdPass yes\n")
+		for _, tt := range []struct {
+			args string
+			want bool
+		}{{"-W db:22 host", true}, {"host", false}, {"host true", false}, {"-N -L 1:a:2 host", false}, {"-s host sftp", false}, {"-O check host", false}} {
+			plan, err := r.plan(nil, strings.Fields(tt.args)...)
+			if err != nil || plan.FdPass != tt.want {
+				t.Errorf("%s: %v, %v", tt.args, plan != nil && plan.FdPass, err)
+			}
+		}
+	})
+}

@@ -80,12 +80,13 @@ func (s *Set) refuse(c Incoming, busy bool, text string) {
 	}()
 }
 
-// match is the forward for which srv listens at at; mu is held. Where srv was
+// match is the forward for which srv listens at at, or did until the next server
+// was asked: what it had accepted then comes still; mu is held. Where srv was
 // asked for one and is yet to say which port it chose, the answer may be on its
 // way to here: then asked is closed once it came.
 func (s *Set) match(srv Server, at control.Endpoint) (w *forward, asked chan struct{}) {
 	for _, f := range s.list {
-		if !f.want.Kind.Remote() || f.on != srv && f.asking != srv {
+		if !f.want.Kind.Remote() || f.on != srv && f.asking != srv && f.left != srv {
 			continue
 		}
 		mine := f.at()
@@ -94,7 +95,7 @@ func (s *Set) match(srv Server, at control.Endpoint) (w *forward, asked chan str
 			return f, nil
 		case sameListen(mine, at) && w == nil:
 			w = f
-		case mine.Port == 0 && sameListen(mine, control.Endpoint{Host: at.Host, Path: at.Path}):
+		case mine.Port == 0 && f.asking == srv && sameListen(mine, control.Endpoint{Host: at.Host, Path: at.Path}):
 			asked = f.asked
 		}
 	}
@@ -140,7 +141,7 @@ func (s *Set) take(srv Server, w *forward, asked chan struct{}, at control.Endpo
 		}
 		return
 	}
-	nc, err := w.dial(w.ctx, w.want.Connect)
+	nc, err := w.dialFor(w.want.Connect)
 	w.remember(err)
 	if err != nil {
 		c.Reject(errors.Is(err, errScarce), err.Error())
@@ -201,8 +202,15 @@ func (w *forward) connect(to control.Endpoint) (net.Conn, socks.Outcome, error) 
 		return nil, socks.Failed, fmt.Errorf("connect to %s: too many connections are being made", to)
 	}
 	defer s.leaves(&s.connecting)
-	nc, err := w.dial(w.ctx, to)
+	nc, err := w.dialFor(to)
 	return nc, dialOutcome(err), err
+}
+
+// dialFor is dial for a connection that came.
+func (w *forward) dialFor(to control.Endpoint) (net.Conn, error) {
+	w.waiting.Add(1)
+	defer w.waiting.Add(-1)
+	return w.dial(w.ctx, to)
 }
 
 // dial connects to a target on this side.

@@ -108,6 +108,35 @@ func TestIncomingOvertakes(t *testing.T) {
 	})
 }
 
+// TestIncomingHandedOver comes from the server before, which had accepted it when
+// it was asked to listen no more; and then from there comes nothing any more.
+func TestIncomingHandedOver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := newFixture(t, nil)
+		a, b, f := newServer("a"), newServer("b"), remote(1, "x")
+		fx.Serve(a)
+		fx.add(t, f, fx.owner())
+		b.hold = make(chan struct{})
+		fx.Serve(b)
+		synctest.Wait()
+		if n := len(a.said()); n != 2 || len(b.said()) != 1 {
+			t.Fatalf("not between the two: %q, %q", a.said(), b.said())
+		}
+		in, _ := newIncoming()
+		fx.Incoming(a, f.Listen, "", in)
+		if got := <-in.verdict; got != "accepted" {
+			t.Error(got)
+		}
+		close(b.hold)
+		synctest.Wait()
+		in, _ = newIncoming()
+		fx.Incoming(a, f.Listen, "", in)
+		if got := <-in.verdict; got != "not forwarded" {
+			t.Error(got)
+		}
+	})
+}
+
 // TestIncomingCarries counts from the client's side, who is the server's here.
 func TestIncomingCarries(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -45,3 +45,12 @@ func (s *Set) Trouble(f control.Forward) string {
 	}
 	return ""
 }
+
+// Waits reports a forward of which nobody knows whether it can be had: the
+// server has not answered, and its connection is gone.
+func (s *Set) Waits(f control.Forward) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.find(f)
+	return w != nil && w.state == control.ForwardWaiting
+}

@@ -135,7 +135,9 @@ func (w *forward) serve(nc net.Conn) {
 		}
 		to = target(req)
 	}
+	w.waiting.Add(1)
 	ch, err := w.set.cfg.Open(w.ctx, to, nc.RemoteAddr())
+	w.waiting.Add(-1)
 	if err != nil {
 		w.remember(fmt.Errorf("connect to %s: %w", to, err))
 		if req != nil && req.Reply(nc, outcome(err)) == nil {

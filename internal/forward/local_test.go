@@ -378,3 +378,83 @@ func TestProbeIsBounded(t *testing.T) {
 }
 
 var errTest = errors.New("test")
+
+// TestWaitingIsCounted while a connection waits for the server, or for what a
+// remote forward leads to, and no longer.
+func TestWaitingIsCounted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		through := make(chan error)
+		fx := newFixture(t, func(fx *fixture) {
+			open, dial := fx.cfg.Open, fx.cfg.Dial
+			fx.cfg.Open = func(ctx context.Context, to control.Endpoint, from net.Addr) (Channel, error) {
+				if err := <-through; err != nil {
+					return nil, err
+				}
+				return open(ctx, to, from)
+			}
+			fx.cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if err := <-through; err != nil {
+					return nil, err
+				}
+				return dial(ctx, network, addr)
+			}
+		})
+		srv, l, r := newServer("a"), local(1, "x"), remote(2, "y")
+		fx.Serve(srv)
+		for _, f := range []control.Forward{l, r} {
+			fx.add(t, f, fx.owner())
+			for range 3 {
+				if f == l {
+					fx.lis.dial()
+				} else {
+					in, _ := newIncoming()
+					fx.Incoming(srv, f.Listen, "", in)
+				}
+			}
+			synctest.Wait()
+			for i, err := range []error{nil, errors.New("no"), nil} {
+				if st := fx.state(f); st.Waiting != 3-i || st.Open+1 < i || st.Open > i {
+					t.Errorf("%s: %d waiting, %d open", f, st.Waiting, st.Open)
+				}
+				through <- err
+				synctest.Wait()
+			}
+			if st := fx.state(f); st.Waiting != 0 || st.Open != 2 || st.Total != 2 {
+				t.Errorf("%s: %d waiting, %d open of %d", f, st.Waiting, st.Open, st.Total)
+			}
+		}
+	})
+}
+
+// TestErrorOfAListenerStays though a connection from before comes through: it
+// is what the state comes from.
+func TestErrorOfAListenerStays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		through := make(chan struct{})
+		fx := newFixture(t, func(fx *fixture) {
+			open := fx.cfg.Open
+			fx.cfg.Open = func(ctx context.Context, to control.Endpoint, from net.Addr) (Channel, error) {
+				<-through
+				return open(ctx, to, from)
+			}
+		})
+		f := local(1, "x")
+		fx.add(t, f, fx.owner())
+		fx.lis.dial()
+		synctest.Wait()
+		fx.take(true)
+		fx.lis.Close()
+		synctest.Wait()
+		before := fx.state(f)
+		close(through)
+		synctest.Wait()
+		if st := fx.state(f); st.State != control.ForwardDegraded || st.LastErr == "" || st.LastErr != before.LastErr || st.Open != 1 {
+			t.Errorf("%+v", st)
+		}
+		fx.take(false)
+		time.Sleep(time.Minute)
+		if st := fx.state(f); st.State != control.ForwardActive || st.LastErr != "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}

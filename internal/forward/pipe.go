@@ -68,19 +68,30 @@ func (p *pipe) abort(unclean bool) {
 	})
 }
 
-// inward carries what the server sends.
+// inward carries what the server sends. A local side that takes nothing more may
+// still send, or have sent what is on its way: then what comes is thrown away,
+// and the other direction decides when it is over.
 func (p *pipe) inward() {
 	err := pump(&stepped{r: p.ch}, p.local, p.toLocal)
-	switch {
-	case err.write != nil: // the local side is gone, in both directions
-		p.abort(false)
-		return
-	case err.read != io.EOF || p.ch.Lost() != nil:
+	deaf := err.write != nil
+	if deaf {
+		drained := make(chan pumped, 1)
+		go func() {
+			var none atomic.Int64
+			drained <- pump(&stepped{r: p.ch}, nowhere{}, &none)
+		}()
+		select {
+		case err = <-drained:
+		case <-p.out:
+			p.abort(false)
+			return
+		}
+	}
+	if err.read != io.EOF || p.ch.Lost() != nil {
 		p.abort(true)
 		return
 	}
-	half, ok := p.local.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	if half, ok := p.local.(interface{ CloseWrite() error }); !deaf && (!ok || half.CloseWrite() != nil) {
 		p.abort(false)
 		return
 	}

@@ -230,6 +230,40 @@ func TestClientGoes(t *testing.T) {
 	}
 }
 
+// TestClientReadsNoMore has a client that takes nothing and goes on sending, or
+// has sent all and gone, while the server sends: what it sent arrives, and then
+// the connection ends.
+func TestClientReadsNoMore(t *testing.T) {
+	data := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{2}).Read(data)
+	for _, gone := range []bool{false, true} {
+		place := places(t)["unix"]
+		fx := realFixture(t, nil)
+		fx.add(t, control.Forward{Kind: control.ForwardLocal, Listen: place, Connect: at("x", 80)}, fx.owner())
+		client := dialAt(t, place).(*net.UnixConn)
+		far := fx.farSide(t, 1)
+		want := data
+		if gone {
+			want = data[:100<<10] // as much as waits in the socket and on the way
+			client.Write(want)
+			client.Close()
+		} else {
+			client.CloseRead()
+		}
+		eventually(t, "the connection", func() bool { return fx.Open() == 1 })
+		for range 3 { // the first meets the client, and the next what it left behind
+			far.Write(make([]byte, 1<<20))
+		}
+		if !gone {
+			go func() { client.Write(want); client.CloseWrite() }()
+		}
+		if got, err := io.ReadAll(far); !bytes.Equal(got, want) || err != nil {
+			t.Errorf("gone %v: %d of %d bytes, %v", gone, len(got), len(want), err)
+		}
+		eventually(t, "the end", func() bool { return fx.Open() == 0 })
+	}
+}
+
 // TestServerCloses has the server close the channel while the client still
 // sends: what came before is all read, and the client is not reset before it
 // could.

@@ -141,8 +141,8 @@ func (s *Set) job() (job func(), wait time.Duration) {
 		if over(u.srv) {
 			return func() {}, 0
 		}
-		if u.srv != s.serving { // nothing is asked of that one, so nothing need wait
-			return func() { go s.unlisten(u, unlistenMost) }, 0
+		if u.srv != s.serving { // what it holds may be what the next one is asked for
+			return func() { s.leave(u) }, 0
 		}
 		return func() { s.unlisten(u, unlistenMost) }, 0
 	}
@@ -182,6 +182,7 @@ func (s *Set) ask(w *forward, srv Server) {
 		return
 	}
 	before, at, term := w.on, w.at(), s.term
+	w.left = before
 	w.asking, w.asked = srv, make(chan struct{})
 	w.next = time.Time{}
 	if w.state != control.ForwardDegraded {
@@ -202,7 +203,7 @@ func (s *Set) ask(w *forward, srv Server) {
 	s.mu.Lock()
 	defer s.unlock()
 	close(w.asked)
-	w.asking, w.asked = nil, nil
+	w.left, w.asking, w.asked = nil, nil, nil
 	if err == nil && at.Path == "" && at.Port == 0 {
 		if at.Port = port; port <= 0 {
 			at.Port, err = 0, errNoPort
@@ -240,10 +241,10 @@ func (s *Set) leave(u undo) {
 func (s *Set) answered(w *forward, srv Server, at control.Endpoint, err error) {
 	no := errors.Is(err, ErrRefused) || err == errNoPort
 	switch {
-	case w.ctx.Err() != nil, err != nil && !no && s.last != srv:
-		// Nobody wants it any more, or not from this one, and it may listen:
-		// that it was asked is all that is known where the answer was not
-		// waited for.
+	case w.ctx.Err() != nil, err != nil && s.last != srv:
+		// Nobody wants it any more, or not from this one. Unless it refused it
+		// may listen: that it was asked is all that is known where the answer was
+		// not waited for.
 		if !no && (at.Path != "" || at.Port != 0) {
 			s.undos = append(s.undos, undo{srv, at})
 		}

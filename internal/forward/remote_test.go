@@ -441,3 +441,59 @@ func TestAddGivesUp(t *testing.T) {
 		})
 	}
 }
+
+// slow answers Unlisten after a second, and Listen only when told to and with a
+// refusal.
+type slow struct {
+	*server
+	refuse chan struct{}
+}
+
+func (s *slow) Listen(ctx context.Context, at control.Endpoint) (int, error) {
+	if s.refuse == nil {
+		return s.server.Listen(ctx, at)
+	}
+	<-s.refuse
+	return 0, ErrRefused
+}
+
+func (s *slow) Unlisten(ctx context.Context, at control.Endpoint) error {
+	time.Sleep(time.Second)
+	return s.server.Unlisten(ctx, at)
+}
+
+// TestRemoteTakenBackFirst asks the next server only once the one before has
+// taken back what was asked for and may stand there.
+func TestRemoteTakenBackFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := newFixture(t, nil)
+		var log []string
+		o, a, b := fx.owner(), newServer("a"), newServer("b")
+		a.hold = make(chan struct{})
+		a.log, b.log = &log, &log
+		fx.Serve(&slow{server: a})
+		go fx.Add(t.Context(), remote(1, "x"), control.ForwardOptions{}, o, true)
+		synctest.Wait()
+		fx.Serve(b)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		same(t, "calls", log, []string{"a listen localhost:1", "a unlisten localhost:1", "b listen localhost:1"})
+	})
+}
+
+// TestRemoteLateRefusal is of a server that serves no more: the next one is asked
+// at once.
+func TestRemoteLateRefusal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := newFixture(t, nil)
+		o, a, b := fx.owner(), &slow{server: newServer("a"), refuse: make(chan struct{})}, newServer("b")
+		fx.Serve(a)
+		go fx.Add(t.Context(), remote(1, "x"), control.ForwardOptions{}, o, true)
+		synctest.Wait()
+		fx.Serve(b)
+		close(a.refuse)
+		synctest.Wait()
+		same(t, "b", b.said(), []string{"0s listen localhost:1"})
+		same(t, "told", fx.seen(&fx.told), nil)
+	})
+}

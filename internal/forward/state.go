@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -34,7 +33,7 @@ type forward struct {
 	cancel context.CancelFunc
 	again  chan struct{} // holds one: a local forward is attempted now
 
-	open           atomic.Int64
+	waiting, open  atomic.Int64
 	total, in, out atomic.Int64
 
 	// What follows is guarded by set.mu.
@@ -53,6 +52,7 @@ type forward struct {
 
 	port   int           // of a remote one: as asked for or, once it was, chosen
 	on     Server        // that listens for it
+	left   Server        // that listened for it before asking, from which connections may be on their way
 	asking Server        // that was asked to
 	asked  chan struct{} // closed when asking ended
 }
@@ -114,7 +114,10 @@ func (w *forward) changed() {
 // held.
 func (w *forward) stands(partly error) {
 	w.tries, w.next, w.failure, w.partly = 0, time.Time{}, nil, partly
-	w.well()
+	w.lastErr = ""
+	if partly != nil {
+		w.lastErr = partly.Error()
+	}
 	w.turn(control.ForwardActive)
 	if w.troubled {
 		w.troubled = false
@@ -172,20 +175,10 @@ func (w *forward) tell(text string) {
 func (w *forward) remember(err error) {
 	w.set.mu.Lock()
 	defer w.set.unlock()
-	w.well()
+	w.lastErr = w.trouble()
 	if err != nil {
 		w.lastErr = err.Error()
 		w.log(slog.LevelDebug, "forward: a connection failed", err)
-	}
-}
-
-// well takes the last connection's error away. Why the forward itself does not
-// stand, or not on all of its addresses, is no less true for a connection that
-// was had; mu is held.
-func (w *forward) well() {
-	w.lastErr = ""
-	if err := cmp.Or(w.failure, w.partly); err != nil {
-		w.lastErr = err.Error()
 	}
 }
 
@@ -195,8 +188,20 @@ func (w *forward) forget(err error) {
 	w.set.mu.Lock()
 	defer w.set.mu.Unlock()
 	if err != nil && w.lastErr == err.Error() {
-		w.well()
+		w.lastErr = w.trouble()
 	}
+}
+
+// trouble is what listening suffers from, which no connection that goes well
+// mends; mu is held.
+func (w *forward) trouble() string {
+	switch {
+	case w.state == control.ForwardDegraded:
+		return w.failure.Error()
+	case w.state == control.ForwardActive && w.partly != nil:
+		return w.partly.Error()
+	}
+	return ""
 }
 
 // log has a line logged once mu is free, which is held.
@@ -224,8 +229,8 @@ func (w *forward) named() control.Forward {
 
 // status is the forward as it is now; mu is held.
 func (w *forward) status() control.ForwardStatus {
-	st := control.ForwardStatus{Forward: w.named(), State: w.state, Since: w.since, Open: int(w.open.Load()),
-		Total: w.total.Load(), In: w.in.Load(), Out: w.out.Load(), LastErr: w.lastErr, Next: w.next}
+	st := control.ForwardStatus{Forward: w.named(), State: w.state, Since: w.since, Waiting: int(w.waiting.Load()),
+		Open: int(w.open.Load()), Total: w.total.Load(), In: w.in.Load(), Out: w.out.Load(), LastErr: w.lastErr, Next: w.next}
 	for _, c := range w.claims {
 		if c.Sticky {
 			st.Sticky = true
