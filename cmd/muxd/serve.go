@@ -104,7 +104,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 		Home: u.HomeDir, User: u.Username, OnStop: d.stopped,
 		Door: func(path string) control.Destination { return d.doors.At(path) }, DoorDir: doorDir(d.listener.Place()),
 		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: d.busy})
-	d.doors = sshmux.NewDoors(d.master, log, os.Getpid())
+	d.doors = sshmux.NewDoors(d.master, log, os.Getpid(), doorDir(d.listener.Place()))
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
 		Many: streams.Serve, Doors: d.doors, CloseFD: func(fd int) { unix.Close(fd) }}
 	d.listener.OnExhausted = func() { d.server.MakeRoom() }

@@ -55,7 +55,8 @@ func newClient(d *door, conn *socket.Conn) *client {
 // message is a request with the descriptors that came with it.
 type message struct {
 	*request
-	fds []int
+	fds  []int
+	rest []byte // of proxy: what was read after it, which is no message any more
 }
 
 func (m *message) close() {
@@ -113,8 +114,14 @@ func (c *client) read(ctx context.Context, queue chan<- *message) {
 			c.over()
 			return
 		}
+		if m.kind == proxy {
+			m.rest = in.buf
+		}
 		select {
 		case queue <- m:
+			if m.kind == proxy {
+				return // who carries it out reads the rest
+			}
 		case <-ctx.Done():
 			m.close()
 			return
@@ -248,7 +255,11 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		}
 		return c.send(reply(extInfoReply, m.id, uint32(1), text))
 	case proxy:
-		return c.fail(m.id, "muxd does not serve -O proxy yet")
+		if no := c.confirm(ctx, "Allow multiplex proxy connection to %s? ", c.d.dest); no {
+			return c.send(reply(denied, m.id, "Permission denied"))
+		}
+		c.serveProxy(ctx, m.id, m.rest)
+		return io.EOF
 	}
 	return c.fail(m.id, "unsupported request")
 }

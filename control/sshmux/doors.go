@@ -17,7 +17,8 @@ import (
 type Doors struct {
 	Backend control.Backend
 	Log     control.Logger
-	PID     int // of muxd, for doors that no client stands for
+	PID     int    // of muxd, for doors that no client stands for
+	Dir     string // a private directory, for sockets of muxd's own
 
 	ctx     context.Context // of all doors
 	cancel  context.CancelFunc
@@ -30,8 +31,8 @@ type Doors struct {
 }
 
 // NewDoors returns Doors without any.
-func NewDoors(b control.Backend, log control.Logger, pid int) *Doors {
-	s := &Doors{Backend: b, Log: log, PID: pid, open: map[string]*door{}}
+func NewDoors(b control.Backend, log control.Logger, pid int, dir string) *Doors {
+	s := &Doors{Backend: b, Log: log, PID: pid, Dir: dir, open: map[string]*door{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }

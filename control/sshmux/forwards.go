@@ -108,7 +108,7 @@ func (c *client) openForward(ctx context.Context, r *request) error {
 	only := !c.peer.known() || c.peer.asksOnly()
 	want := c.d.wants()
 	port := 0
-	req := &control.ForwardRequest{Dest: c.d.dest.For(getenv(c.peer.environment(want.Env), "SSH_AUTH_SOCK")),
+	req := &control.ForwardRequest{Dest: c.dest(),
 		Forwards: []control.Forward{f}, Options: want.Forwards, Sticky: only, Strict: only, PID: c.peer.pid,
 		Allocated: func(_ control.Forward, p int) { port = p }}
 	release, err := c.d.s.Backend.Forward(ctx, req, newVisitor(c.d.dest.String(), nil))

@@ -149,7 +149,7 @@ func (c *client) sessionRequest(m *message) (r *control.SessionRequest, tty int)
 	want := c.d.wants()
 	env := c.peer.environment(want.Env)
 	agent := getenv(env, "SSH_AUTH_SOCK")
-	r = &control.SessionRequest{Dest: c.d.dest.For(agent), Kind: control.Exec, Command: m.command, Env: m.env,
+	r = &control.SessionRequest{Dest: c.dest(), Kind: control.Exec, Command: m.command, Env: m.env,
 		PID: c.peer.pid, Bytes: new(control.Meter)}
 	switch {
 	case m.subsystem:

@@ -8,7 +8,7 @@ import (
 
 // stdio carries out a NEW_STDIO_FWD (ssh -W).
 func (c *client) stdio(ctx context.Context, m *message) {
-	r := &control.DirectRequest{Dest: c.d.dest.For(getenv(c.peer.environment(c.d.wants().Env), "SSH_AUTH_SOCK")),
+	r := &control.DirectRequest{Dest: c.dest(),
 		PID: c.peer.pid, Bytes: new(control.Meter)}
 	if m.connect.port == pathPort {
 		r.Path = m.connect.host
