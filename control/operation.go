@@ -154,7 +154,7 @@ func (o *operation) invoke(ctx, muxd context.Context, v *Invocation) (rest func(
 	case p.HandOver != nil:
 		return nil, o.w.finish(frameExit, Exit{}.encode())
 	case p.Text != nil:
-		return nil, o.print(p.Text)
+		return nil, o.print(p.Text, p.Code)
 	case p.Manage != nil:
 		return nil, o.manage(ctx, p.Manage)
 	}
@@ -224,11 +224,11 @@ func (o *operation) open(ctx context.Context, p *Plan) (st Stream, err error) {
 }
 
 // print is an operation that has its answer already.
-func (o *operation) print(text []byte) error {
+func (o *operation) print(text []byte, code int) error {
 	for piece := range slices.Chunk(text, maxData) {
 		o.w.hold(frameStdout, piece)
 	}
-	return o.w.finish(frameExit, Exit{}.encode())
+	return o.w.finish(frameExit, Exit{Code: uint32(code)}.encode())
 }
 
 // session carries an open session to its end.

@@ -89,6 +89,7 @@ type Plan struct {
 	Hold    *HoldRequest
 	Manage  *ManageRequest
 	Text    []byte // what the client prints (-G, -Q), and that is all
+	Code    int    // its exit status then
 }
 
 // meter is what counts the bytes of what the plan opens.

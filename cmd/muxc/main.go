@@ -69,7 +69,7 @@ func run(args []string) int {
 // starts a muxd. -O proxy is a session like any other.
 func asks(line *getopt.CommandLine) bool {
 	for _, o := range line.Options {
-		if o.Name == 'O' {
+		if o.Name == 'O' && o.Value != "prepare" {
 			return o.Value != "proxy"
 		}
 	}

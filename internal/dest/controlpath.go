@@ -104,22 +104,6 @@ func (d *Destination) listen(path string, v *control.Invocation) *control.Listen
 		X11:      control.X11Request{Trusted: d.Conf.ForwardX11Trusted(), Timeout: d.Conf.ForwardX11Timeout(), XAuth: d.Conf.XAuthLocation()}}
 }
 
-// prepare is -O prepare: the connection is made, so that what must be asked is
-// asked on this terminal, and the path is served from then on.
-func (r *Resolver) prepare(plan *control.Plan, d *Destination, v *control.Invocation) error {
-	path := controlPath(d.Conf, v)
-	switch {
-	case path == "":
-		return errors.New("-O prepare needs the ControlPath to be served: -S path")
-	case r.DoorDir == "" || filepath.Dir(path) != r.DoorDir:
-		return fmt.Errorf("-O prepare serves paths in %s, and %s is not one", r.DoorDir, path)
-	}
-	plan.Listen = d.listen(path, v)
-	plan.Listen.Shared, plan.Listen.Stay = true, true
-	plan.Hold, plan.Detach, plan.StdinNull = &control.HoldRequest{Dest: d, PID: v.PID}, true, true
-	return nil
-}
-
 // forSSH is a command line without the keywords that are ours.
 func forSSH(args []string) []string {
 	line, err := getopt.ParseSSH(args)

@@ -70,7 +70,8 @@ func (r *Resolver) plan(ctx context.Context, line *getopt.CommandLine, v *contro
 	}
 	tellIgnored(d, p)
 	if c.control == "prepare" {
-		return plan, r.prepare(plan, d, v)
+		r.prepare(plan, line, d, v)
+		return plan, nil
 	}
 	if c.control != "" && c.control != "proxy" {
 		plan.Manage = &control.ManageRequest{Dest: d, Command: c.control}

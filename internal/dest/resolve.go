@@ -153,7 +153,7 @@ func (r *Resolver) input(host string, c *commandLine, v *control.Invocation) ssh
 
 // prepares reports a Match exec by which ssh has muxd serve its ControlPath. It
 // says nothing to muxd, and would ask muxd again, without an end.
-func prepares(command string) bool { return strings.Contains(command, "muxc -O prepare") }
+func prepares(command string) bool { return strings.Contains(command, " -O prepare ") }
 
 // ownFile is muxd's own configuration file: where the client's
 // XDG_CONFIG_HOME says, else below the home directory.
