@@ -64,7 +64,7 @@ func (l *link) lendAgent(c ssh.NewChannel) bool {
 		}
 		defer agent.Close()
 		if ch, err := l.accept(c); err == nil {
-			relay(ch, agent, s.left)
+			relay(ch, agent, func(stop <-chan struct{}) bool { return l.agentOver(s, stop) })
 		}
 	})
 	return true
@@ -75,18 +75,41 @@ func (l *link) lendAgent(c ssh.NewChannel) bool {
 // keep the agent of a client that is gone.
 func (s *session) lendNoMore() { s.leave.Do(func() { close(s.left) }) }
 
-// relay copies both ways until both ends have ended, or the session that lent
-// it has: what a client lends goes with it.
-func relay(ch *through, nc net.Conn, over <-chan struct{}) {
+// over waits until the session lends nothing any more, and reports false when
+// stop comes first.
+func (s *session) over(stop <-chan struct{}) bool {
+	select {
+	case <-s.left:
+		return true
+	case <-stop:
+		return false
+	}
+}
+
+// agentOver is over for an agent, until none of those who lend the same one does:
+// the program at the other end may be another session's than the newest, whose
+// end must not cut it off in the middle of a login.
+func (l *link) agentOver(s *session, stop <-chan struct{}) bool {
+	agent := s.r.Agent
+	for s != nil {
+		if !s.over(stop) {
+			return false
+		}
+		s = l.lender(func(x *session) bool { return x.r.Agent == agent })
+	}
+	return true
+}
+
+// relay copies both ways until both ends have ended, or over says that nobody
+// lends any more: what a client lends goes with it. It tells over when to stop.
+func relay(ch *through, nc net.Conn, over func(stop <-chan struct{}) bool) {
 	defer ch.Close()
 	stop := make(chan struct{})
 	defer close(stop)
 	go func() {
-		select {
-		case <-over:
+		if over(stop) {
 			nc.Close()
 			ch.Close()
-		case <-stop:
 		}
 	}()
 	back := make(chan struct{})

@@ -267,8 +267,8 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 	}
 	s.torn, s.unsure = s.l.torn(), s.l.wire.writeOver.Load()
 	close(s.done)
-	s.lendNoMore()
 	s.l.removeSession(s)
+	s.lendNoMore() // once lender does not find it any more
 	s.lease.release()
 }
 
