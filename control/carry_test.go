@@ -215,6 +215,36 @@ func TestFarSideTakesNoMore(t *testing.T) {
 	c.Close()
 }
 
+// A client whose write waits, because its socket is full of what the far side did
+// not take, hears that it takes no more.
+func TestFarSideTakesNoMoreOfAFullSocket(t *testing.T) {
+	full := make(chan struct{})
+	r := newRig(t, directs(control.Plan{}, func(s *controltest.Stream) {
+		<-full
+		s.In.Close()
+		s.WaitEvent(context.Background(), "close")
+	}))
+	c, _, _ := r.runOn(&controltest.Screen{})
+	defer c.Close()
+	failed := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil {
+			_, err = c.Write(make([]byte, 64<<10))
+		}
+		failed <- err
+	}()
+	select {
+	case err := <-failed:
+		t.Fatalf("a full socket fails with %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(full)
+	if err := get(t, failed); !errors.Is(err, syscall.EPIPE) {
+		t.Error(err)
+	}
+}
+
 // What a client wrote before it left arrives, however slowly the far side takes
 // it, and then the stream is closed.
 func TestWhatAClientLeftArrives(t *testing.T) {

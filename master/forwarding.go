@@ -147,19 +147,17 @@ var errAnswerLost = errors.New("the connection was lost before the server had an
 // has answered, the next one is waited for as the first one was: which port was
 // chosen, or that it was refused, nobody can say before.
 func (m *Master) addForward(ctx context.Context, set *forward.Set, f control.Forward, r *control.ForwardRequest, o *forward.Owner, p control.Prompter) (port int, err error) {
-	for lost := 0; ; {
-		if port, err = set.Add(ctx, f, r.Options, o, !r.Strict); err != nil || !set.Waits(f) {
-			return port, err
-		}
+	lost := 0
+	return set.AddAnswered(ctx, f, r.Options, o, !r.Strict, func() error {
 		if lost++; lost == mostLost {
-			return 0, fmt.Errorf("%s: %w", f, errAnswerLost)
+			return fmt.Errorf("%s: %w", f, errAnswerLost)
 		}
 		ls, err := m.acquireBare(ctx, r.Dest.(*dest.Destination), p)
-		if err != nil {
-			return 0, err
+		if err == nil {
+			ls.release() // the forward keeps the connection from now on
 		}
-		defer ls.release()
-	}
+		return err
+	})
 }
 
 // leadsTo is where a remote forward leads, as ssh says it.
@@ -236,6 +234,9 @@ func (l *link) Listen(ctx context.Context, at control.Endpoint) (port int, err e
 	}()
 	select {
 	case r := <-got:
+		if r.err != nil { // its cause is the connection's end, which may not have been told yet
+			l.died()
+		}
 		if port, err = listened(r.ok, r.data, r.err); err == nil {
 			if at.Path == "" && at.Port == 0 {
 				at.Port = port

@@ -42,6 +42,17 @@ func TestForwardWhoseAnswerIsLost(t *testing.T) {
 		}
 		release()
 	})
+	inBubble(t, losing(1, sshtest.Options{}), func(t *testing.T, r *rig) { // who is told of what comes later is told once
+		r.patient()
+		r.ashore()
+		p := &person{}
+		release, err := r.wantsForward(p, "-N", "-R", "0:b:3", "host")
+		synctest.Wait()
+		if said := p.told(); err != nil || said != "Allocated port 40001 for remote forward to b:3" {
+			t.Errorf("%v; told %q", err, said)
+		}
+		release()
+	})
 	inBubble(t, losing(1, sshtest.Options{}), func(t *testing.T, r *rig) {
 		r.patient()
 		r.ashore()

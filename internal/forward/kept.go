@@ -16,7 +16,7 @@ type Kept struct {
 // AddKept is Add for a forward of another Set, which was told to people: a port
 // that a server chose is asked for and no other.
 func (s *Set) AddKept(ctx context.Context, k Kept, o *Owner) (port int, err error) {
-	return s.put(ctx, k.Forward, k.How, k.Port, o, true)
+	return s.put(ctx, k.Forward, k.How, k.Port, o, true, nil)
 }
 
 // Sticky are the forwards that a sticky owner wants, in the order of Add.
@@ -44,13 +44,4 @@ func (s *Set) Trouble(f control.Forward) string {
 		return w.partly.Error()
 	}
 	return ""
-}
-
-// Waits reports a forward of which nobody knows whether it can be had: the
-// server has not answered, and its connection is gone.
-func (s *Set) Waits(f control.Forward) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.find(f)
-	return w != nil && w.state == control.ForwardWaiting
 }

@@ -38,11 +38,19 @@ var (
 //
 // The port is where it listens; 0 where a server is yet to choose it.
 func (s *Set) Add(ctx context.Context, f control.Forward, how control.ForwardOptions, o *Owner, keep bool) (port int, err error) {
-	return s.put(ctx, f, how, f.Listen.Port, o, keep)
+	return s.put(ctx, f, how, f.Listen.Port, o, keep, nil)
 }
 
-// put is Add with the port that a new one is to have at the server.
-func (s *Set) put(ctx context.Context, f control.Forward, how control.ForwardOptions, at int, o *Owner, keep bool) (port int, err error) {
+// AddAnswered is Add for who is not content with a forward that waits, because
+// the server went away before it had answered: next is called then, and is to
+// return once another one serves, or why none is waited for.
+func (s *Set) AddAnswered(ctx context.Context, f control.Forward, how control.ForwardOptions, o *Owner, keep bool, next func() error) (port int, err error) {
+	return s.put(ctx, f, how, f.Listen.Port, o, keep, next)
+}
+
+// put is Add with the port that a new one is to have at the server, or
+// AddAnswered where next is not nil.
+func (s *Set) put(ctx context.Context, f control.Forward, how control.ForwardOptions, at int, o *Owner, keep bool, next func() error) (port int, err error) {
 	s.mu.Lock()
 	if s.ctx.Err() != nil {
 		s.unlock()
@@ -59,7 +67,13 @@ func (s *Set) put(ctx context.Context, f control.Forward, how control.ForwardOpt
 	}
 	s.unlock()
 
-	port, err = w.settled(ctx)
+	port, waits, err := w.settled(ctx)
+	for waits && next != nil {
+		if err = next(); err != nil {
+			break
+		}
+		port, waits, err = w.settled(ctx)
+	}
 	s.mu.Lock()
 	c.adding--
 	last := false
@@ -73,27 +87,28 @@ func (s *Set) put(ctx context.Context, f control.Forward, how control.ForwardOpt
 	return port, err
 }
 
-// settled waits for the attempt under way.
-func (w *forward) settled(ctx context.Context) (port int, err error) {
+// settled waits for the attempt under way. The forward waits if that can come to
+// nothing before another server serves.
+func (w *forward) settled(ctx context.Context) (port int, waits bool, err error) {
 	for {
 		w.set.mu.Lock()
 		state, port, failure, moved := w.state, w.port, w.failure, w.moved
 		w.set.mu.Unlock()
 		switch state {
 		case control.ForwardActive, control.ForwardWaiting:
-			return port, nil
+			return port, state == control.ForwardWaiting, nil
 		case control.ForwardDegraded:
-			return port, failure
+			return port, false, failure
 		case "":
 			if w.set.ctx.Err() != nil {
-				return 0, errClosed
+				return 0, false, errClosed
 			}
-			return 0, errEnded
+			return 0, false, errEnded
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return port, fmt.Errorf("%s: %w", w.want, context.Cause(ctx))
+			return port, false, fmt.Errorf("%s: %w", w.want, context.Cause(ctx))
 		}
 	}
 }
