@@ -1,8 +1,8 @@
 package fdio
 
 import (
-	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -53,15 +53,14 @@ func isTerminalItself(fd int, st *unix.Stat_t) bool {
 // user, /proc is missing, the terminal is exclusive, or nobody reads the FIFO,
 // which is for write to find out.
 func reopen(fd, mode int) *os.File {
-	var private int
-	_, err := retry(func() (_ int, err error) {
-		private, err = unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), mode|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-		return 0, err
+	path := "/proc/self/fd/" + strconv.Itoa(fd)
+	own, err := retry(func() (int, error) {
+		return unix.Open(path, mode|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
 		return nil
 	}
-	f, err := pollable(private)
+	f, err := pollable(own)
 	if err != nil {
 		return nil
 	}
