@@ -27,6 +27,9 @@ const usage = `usage: muxd                     run in the foreground (muxc start
                                 print what changes, as it changes
        muxd doctor [HOST... | --all]
                                 what could be better, and how
+       muxd install --ssh-config [--write]
+                                the lines by which ssh itself uses muxd; --write:
+                                put them into ~/.ssh/config, with a backup
        muxd stop [--force]      end muxd; --force also ends running sessions
        muxd --version | --help
 
@@ -61,6 +64,8 @@ func run(args []string) int {
 		return events(args)
 	case "reconnect", "recycle", "doctor":
 		return manage(cmd, args)
+	case "install":
+		return install(args)
 	case "stop":
 		return flagged(args, "--force", stop)
 	case "--version", "-V", "version":

@@ -30,7 +30,7 @@ func TestCallerObjects(t *testing.T) {
 		"-o ControlPath=none host": "-o ControlPath", "-o ControlMaster=auto host": "-o ControlMaster",
 		// As scp and sftp call it.
 		"-x -oPermitLocalCommand=no -oClearAllForwardings=yes -oRemoteCommand=none -oRequestTTY=no -oControlMaster=no -- host": "",
-		"-o ServerAliveInterval=5 -o BatchMode=yes -o SetEnv=A=b host": "",
+		"-o ServerAliveInterval=5 -o BatchMode=yes -o SetEnv=A=b host":                                                         "",
 	} {
 		c := &caller{parsed(t, args), "/conf"}
 		if got := c.objection(own); !strings.EqualFold(got, want) {

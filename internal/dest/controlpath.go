@@ -97,6 +97,18 @@ func (d *Destination) listens(c *commandLine, v *control.Invocation) *control.Li
 	return l
 }
 
+// standing is the socket that ControlSockets has for each host, nil for none: by
+// the name that ssh gives the connection, so that one ControlPath finds them all.
+// Where another login stands there already, this one goes without.
+func (r *Resolver) standing(d *Destination, v *control.Invocation) *control.ListenRequest {
+	if d.Conf.ControlSockets() != sshconf.Yes || d.Alone != "" || r.DoorDir == "" {
+		return nil
+	}
+	l := d.listen(filepath.Join(r.DoorDir, d.Conf.ConnectionHash()), v)
+	l.Shared, l.Stay = true, true
+	return l
+}
+
 // listen asks for a path with what the clients there cannot say themselves.
 func (d *Destination) listen(path string, v *control.Invocation) *control.ListenRequest {
 	return &control.ListenRequest{Dest: d, Path: path, PID: v.PID, Env: v.Env, Gateway: d.Conf.GatewayPorts(),

@@ -85,7 +85,9 @@ func (r *Resolver) plan(ctx context.Context, line *getopt.CommandLine, v *contro
 	}
 	tellMissing(d.Conf, v, p, d.Name)
 	plan.Listen = d.listens(c, v)
-	plan.Serves = plan.Listen != nil
+	if plan.Serves = plan.Listen != nil; !plan.Serves {
+		plan.Listen = r.standing(d, v)
+	}
 	return plan, open(plan, line, c, d, v, p)
 }
 

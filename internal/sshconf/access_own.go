@@ -76,6 +76,9 @@ func (c *Config) Bulk() Three { return c.three("bulk") }
 // ErrorFormat is text or json, "" where nothing was said.
 func (c *Config) ErrorFormat() string { return c.str("errorformat") }
 
+// ConnectionHash is %C: what ssh names a connection by, in ControlPath above all.
+func (c *Config) ConnectionHash() string { return c.tokens.hash() }
+
 // ControlSockets serves ControlPath sockets for unmodified ssh.
 func (c *Config) ControlSockets() Three { return c.three("controlsockets") }
 

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"muxd/socket"
+)
+
+func TestSSHBlock(t *testing.T) {
+	run := "/run/user/" + strconv.Itoa(os.Getuid())
+	for dir, want := range map[string]string{run + "/muxd": "/run/user/%i/muxd/c/%C", "/tmp/muxd-7": "/tmp/muxd-7/c/%C"} {
+		got := sshBlock(socket.Place{Dir: dir, Name: "ctl"})
+		if got != "Match final exec \"muxc -O prepare -S "+want+" -l %r -p %p %n\"\n    ControlPath "+want+"\n" {
+			t.Errorf("%s", got)
+		}
+	}
+}
+
+func TestAddBlock(t *testing.T) {
+	dir := t.TempDir()
+	for before, after := range map[string]string{"-": "block " + sshMark + "\n", "Host a": "Host a\n\nblock " + sshMark + "\n", "Host a\n": "Host a\n\nblock " + sshMark + "\n"} {
+		file := filepath.Join(dir, "ssh"+strconv.Itoa(len(before)), "config")
+		os.MkdirAll(filepath.Dir(file), 0o700)
+		if before != "-" {
+			os.WriteFile(file, []byte(before), 0o640)
+		}
+		for range 2 { // the second time it is there
+			if _, err := addBlock(file, "block "+sshMark+"\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b, _ := os.ReadFile(file); string(b) != after {
+			t.Errorf("%q, want %q", b, after)
+		}
+		b, err := os.ReadFile(file + ".before-muxd")
+		if before != "-" && string(b) != before || before == "-" && err == nil {
+			t.Errorf("the backup is %q, %v", b, err)
+		}
+		if fi, _ := os.Stat(file); before != "-" && fi.Mode().Perm() != 0o640 {
+			t.Errorf("mode %v", fi.Mode())
+		}
+	}
+	link, file := filepath.Join(dir, "link"), filepath.Join(dir, "dotfiles")
+	os.WriteFile(file, []byte("Host b\n"), 0o600)
+	os.Symlink(file, link)
+	if _, err := addBlock(link, sshMark+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if fi, _ := os.Lstat(link); fi.Mode()&os.ModeSymlink == 0 {
+		t.Error("the link was replaced")
+	}
+}
