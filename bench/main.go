@@ -27,6 +27,7 @@ type options struct {
 	forward bool
 	conns   int
 
+	door   bool
 	outage bool
 	rounds int
 	hosts  int
@@ -50,9 +51,10 @@ func main() {
 	flag.IntVar(&o.pairs, "n", 300, "`pairs` of warm commands")
 	flag.IntVar(&o.mb, "mb", 400, "`MiB` of each transfer")
 	flag.StringVar(&o.json, "json", "", "write the report to this `file` too")
-	flag.StringVar(&o.only, "only", "", "comma-separated `parts`: latency, cold, memory, throughput; with -forward one of connect, transfer, crowd, idle, proxy; with -outage one of outages, idle, global")
+	flag.StringVar(&o.only, "only", "", "comma-separated `parts`: latency, cold, memory, throughput; with -forward one of connect, transfer, crowd, idle, proxy; with -door one of memory, warm, crowd, transfer; with -outage one of outages, idle, global")
 	flag.BoolVar(&o.forward, "forward", false, "measure connections through forwards instead of the rest")
 	flag.IntVar(&o.conns, "conns", 500, "connections at once through a forward")
+	flag.BoolVar(&o.door, "door", false, "measure ssh through a ControlPath of muxd's instead of the rest")
 	flag.BoolVar(&o.outage, "outage", false, "measure what happens when the network fails, instead of the rest (root, ten minutes)")
 	flag.IntVar(&o.rounds, "rounds", 3, "outages, each of which five hosts of every kind meet")
 	flag.IntVar(&o.hosts, "hosts", 200, "hosts to hold and to bring back")
@@ -69,6 +71,9 @@ func run(o options) error {
 	}
 	if o.forward {
 		return forward(o)
+	}
+	if o.door {
+		return door(o)
 	}
 	if o.outage {
 		return outage(o)
