@@ -105,12 +105,18 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 	}
 	for _, f := range r.Forwards {
 		port, err := set.Add(ctx, f, r.Options, owner, !r.Strict)
+		asked := ls.link
 		for lost := 0; err == nil && port == 0 && chosenThere(f) && !r.Told; lost++ {
 			if lost == mostLost {
 				err = errNoPort
 				break
 			}
-			port, err = m.forwardAgain(ctx, d, p, func() (int, error) { return set.Add(ctx, f, r.Options, owner, !r.Strict) })
+			var next *lease
+			if next, err = m.acquireAfter(ctx, d, p, asked); err == nil {
+				asked = next.link
+				port, err = set.Add(ctx, f, r.Options, owner, !r.Strict)
+				next.release()
+			}
 		}
 		switch {
 		case err != nil && (r.Strict || ctx.Err() != nil):
@@ -148,15 +154,11 @@ const mostLost = 3
 
 var errNoPort = errors.New("connections are lost before the server says which port it chose")
 
-// forwardAgain asks for a forward on the next connection, as the request that it
-// is of waits for one.
-func (m *Master) forwardAgain(ctx context.Context, d *dest.Destination, p control.Prompter, add func() (int, error)) (port int, err error) {
-	ls, err := m.acquireBare(ctx, d, p)
-	if err != nil {
-		return 0, err
-	}
-	defer ls.release()
-	return add()
+// acquireAfter is acquireBare once a connection is lost whose request failed,
+// which may be known a moment before its end is.
+func (m *Master) acquireAfter(ctx context.Context, d *dest.Destination, p control.Prompter, lost *link) (*lease, error) {
+	lost.died()
+	return m.acquireBare(ctx, d, p)
 }
 
 // leadsTo is where a remote forward leads, as ssh says it.
