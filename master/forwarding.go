@@ -104,7 +104,7 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		owner.Tell = func(text string) { say("muxc: " + d.Name + ": " + text) }
 	}
 	for _, f := range r.Forwards {
-		port, err := m.addForward(ctx, set, f, r, owner, p)
+		port, err := m.addForward(ctx, set, f, r, owner, p, ls.link)
 		switch {
 		case err != nil && (r.Strict || ctx.Err() != nil):
 			set.Release(owner)
@@ -145,19 +145,28 @@ var errAnswerLost = errors.New("the connection was lost before the server had an
 
 // addForward has one forward stand. Where the connection goes before the server
 // has answered, the next one is waited for as the first one was: which port was
-// chosen, or that it was refused, nobody can say before.
-func (m *Master) addForward(ctx context.Context, set *forward.Set, f control.Forward, r *control.ForwardRequest, o *forward.Owner, p control.Prompter) (port int, err error) {
+// chosen, or that it was refused, nobody can say before. Asked is the connection
+// in service.
+func (m *Master) addForward(ctx context.Context, set *forward.Set, f control.Forward, r *control.ForwardRequest, o *forward.Owner, p control.Prompter, asked *link) (port int, err error) {
 	lost := 0
 	return set.AddAnswered(ctx, f, r.Options, o, !r.Strict, func() error {
 		if lost++; lost == mostLost {
 			return fmt.Errorf("%s: %w", f, errAnswerLost)
 		}
-		ls, err := m.acquireBare(ctx, r.Dest.(*dest.Destination), p)
+		next, err := m.acquireAfter(ctx, r.Dest.(*dest.Destination), p, asked)
 		if err == nil {
-			ls.release() // the forward keeps the connection from now on
+			asked = next.link
+			next.release() // the forward keeps the connection from now on
 		}
 		return err
 	})
+}
+
+// acquireAfter is acquireBare once a connection is lost whose request failed,
+// which may be known a moment before its end is.
+func (m *Master) acquireAfter(ctx context.Context, d *dest.Destination, p control.Prompter, lost *link) (*lease, error) {
+	lost.died()
+	return m.acquireBare(ctx, d, p)
 }
 
 // leadsTo is where a remote forward leads, as ssh says it.
