@@ -224,6 +224,11 @@ func TestTwoAgents(t *testing.T) {
 		}
 		// With its last one gone, the connection is free for the other agent.
 		a.Close()
+		synctest.Wait()
+		early := r.lends("/b", "cat")
+		if early.l != b.l {
+			t.Error("another agent where one is forwarded by a session that is left")
+		}
 		again.Close()
 		synctest.Wait()
 		c := r.lends("/b", "cat")
@@ -231,7 +236,7 @@ func TestTwoAgents(t *testing.T) {
 			t.Error("not on the connection in service")
 		}
 		r.wantLogins(2)
-		for _, s := range append(bs, b, c, plain) {
+		for _, s := range append(bs, b, c, early, plain) {
 			s.Close()
 		}
 		synctest.Wait()

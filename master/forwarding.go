@@ -104,7 +104,24 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		owner.Tell = func(text string) { say("muxc: " + d.Name + ": " + text) }
 	}
 	for _, f := range r.Forwards {
+<<<<<<< HEAD
 		port, err := m.addForward(ctx, set, f, r, owner, p)
+=======
+		port, err := set.Add(ctx, f, r.Options, owner, !r.Strict)
+		asked := ls.link
+		for lost := 0; err == nil && port == 0 && chosenThere(f) && !r.Told; lost++ {
+			if lost == mostLost {
+				err = errNoPort
+				break
+			}
+			var next *lease
+			if next, err = m.acquireAfter(ctx, d, p, asked); err == nil {
+				asked = next.link
+				port, err = set.Add(ctx, f, r.Options, owner, !r.Strict)
+				next.release()
+			}
+		}
+>>>>>>> wip-fb
 		switch {
 		case err != nil && (r.Strict || ctx.Err() != nil):
 			set.Release(owner)
@@ -143,6 +160,7 @@ const mostLost = 3
 
 var errAnswerLost = errors.New("the connection was lost before the server had answered")
 
+<<<<<<< HEAD
 // addForward has one forward stand. Where the connection goes before the server
 // has answered, the next one is waited for as the first one was: which port was
 // chosen, or that it was refused, nobody can say before.
@@ -158,6 +176,13 @@ func (m *Master) addForward(ctx context.Context, set *forward.Set, f control.For
 		}
 		return err
 	})
+=======
+// acquireAfter is acquireBare once a connection is lost whose request failed,
+// which may be known a moment before its end is.
+func (m *Master) acquireAfter(ctx context.Context, d *dest.Destination, p control.Prompter, lost *link) (*lease, error) {
+	lost.died()
+	return m.acquireBare(ctx, d, p)
+>>>>>>> wip-fb
 }
 
 // leadsTo is where a remote forward leads, as ssh says it.

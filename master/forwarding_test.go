@@ -407,6 +407,12 @@ func TestForwardRefusedConnection(t *testing.T) {
 		if st := r.host().status().Forwards[0]; !strings.Contains(st.LastErr, "Connection refused") || st.Open != 0 || st.Total != 0 {
 			t.Errorf("%+v", st)
 		}
+		h := r.host()
+		h.call(func() {
+			if h.leases != 0 {
+				t.Errorf("%d leases are left", h.leases)
+			}
+		})
 	})
 }
 
