@@ -260,12 +260,21 @@ func (l *link) listens(at control.Endpoint) {
 	l.listening[at] = struct{}{}
 }
 
-// listensNot notes that it does not any more, or does not say.
+// takenBackRace is long against a goroutine switch on a loaded machine, and nobody
+// waits for it.
+const takenBackRace = 200 * time.Millisecond
+
+// listensNot notes that it does not any more, or does not say. What the server had
+// accepted before it opened before it said so; but the SSH library hands opens
+// and answers to different goroutines, and the link must not go in between.
 func (l *link) listensNot(at control.Endpoint) {
 	l.mu.Lock()
 	delete(l.listening, at)
+	moving := l.moving
 	l.mu.Unlock()
-	l.drained()
+	if moving {
+		time.AfterFunc(takenBackRace, l.holdHop())
+	}
 }
 
 // open opens a channel, or fails when ctx ends, the link dies or is doubted.
