@@ -216,12 +216,19 @@ func (l *link) outOfService(moving bool) {
 func (l *link) drained() {
 	l.mu.Lock()
 	state, empty, moves := l.state, !l.carries(), l.moving && len(l.listening) > 0
-	l.mu.Unlock()
+	var why error
 	switch {
 	case state == linkDraining && empty && !moves:
-		l.fail(errReplaced)
+		why = errReplaced
 	case state == linkSuspect && empty:
-		l.fail(noAnswer(l.silence()))
+		why = noAnswer(l.silence())
+	}
+	if why != nil && l.err == nil { // with the same lock: who counted first keeps it, and who comes later sees it
+		l.err = why
+	}
+	l.mu.Unlock()
+	if why != nil {
+		l.fail(why)
 	}
 }
 
@@ -309,6 +316,9 @@ func (l *link) openWithin(ctx context.Context, limit time.Duration, slow func(),
 		ch   ssh.Channel
 		reqs <-chan *ssh.Request
 		err  error
+	}
+	if err := l.ending(); err != nil {
+		return nil, nil, err
 	}
 	doubted := l.doubts()
 	got := make(chan opened)
