@@ -196,6 +196,7 @@ func TestDrainEndsWithTheLastForwarded(t *testing.T) {
 		out, _ := s.connect("localhost:8080")
 		exchange(out, "x")
 		r.recycle()
+		time.Sleep(takenBackRace)
 		r.wantLinks("draining ready")
 		s.serves(r, "localhost:8080")
 		in.Close()

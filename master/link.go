@@ -216,12 +216,19 @@ func (l *link) outOfService(moving bool) {
 func (l *link) drained() {
 	l.mu.Lock()
 	state, empty, moves := l.state, !l.carries(), l.moving && len(l.listening) > 0
-	l.mu.Unlock()
+	var why error
 	switch {
 	case state == linkDraining && empty && !moves:
-		l.fail(errReplaced)
+		why = errReplaced
 	case state == linkSuspect && empty:
-		l.fail(noAnswer(l.silence()))
+		why = noAnswer(l.silence())
+	}
+	if why != nil && l.err == nil { // with the same lock: who counted first keeps it, and who comes later sees it
+		l.err = why
+	}
+	l.mu.Unlock()
+	if why != nil {
+		l.fail(why)
 	}
 }
 
@@ -260,12 +267,21 @@ func (l *link) listens(at control.Endpoint) {
 	l.listening[at] = struct{}{}
 }
 
-// listensNot notes that it does not any more, or does not say.
+// takenBackRace is long against a goroutine switch on a loaded machine, and nobody
+// waits for it.
+const takenBackRace = 200 * time.Millisecond
+
+// listensNot notes that it does not any more, or does not say. What the server had
+// accepted before it opened before it said so; but the SSH library hands opens
+// and answers to different goroutines, and the link must not go in between.
 func (l *link) listensNot(at control.Endpoint) {
 	l.mu.Lock()
 	delete(l.listening, at)
+	moving := l.moving
 	l.mu.Unlock()
-	l.drained()
+	if moving {
+		time.AfterFunc(takenBackRace, l.holdHop())
+	}
 }
 
 // open opens a channel, or fails when ctx ends, the link dies or is doubted.
@@ -300,6 +316,9 @@ func (l *link) openWithin(ctx context.Context, limit time.Duration, slow func(),
 		ch   ssh.Channel
 		reqs <-chan *ssh.Request
 		err  error
+	}
+	if err := l.ending(); err != nil {
+		return nil, nil, err
 	}
 	doubted := l.doubts()
 	got := make(chan opened)

@@ -80,8 +80,8 @@ func (s *Set) refuse(c Incoming, busy bool, text string) {
 	}()
 }
 
-// match is the forward for which srv listens at at, or did until the next server
-// was asked: what it had accepted then comes still; mu is held. Where srv was
+// match is the forward for which srv listens at at, or did until a moment ago:
+// what it had accepted then comes still; mu is held. Where srv was
 // asked for one and is yet to say which port it chose, the answer may be on its
 // way to here: then asked is closed once it came.
 func (s *Set) match(srv Server, at control.Endpoint) (w *forward, asked chan struct{}) {

@@ -58,6 +58,7 @@ func TestIncomingExact(t *testing.T) {
 		}
 		// What was replaced, cancelled or lost is not served any more.
 		fx.Serve(b)
+		time.Sleep(leftFor)
 		synctest.Wait()
 		fx.Cancel(remote(0, "y"))
 		for srv, ports := range map[Server][]int{a: {1, 40001, 3}, b: {40001}} {
@@ -128,6 +129,7 @@ func TestIncomingHandedOver(t *testing.T) {
 			t.Error(got)
 		}
 		close(b.hold)
+		time.Sleep(leftFor)
 		synctest.Wait()
 		in, _ = newIncoming()
 		fx.Incoming(a, f.Listen, "", in)

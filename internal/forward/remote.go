@@ -182,7 +182,9 @@ func (s *Set) ask(w *forward, srv Server) {
 		return
 	}
 	before, at, term := w.on, w.at(), s.term
-	w.left = before
+	if before != nil {
+		w.left = before
+	}
 	w.asking, w.asked = srv, make(chan struct{})
 	w.next = time.Time{}
 	if w.state != control.ForwardDegraded {
@@ -203,13 +205,29 @@ func (s *Set) ask(w *forward, srv Server) {
 	s.mu.Lock()
 	defer s.unlock()
 	close(w.asked)
-	w.left, w.asking, w.asked = nil, nil, nil
+	w.asking, w.asked = nil, nil
+	if before != nil {
+		time.AfterFunc(leftFor, func() { s.forgetLeft(w, before) })
+	}
 	if err == nil && at.Path == "" && at.Port == 0 {
 		if at.Port = port; port <= 0 {
 			at.Port, err = 0, errNoPort
 		}
 	}
 	s.answered(w, srv, at, err)
+}
+
+// leftFor is for how long after the next server's answer connections of the one
+// before are still taken: it opened them before it took the listener back, but
+// they come to here by a goroutine of their own.
+const leftFor = 200 * time.Millisecond
+
+func (s *Set) forgetLeft(w *forward, before Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.left == before {
+		w.left = nil
+	}
 }
 
 // leave takes back a listener of a server that serves no more, in a goroutine

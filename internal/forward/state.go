@@ -52,7 +52,7 @@ type forward struct {
 
 	port   int           // of a remote one: as asked for or, once it was, chosen
 	on     Server        // that listens for it
-	left   Server        // that listened for it before asking, from which connections may be on their way
+	left   Server        // that listened for it before asking or on, from which connections may be on their way
 	asking Server        // that was asked to
 	asked  chan struct{} // closed when asking ended
 }
