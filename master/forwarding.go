@@ -193,6 +193,9 @@ func (h *host) openThrough(ctx context.Context, to control.Endpoint, from net.Ad
 			return ch, nil
 		}
 		ls.release()
+		if errors.Is(ls.link.ending(), errReplaced) && ctx.Err() == nil {
+			continue // it went between the lease and the open, and another one is there
+		}
 		var oe *forward.OpenError
 		if errors.As(err, &oe) || errors.Is(err, errDistrusted) || ctx.Err() != nil || d.Patience >= 0 && time.Since(d.Asked) >= d.Patience {
 			return nil, err
