@@ -96,6 +96,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 		return nil, err
 	}
 	d.env = os.Environ()
+	pace(os.Getenv)
 	scrubEnv()
 	os.Chdir("/")
 	d.learned = learned.Open(learnedPath(), log)

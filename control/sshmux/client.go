@@ -49,7 +49,7 @@ type client struct {
 }
 
 func newClient(d *door, conn *socket.Conn) *client {
-	return &client{d: d, conn: conn, peer: peer{pid: conn.PeerPID()}}
+	return &client{d: d, conn: conn, peer: newPeer(conn.PeerPID())}
 }
 
 // message is a request with the descriptors that came with it.

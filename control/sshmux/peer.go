@@ -11,23 +11,23 @@ import (
 // uid was looked at before, and a process of that uid says what it likes anyway.
 type peer struct {
 	pid  int
-	once sync.Once
-	env  []string // nil where it cannot be read
-	args []string
+	env  func() []string // nil where it cannot be read
+	args func() []string
 }
 
-func (p *peer) look() {
-	p.once.Do(func() {
-		if p.pid > 0 {
-			p.env, p.args = environOf(p.pid), argsOf(p.pid)
-		}
-	})
+func newPeer(pid int) peer {
+	p := peer{pid: pid, env: func() []string { return nil }, args: func() []string { return nil }}
+	if pid > 0 {
+		p.env = sync.OnceValue(func() []string { return environOf(pid) })
+		p.args = sync.OnceValue(func() []string { return argsOf(pid) })
+	}
+	return p
 }
 
 // environment is the client's, or where it cannot be read the one given.
 func (p *peer) environment(else_ []string) []string {
-	if p.look(); p.env != nil {
-		return p.env
+	if env := p.env(); env != nil {
+		return env
 	}
 	return else_
 }
@@ -35,15 +35,11 @@ func (p *peer) environment(else_ []string) []string {
 // asksOnly reports a client that is there for an -O alone: what it asks for is
 // not for a session that follows.
 func (p *peer) asksOnly() bool {
-	p.look()
-	return slices.ContainsFunc(p.args, func(a string) bool { return strings.HasPrefix(a, "-O") })
+	return slices.ContainsFunc(p.args(), func(a string) bool { return strings.HasPrefix(a, "-O") })
 }
 
 // known reports that the client's command line could be read.
-func (p *peer) known() bool {
-	p.look()
-	return len(p.args) > 0
-}
+func (p *peer) known() bool { return len(p.args()) > 0 }
 
 func getenv(env []string, name string) string {
 	for _, kv := range env {

@@ -1,10 +1,10 @@
 package sshmux
 
 import (
-	"io"
-	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxProc bounds what is read of another process, in bytes: the kernel lets a
@@ -14,16 +14,28 @@ const maxProc = 2 << 20
 func environOf(pid int) []string { return words(pid, "environ") }
 func argsOf(pid int) []string    { return words(pid, "cmdline") }
 
-// words reads a file of zero-terminated words; nil if it cannot be read.
+// words reads a file of zero-terminated words; nil if it cannot be read. It is
+// on the way of every session, and package os would have the poller look at the
+// file first.
 func words(pid int, name string) []string {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/" + name)
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxProc))
-	if err != nil {
-		return nil
+	defer unix.Close(fd)
+	b := make([]byte, 0, 8<<10)
+	for len(b) < maxProc {
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil
+		case n == 0:
+			return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+		}
+		if b = b[:len(b)+max(n, 0)]; len(b) == cap(b) {
+			b = append(b, make([]byte, cap(b))...)[:len(b)]
+		}
 	}
-	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+	return nil
 }

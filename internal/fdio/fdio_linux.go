@@ -30,6 +30,9 @@ func newPort(fd, mode int) (port, error) {
 		return plain{hold(fd)}, nil
 	}
 	kind := st.Mode & unix.S_IFMT
+	if kind == unix.S_IFREG || kind == unix.S_IFCHR && isNull(&st) {
+		return plain{hold(fd)}, nil // as epoll would say too, for four more calls
+	}
 	if kind == unix.S_IFIFO || kind == unix.S_IFCHR && isTerminalItself(fd, &st) {
 		if f := reopen(fd, mode); f != nil {
 			unix.Close(fd)
@@ -37,6 +40,12 @@ func newPort(fd, mode int) (port, error) {
 		}
 	}
 	return newPolled(fd, mode, kind == unix.S_IFSOCK)
+}
+
+// isNull reports /dev/null and /dev/zero, which commands are given most of all
+// (mem(4), null(4)).
+func isNull(st *unix.Stat_t) bool {
+	return unix.Major(st.Rdev) == 1 && (unix.Minor(st.Rdev) == 3 || unix.Minor(st.Rdev) == 5)
 }
 
 // isTerminalItself reports whether opening the file of fd again gives the same
