@@ -37,7 +37,7 @@ func (u *ui) fork() error {
 	if err != nil {
 		return err
 	}
-	_, err = os.StartProcess(self(), os.Args, &os.ProcAttr{
+	p, err := os.StartProcess(self(), os.Args, &os.ProcAttr{
 		Env:   append(os.Environ(), resumeEnv+"=1"),
 		Files: []*os.File{null, os.Stdout, os.Stderr, conn, r},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
@@ -45,6 +45,9 @@ func (u *ui) fork() error {
 	r.Close()
 	if err != nil {
 		return cause(err)
+	}
+	if u.plan.Serves { // before this process ends: who asks then is told of the one that stays
+		u.op.Moved(p.Pid)
 	}
 	_, err = w.Write(u.op.Detach())
 	return err
@@ -64,6 +67,7 @@ func self() string {
 
 // resume is the other process.
 func resume(u *ui) (int, error) {
+	os.WriteFile("/proc/self/comm", []byte("muxc"), 0) // and not "exe", for who looks for it by name
 	c, err := socket.Adopt(3)
 	if err != nil {
 		return exitFailed, err
@@ -74,7 +78,6 @@ func resume(u *ui) (int, error) {
 	u.opened, u.plan = true, u.op.Plan()
 	u.watchEnd()
 	u.mu.Unlock()
-	u.op.Moved(os.Getpid()) // should the plan, which is still to be read, say that it matters
 	go u.relaySize(u.op)
 	go u.op.CloseStdin()
 	return u.finish(u.op.WaitStream(u))

@@ -48,10 +48,11 @@ func (b *buffer) free() {
 	}
 }
 
-// copyOut writes the session's output to the client's descriptor until its end.
+// copyOut writes the session's output to the client's descriptor until its end,
+// and returns what that is.
 // Once nobody reads there it goes on reading, so that the session can end, and
 // calls closed if that is not nil.
-func copyOut(r io.Reader, w io.Writer, m *control.Meter, closed func()) {
+func copyOut(r io.Reader, w io.Writer, m *control.Meter, closed func()) error {
 	var b buffer
 	defer b.free()
 	gone := false
@@ -66,7 +67,7 @@ func copyOut(r io.Reader, w io.Writer, m *control.Meter, closed func()) {
 			}
 		}
 		if err != nil {
-			return
+			return err
 		}
 		b.took(n)
 	}

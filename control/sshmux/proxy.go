@@ -110,6 +110,8 @@ func (r *relay) channel(ctx context.Context, ch ssh.NewChannel) {
 
 // direct serves a connection to somewhere else.
 func (r *relay) direct(ctx context.Context, open ssh.NewChannel, q *control.DirectRequest) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	q.Dest, q.PID, q.Bytes = r.c.dest(), r.c.peer.pid, new(control.Meter)
 	st, err := r.c.d.s.Backend.Direct(ctx, q, newVisitor(r.c.d.dest.String(), nil))
 	if err != nil {
@@ -127,12 +129,17 @@ func (r *relay) direct(ctx context.Context, open ssh.NewChannel, q *control.Dire
 			refuse(q)
 		}
 		st.Close() // the client closed it
+		cancel()
 	}()
-	go pass(ch, st, q.Bytes)
-	copyOut(st, ch, q.Bytes, func() { st.CloseRead() })
-	if _, err := st.Wait(); err == nil {
-		ch.CloseWrite()
-	}
+	var both sync.WaitGroup
+	both.Go(func() { pass(ch, st, q.Bytes) })
+	both.Go(func() {
+		if copyOut(st, ch, q.Bytes, func() { st.CloseRead() }) == io.EOF {
+			ch.CloseWrite() // and not where the connection was lost: half of an end is none
+		}
+		st.Wait()
+	})
+	waitFor(ctx, &both)
 }
 
 // pass carries what the client sends on a channel.

@@ -184,7 +184,9 @@ func (s *channelSession) run(ctx context.Context, start *ssh.Request) {
 	var outputs sync.WaitGroup
 	outputs.Go(func() { copyOut(st, s.ch, s.q.Bytes, func() { st.CloseRead() }) })
 	outputs.Go(func() { copyOut(st.Stderr(), s.ch.Stderr(), s.q.Bytes, nil) })
-	outputs.Wait()
+	if waitFor(ctx, &outputs) != nil {
+		return // the client closed the channel
+	}
 	exit, err := st.Wait()
 	switch {
 	case err != nil:

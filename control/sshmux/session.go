@@ -118,7 +118,7 @@ func (c *client) open(ctx context.Context, m *message) {
 		return
 	}
 	defer st.Close()
-	defer context.AfterFunc(ctx, func() { abandon(st, r.TTY == nil) })()
+	defer context.AfterFunc(ctx, func() { st.Close() })()
 	if c.send(reply(sessionOpened, m.id, uint32(sessionID))) != nil {
 		return
 	}
@@ -127,18 +127,9 @@ func (c *client) open(ctx context.Context, m *message) {
 		v.Notice("PTY allocation request failed: the session goes on without a terminal")
 		s.esc = nil
 	}
-	exit, err := s.carry(st, r.Bytes)
+	exit, err := s.carry(ctx, st, r.Bytes)
 	s.close() // before the client ends, who may then read what another writes there
 	c.report(exit, err)
-}
-
-// abandon ends a session whose client went. A command without a terminal is told
-// by a signal, as a terminal's hang-up tells one that has a terminal.
-func abandon(st control.Stream, signal bool) {
-	if signal {
-		st.Signal("HUP")
-	}
-	st.Close()
 }
 
 // sessionRequest is what a NEW_SESSION asks for, and the terminal in it. Where
@@ -208,8 +199,10 @@ func (s *session) attach(st control.Stream) {
 	s.resized() // it may have changed while the session was being opened
 }
 
-// carry moves the session's bytes until it ended.
-func (s *session) carry(st control.Stream, m *control.Meter) (control.Exit, error) {
+// carry moves the session's bytes until it ended, or ctx does, with its client. A
+// server that is told of that may take its time to agree, as sshd does while the
+// command lives; what reads the stream then goes on without anybody.
+func (s *session) carry(ctx context.Context, st control.Stream, m *control.Meter) (control.Exit, error) {
 	s.attach(st)
 	go s.input(st, m)
 	var outputs sync.WaitGroup
@@ -219,10 +212,24 @@ func (s *session) carry(st control.Stream, m *control.Meter) (control.Exit, erro
 	if s.err != nil {
 		outputs.Go(func() { copyOut(st.Stderr(), s.err, m, nil) })
 	}
-	outputs.Wait()
+	if err := waitFor(ctx, &outputs); err != nil {
+		return control.Exit{}, err
+	}
 	exit, err := st.Wait()
 	s.in.Close() // what the client's standard input has now is the next one's
 	return exit, err
+}
+
+// waitFor waits for all of them, but not for longer than ctx.
+func waitFor(ctx context.Context, all *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // input carries what the client sends, and the escapes in it.

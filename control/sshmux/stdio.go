@@ -38,7 +38,7 @@ func (c *client) stdio(ctx context.Context, m *message) {
 	if c.send(reply(sessionOpened, m.id, uint32(sessionID))) != nil {
 		return
 	}
-	_, err = s.carry(st, r.Bytes)
+	_, err = s.carry(ctx, st, r.Bytes)
 	s.close()
 	if err != nil {
 		// Without a word ssh would take it for a good end. It does not print ours.
