@@ -16,22 +16,29 @@ import (
 type lingering struct {
 	*fakeListener
 	taken *atomic.Bool
+	most  time.Duration
 }
 
-const linger = 5 * time.Second
+const linger = 200 * time.Millisecond
 
 func (l lingering) Close() error {
 	err := l.fakeListener.Close()
-	time.Sleep(linger)
+	time.Sleep(l.most)
 	l.taken.Store(false)
 	return err
 }
 
 // lingers has the ports of a fixture be as real ones: one listener each, that
 // takes its time to go.
-func lingers(fx *fixture) {
+func lingers(fx *fixture) { lingersFor(linger)(fx) }
+
+func lingersFor(most time.Duration) func(*fixture) {
+	return func(fx *fixture) { fx.cfg.Listen = onePort(fx, most) }
+}
+
+func onePort(fx *fixture, most time.Duration) func(control.Endpoint, control.ForwardOptions) ([]net.Listener, error) {
 	ports := map[int]*atomic.Bool{}
-	fx.cfg.Listen = func(at control.Endpoint, _ control.ForwardOptions) ([]net.Listener, error) {
+	return func(at control.Endpoint, _ control.ForwardOptions) ([]net.Listener, error) {
 		fx.mu.Lock()
 		defer fx.mu.Unlock()
 		if ports[at.Port] == nil {
@@ -40,7 +47,7 @@ func lingers(fx *fixture) {
 		if !ports[at.Port].CompareAndSwap(false, true) {
 			return nil, fmt.Errorf("listen on %s: %w", at, syscall.EADDRINUSE)
 		}
-		return []net.Listener{lingering{newFakeListener(), ports[at.Port]}}, nil
+		return []net.Listener{lingering{newFakeListener(), ports[at.Port], most}}, nil
 	}
 }
 
@@ -104,6 +111,48 @@ func TestAskerOfALeavingPortGoesToo(t *testing.T) {
 		fx.Release(next)
 		time.Sleep(2 * linger)
 		fx.add(t, local(1, "z"), o)
+		fx.Close()
+	})
+}
+
+// TestPortOfOneThatIsNotMissedYet: a client that asks for the port of another
+// which is gone may be heard first.
+func TestPortOfOneThatIsNotMissedYet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fx := newFixture(t, lingersFor(time.Millisecond))
+		srv := newServer("a")
+		fx.Serve(srv)
+		o, next := fx.owner(), fx.owner()
+		for n, f := range []control.Forward{local(1, "x"), remote(2, "x")} {
+			fx.add(t, f, o)
+			srv.set(func() { srv.taken[f.Listen] = true }) // what stands there does so
+			time.AfterFunc(noticeMost/2, func() { srv.set(func() { srv.taken[f.Listen] = false }); fx.Release(o) })
+			began, want := time.Now(), noticeMost/2
+			if n == 0 {
+				want += time.Millisecond // of its listener
+			}
+			other := f
+			other.Connect.Host = "y"
+			_, err := fx.Add(t.Context(), other, control.ForwardOptions{}, next, false)
+			if d := time.Since(began); err != nil || d != want {
+				t.Errorf("%s: after %v, want %v: %v", other, d, want, err)
+			}
+			fx.Release(next)
+			// And of one that does not go.
+			fx.add(t, f, o)
+			srv.set(func() { srv.taken[f.Listen] = true })
+			began = time.Now()
+			_, err = fx.Add(t.Context(), other, control.ForwardOptions{}, next, false)
+			if d := time.Since(began); err == nil || d != noticeMost {
+				t.Errorf("%s: after %v, want %v: %v", other, d, noticeMost, err)
+			}
+		}
+		// Whose forwards stay is not waited for.
+		fx.add(t, local(3, "x"), &Owner{Sticky: true})
+		began := time.Now()
+		if _, err := fx.Add(t.Context(), local(3, "y"), control.ForwardOptions{}, next, false); err == nil || time.Since(began) != 0 {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
 		fx.Close()
 	})
 }

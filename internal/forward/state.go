@@ -79,7 +79,7 @@ func (s *Set) add(f control.Forward, how control.ForwardOptions, port int) *forw
 		s.wake()
 	} else {
 		for _, l := range s.leaving {
-			if l.want.Listen.Port == f.Listen.Port && l.want.Listen.Path == f.Listen.Path {
+			if samePlace(l.want.Listen, f.Listen) {
 				w.after = append(w.after, l)
 			}
 		}
