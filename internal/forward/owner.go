@@ -187,5 +187,6 @@ func (s *Set) Cancel(f control.Forward) bool {
 	return w != nil && s.endWhere(func(x *forward) bool { return x == w }, " was cancelled") > 0
 }
 
-// CancelAll ends every forward, whoever wants it.
-func (s *Set) CancelAll() { s.endWhere(func(*forward) bool { return true }, " was cancelled") }
+// CancelAll ends every forward, whoever wants it. No owner is told: what ends
+// them all is something that he hears of himself.
+func (s *Set) CancelAll() { s.endWhere(func(*forward) bool { return true }, "") }
