@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -134,14 +134,11 @@ func needIPv6(t testing.TB) {
 	ln.Close()
 }
 
-// muxdJSON runs a command of muxd's and reads what it prints.
-func (h *host) muxdJSON(to any, args ...string) {
-	h.t.Helper()
-	r := h.run(h.command("muxd", args...), nil)
-	if err := json.Unmarshal([]byte(r.out), to); err != nil || r.code != 0 || r.err != "" {
-		h.t.Fatalf("muxd %v: %+v: %v", args, r, err)
-	}
-}
-
 // at is a port as an option has it.
 func at(format string, ports ...any) string { return fmt.Sprintf(format, ports...) }
+
+// readAll is what comes until the other end ends its direction.
+func readAll(c stream) (string, error) {
+	b, err := io.ReadAll(c)
+	return string(b), err
+}

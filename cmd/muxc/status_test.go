@@ -36,9 +36,9 @@ type status struct {
 	}
 }
 
-func (h *host) status() (st status) {
+func (h *host) status(args ...string) (st status) {
 	h.t.Helper()
-	r := h.run(h.command("muxd", "status", "--json"), nil)
+	r := h.run(h.command("muxd", append([]string{"status", "--json"}, args...)...), nil)
 	if err := json.Unmarshal([]byte(r.out), &st); err != nil || r.code != 0 || r.err != "" {
 		h.t.Fatalf("%+v: %v", r, err)
 	}

@@ -384,3 +384,5 @@ func TestHosts(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func closeAll(all []net.Listener) { newListeners(all).close() }

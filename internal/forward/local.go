@@ -6,35 +6,52 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"muxd/control"
 	"muxd/internal/socks"
 )
 
-// tend keeps a local forward listening until it ends.
+// tend keeps a local forward listening until it ends. Who gave its address up
+// just now, and perhaps for it, may not have closed it yet: that is no address
+// in use.
 func (w *forward) tend() {
+	defer w.gone()
+	for _, before := range w.after {
+		<-before.vacated
+	}
+	w.after = nil
 	for w.ctx.Err() == nil {
-		listeners, err := w.set.cfg.Listen(w.want.Listen, w.how)
-		if len(listeners) == 0 {
+		all, err := w.set.cfg.Listen(w.want.Listen, w.how)
+		if len(all) == 0 {
 			w.rest(err)
-		} else if w.bound(listeners, err) {
-			w.rest(w.accept(listeners))
+		} else if l := newListeners(all); w.bound(l, err) {
+			w.rest(w.accept(l))
 		}
 	}
 }
 
+// gone says that nothing of a forward that ended listens any more.
+func (w *forward) gone() {
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
+	w.set.leaving = slices.DeleteFunc(w.set.leaving, func(x *forward) bool { return x == w })
+	close(w.vacated)
+}
+
 // bound publishes listeners, unless the forward ended while they were made.
-func (w *forward) bound(listeners []net.Listener, partly error) bool {
+func (w *forward) bound(l *listeners, partly error) bool {
 	w.set.mu.Lock()
 	ended := w.ctx.Err() != nil
 	if !ended {
-		w.listeners = listeners
+		w.listening = l
 		w.stands(partly)
 	}
 	w.set.unlock()
 	if ended {
-		closeAll(listeners)
+		l.close()
 	}
 	return !ended
 }
@@ -47,7 +64,7 @@ func (w *forward) rest(err error) {
 		w.set.mu.Unlock()
 		return
 	}
-	w.listeners = nil
+	w.listening = nil
 	timer := time.NewTimer(w.fails(err))
 	w.set.unlock()
 	defer timer.Stop()
@@ -59,12 +76,12 @@ func (w *forward) rest(err error) {
 }
 
 // accept serves listeners until one of them broke or the forward ended.
-func (w *forward) accept(listeners []net.Listener) error {
-	broke := make(chan error, len(listeners))
-	for _, l := range listeners {
-		go func() { broke <- w.acceptOn(l) }()
+func (w *forward) accept(l *listeners) error {
+	broke := make(chan error, len(l.all))
+	for _, nl := range l.all {
+		go func() { broke <- w.acceptOn(nl) }()
 	}
-	defer closeAll(listeners)
+	defer l.close()
 	select {
 	case err := <-broke:
 		return err
@@ -203,8 +220,28 @@ func dismiss(nc net.Conn) {
 	io.Copy(io.Discard, nc)
 }
 
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
+// listeners are those of one forward's addresses.
+type listeners struct {
+	all    []net.Listener
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newListeners(all []net.Listener) *listeners {
+	return &listeners{all: all, closed: make(chan struct{})}
+}
+
+// close returns when all are closed, whoever does it. Their own Close would
+// return at once where another one is still at it.
+func (l *listeners) close() {
+	first := false
+	l.once.Do(func() { first = true })
+	if !first {
+		<-l.closed
+		return
 	}
+	for _, nl := range l.all {
+		nl.Close()
+	}
+	close(l.closed)
 }

@@ -30,7 +30,9 @@ var (
 // a remote one, in all but the port that the server chose, gains an owner; how
 // is then the first one's. A local one listens when Add returns; a remote one
 // is listened for by the server in service, or is waiting where none serves,
-// which is no error. A degraded one is attempted at once.
+// which is no error. A degraded one is attempted at once. An address that
+// another client's forward has is waited for, a moment only, because that client
+// may just have gone.
 //
 // The error says in one line why it does not stand, or is the context's. With
 // keep it stays wanted then, and is tried again after 1, 2, 4, 8, 16, 30, 30 …
@@ -68,6 +70,9 @@ func (s *Set) put(ctx context.Context, f control.Forward, how control.ForwardOpt
 	s.unlock()
 
 	port, waits, err := w.settled(ctx)
+	if err != nil && w.outlasts(ctx) {
+		port, waits, err = w.settled(ctx)
+	}
 	for waits && next != nil {
 		if err = next(); err != nil {
 			break
@@ -182,5 +187,6 @@ func (s *Set) Cancel(f control.Forward) bool {
 	return w != nil && s.endWhere(func(x *forward) bool { return x == w }, " was cancelled") > 0
 }
 
-// CancelAll ends every forward, whoever wants it.
-func (s *Set) CancelAll() { s.endWhere(func(*forward) bool { return true }, " was cancelled") }
+// CancelAll ends every forward, whoever wants it. No owner is told: what ends
+// them all is something that he hears of himself.
+func (s *Set) CancelAll() { s.endWhere(func(*forward) bool { return true }, "") }

@@ -3,7 +3,6 @@ package forward
 import (
 	"context"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"time"
@@ -20,9 +19,10 @@ type Set struct {
 	cancel context.CancelFunc
 	kick   chan struct{} // holds one: the tender looks again
 
-	mu    sync.Mutex // guards what follows and, of every forward, what says so; nothing is called and nothing waited for with it held
-	list  []*forward // in the order of Add
-	pipes map[*pipe]struct{}
+	mu      sync.Mutex // guards what follows and, of every forward, what says so; nothing is called and nothing waited for with it held
+	list    []*forward // in the order of Add
+	leaving []*forward // local ones off the list that may still have a listener
+	pipes   map[*pipe]struct{}
 
 	serving  Server // the server in service; nil: none
 	last     Server // the one that served last, which Serve(nil) does not change
@@ -132,14 +132,16 @@ func (s *Set) Open() int {
 // endWhere ends forwards, and has their owners told text unless it is empty. It
 // returns how many once the ports are free again.
 func (s *Set) endWhere(match func(*forward) bool, text string) int {
-	var listeners []net.Listener
+	var listening []*listeners
 	s.mu.Lock()
 	n := len(s.list)
 	s.list = slices.DeleteFunc(s.list, func(w *forward) bool {
 		if !match(w) {
 			return false
 		}
-		listeners = append(listeners, w.listeners...)
+		if w.listening != nil {
+			listening = append(listening, w.listening)
+		}
 		if text != "" {
 			w.tell(w.named().String() + text)
 		}
@@ -148,8 +150,8 @@ func (s *Set) endWhere(match func(*forward) bool, text string) int {
 	})
 	n -= len(s.list)
 	s.unlock()
-	for _, l := range listeners {
-		l.Close()
+	for _, l := range listening {
+		l.close()
 	}
 	return n
 }

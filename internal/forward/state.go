@@ -3,7 +3,6 @@ package forward
 import (
 	"context"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -26,12 +25,14 @@ import (
 // when it is; what a person waits for is opening. Where there are no owners any
 // more there is no forward, whatever its state.
 type forward struct {
-	set    *Set
-	want   control.Forward // as it was asked for
-	how    control.ForwardOptions
-	ctx    context.Context // ends with it
-	cancel context.CancelFunc
-	again  chan struct{} // holds one: a local forward is attempted now
+	set     *Set
+	want    control.Forward // as it was asked for
+	how     control.ForwardOptions
+	ctx     context.Context // ends with it
+	cancel  context.CancelFunc
+	again   chan struct{} // holds one: a local forward is attempted now
+	after   []*forward    // that were to leave its address when it came
+	vacated chan struct{} // closed when a local one has no listener any more
 
 	waiting, open  atomic.Int64
 	total, in, out atomic.Int64
@@ -48,7 +49,7 @@ type forward struct {
 	partly   error         // what of it does not stand although it does
 	troubled bool          // its owners know that it is degraded
 
-	listeners []net.Listener // of a local one
+	listening *listeners // of a local one; nil: none
 
 	port   int           // of a remote one: as asked for or, once it was, chosen
 	on     Server        // that listens for it
@@ -67,7 +68,7 @@ type claim struct {
 // at the server; mu is held.
 func (s *Set) add(f control.Forward, how control.ForwardOptions, port int) *forward {
 	w := &forward{set: s, want: f, how: how, again: make(chan struct{}, 1), state: control.ForwardOpening,
-		since: time.Now(), moved: make(chan struct{}), port: port}
+		since: time.Now(), moved: make(chan struct{}), vacated: make(chan struct{}), port: port}
 	w.ctx, w.cancel = context.WithCancel(s.ctx)
 	if f.Kind.Remote() && !s.served() {
 		w.state = control.ForwardWaiting
@@ -77,6 +78,11 @@ func (s *Set) add(f control.Forward, how control.ForwardOptions, port int) *forw
 	if f.Kind.Remote() {
 		s.wake()
 	} else {
+		for _, l := range s.leaving {
+			if samePlace(l.want.Listen, f.Listen) {
+				w.after = append(w.after, l)
+			}
+		}
 		go w.tend()
 	}
 	return w
@@ -85,7 +91,10 @@ func (s *Set) add(f control.Forward, how control.ForwardOptions, port int) *forw
 // end is the forward's, which whoever calls it takes off the list; mu is held.
 func (w *forward) end() {
 	w.cancel()
-	w.listeners = nil
+	w.listening = nil
+	if !w.want.Kind.Remote() {
+		w.set.leaving = append(w.set.leaving, w)
+	}
 	if w.on != nil {
 		w.set.undos = append(w.set.undos, undo{w.on, w.at()})
 		w.set.wake()
