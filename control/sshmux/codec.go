@@ -128,43 +128,6 @@ func parse(b []byte) (*request, error) {
 	return r, d.err
 }
 
-// append is the opposite of parse, for tests and peers of our own.
-func (r *request) append(b []byte) []byte {
-	var e encoder
-	e.u32(uint32(r.kind))
-	if r.kind == hello {
-		e.u32(r.version)
-		for _, s := range r.exts {
-			e.str(s)
-		}
-		return e.frame(b)
-	}
-	e.u32(r.id)
-	switch r.kind {
-	case newSession:
-		e.str("")
-		for _, f := range []bool{r.tty, r.x11, r.agent, r.subsystem} {
-			e.flag(f)
-		}
-		e.u32(r.escape)
-		e.str(r.term)
-		e.str(r.command)
-		for _, s := range r.env {
-			e.str(s)
-		}
-	case newStdio:
-		e.str("")
-		e.endpoint(r.connect)
-	case openForward, closeForward:
-		e.u32(r.forward)
-		e.endpoint(r.listen)
-		e.endpoint(r.connect)
-	case extInfo:
-		e.str(r.name)
-	}
-	return e.frame(b)
-}
-
 // reply is a message of the master: its kind, and numbers and texts in order.
 func reply(k kind, fields ...any) []byte {
 	var e encoder
@@ -217,19 +180,6 @@ func (e *encoder) u32(v uint32) { e.b = binary.BigEndian.AppendUint32(e.b, v) }
 func (e *encoder) str(s string) {
 	e.u32(uint32(len(s)))
 	e.b = append(e.b, s...)
-}
-
-func (e *encoder) flag(on bool) {
-	if on {
-		e.u32(1)
-	} else {
-		e.u32(0)
-	}
-}
-
-func (e *encoder) endpoint(p endpoint) {
-	e.str(p.host)
-	e.u32(p.port)
 }
 
 // frame appends what was written, with its length before it.
