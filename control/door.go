@@ -43,6 +43,9 @@ type Door interface {
 	// Resized says that the client's terminals may have other sizes: stock ssh
 	// signals that to whoever the master seems to be.
 	Resized()
+	// Opened says that what the client itself wants is open: from then on it can
+	// be asked about others. It is called once.
+	Opened()
 	// Moved says that another process stands for the socket now.
 	Moved(pid int)
 	// Keep has the socket stay when the claim ends, until the destination's

@@ -67,6 +67,7 @@ func (o *operation) moved(b []byte) error {
 type noDoor struct{}
 
 func (noDoor) Resized()              {}
+func (noDoor) Opened()               {}
 func (noDoor) Moved(int)             {}
 func (noDoor) Keep()                 {}
 func (noDoor) Done() <-chan struct{} { return nil }

@@ -195,6 +195,7 @@ func (o *operation) invoke(ctx, muxd context.Context, v *Invocation) (rest func(
 	}
 	defer release()
 	if o.end != nil {
+		door.Opened()
 		return nil, o.carry(ctx, muxd, st, p)
 	}
 	defer st.Close()
@@ -244,6 +245,7 @@ func (o *operation) session(ctx context.Context, st Stream, p *Plan, door Door) 
 	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
 		return nil // the client is gone; nobody to tell
 	}
+	door.Opened()
 	if p.Hold != nil {
 		defer o.whileServed(st, door)()
 	}

@@ -303,3 +303,85 @@ func TestDoorProxyMode(t *testing.T) {
 	}
 	d.logins(1)
 }
+
+// The holder is asked about what others want to do by its connection (-MM), and
+// a no has no ssh log in by itself.
+func TestDoorAsks(t *testing.T) {
+	d := openDoor(t)
+	for _, c := range []struct {
+		answer string
+		code   int
+	}{{"echo yes", 0}, {"exit 1", 255}} {
+		path := filepath.Join(d.dir, "asked"+c.answer)
+		script := write(t, filepath.Join(d.dir, "askpass"), "#!/bin/sh\necho \"$1\" >> "+filepath.Join(d.dir, "questions")+"\n"+c.answer+"\n")
+		os.Chmod(script, 0o700)
+		m := d.muxc("-MM", "-N", "-S", path, "box")
+		m.Env = append(append([]string(nil), d.env...), "SSH_ASKPASS="+script, "SSH_ASKPASS_REQUIRE=force")
+		d.start(m, nil)
+		d.eventually("the path is served", func() bool { _, err := os.Lstat(path); return err == nil })
+		r := d.run(d.ssh("-S", path, "box", "echo works"), nil)
+		if r.code != c.code || r.code == 255 && !strings.Contains(r.err, "permission denied by the one who holds") {
+			t.Errorf("%s: %+v", c.answer, r)
+		}
+		if r := d.run(d.ssh("-S", path, "-O", "exit", "box"), nil); r.code != c.code {
+			t.Errorf("-O exit, %s: %+v", c.answer, r)
+		}
+		if asked := read(t, filepath.Join(d.dir, "questions")); !strings.Contains(asked, "Allow shared connection to box?") ||
+			!strings.Contains(asked, "Terminate shared connection to box?") {
+			t.Errorf("asked %q", asked)
+		}
+		os.Remove(filepath.Join(d.dir, "questions"))
+	}
+}
+
+// While the server is away a command is held; when it is back, it runs, on the
+// same path. What was running is lost, and said to be.
+func TestDoorOutlivesTheServer(t *testing.T) {
+	d := openDoor(t)
+	d.own("WaitForReady 60\n")
+	path := filepath.Join(d.dir, "patient")
+	d.hold(path)
+	lost := d.start(d.ssh("-S", path, "box", "echo begun; sleep 1000"), nil)
+	lost.says("begun")
+	d.sshd.Kill()
+	r := lost.wait()
+	if r.code != 255 || !strings.Contains(r.err, "connection lost") {
+		t.Errorf("lost: %+v", r)
+	}
+	held := d.start(d.ssh("-S", path, "box", "echo works"), nil)
+	time.Sleep(1500 * time.Millisecond)
+	if closed(held.done) {
+		t.Fatalf("it was not held: %+v", held.wait())
+	}
+	d.sshd.Restart(t)
+	held.wait().is(t, "works\n", "", 0)
+}
+
+// A login that fails is told, and ssh does not try one of its own.
+func TestDoorLoginFails(t *testing.T) {
+	d := openDoor(t)
+	d.run(d.muxc("-O", "exit", "box"), nil)
+	path := filepath.Join(d.dir, "kept")
+	f, _ := os.Create(filepath.Join(d.dir, "said"))
+	defer f.Close()
+	c := d.muxc("-M", "-o", "ControlPersist=yes", "-S", path, "-f", "box", "sleep 1000")
+	c.Stdout, c.Stderr = f, f
+	if r := d.run(c, nil); r.code != 0 {
+		t.Fatalf("%+v: %s", r, read(t, f.Name()))
+	}
+	before := d.sshd.Logins()
+	os.Rename(d.sshd.ClientKey, d.sshd.ClientKey+".away")
+	defer os.Rename(d.sshd.ClientKey+".away", d.sshd.ClientKey)
+	d.sshd.KillSessions()
+	d.eventually("the connection is gone", func() bool { return d.run(d.muxc("-O", "check", "box"), nil).code != 0 })
+	if _, err := os.Lstat(path); err != nil {
+		t.Skip("the path went with the connection before it could be asked")
+	}
+	r := d.run(d.ssh("-S", path, "-o", "IdentityFile="+d.sshd.ClientKey+".away", "box", "echo ran"), nil)
+	if r.code != 255 || r.out != "" || !strings.Contains(r.err, "muxd: box: ") {
+		t.Errorf("%+v", r)
+	}
+	if n := d.sshd.Logins(); n != before {
+		t.Errorf("%d logins, want %d: ssh went past the path", n, before)
+	}
+}

@@ -194,7 +194,14 @@ func (u *ui) Prompt(ctx context.Context, q control.Prompt) (control.Answer, erro
 	if !u.mayAsk(cancel) {
 		return control.Answer{}, control.ErrInterrupted
 	}
+	holds := u.isOpen() // it is about others' requests, and a no ends theirs and not this process
 	b, err := term.Ask(ctx, term.Question{Above: askedBy(q.Host), Prompt: q.Phrased(), Echo: q.Kind != control.PromptSecret})
+	if holds && err != nil {
+		if u.withdrawn(false) {
+			u.die()
+		}
+		return control.Answer{}, control.ErrNobody
+	}
 	u.asked(err)
 	if err != nil {
 		return control.Answer{}, control.ErrNobody

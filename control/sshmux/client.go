@@ -244,7 +244,7 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		return c.terminate(ctx, m.request)
 	case stopListening:
 		if no := c.confirm(ctx, "Disable further multiplexing on shared connection to %s? ", c.d.dest); no {
-			return c.send(reply(denied, m.id, "Permission denied"))
+			return c.send(reply(denied, m.id, errDenied.Error()))
 		}
 		c.d.stop()
 		return c.send(reply(ok, m.id))
@@ -256,7 +256,7 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		return c.send(reply(extInfoReply, m.id, uint32(1), text))
 	case proxy:
 		if no := c.confirm(ctx, "Allow multiplex proxy connection to %s? ", c.d.dest); no {
-			return c.send(reply(denied, m.id, "Permission denied"))
+			return c.send(reply(denied, m.id, errDenied.Error()))
 		}
 		c.serveProxy(ctx, m.id, m.rest)
 		return io.EOF
@@ -281,7 +281,11 @@ func (c *client) begin(ctx context.Context, m *message, sessions *sync.WaitGroup
 	}
 	if no := c.confirm(ctx, question, c.d.dest); no {
 		m.close()
-		return c.send(reply(denied, m.id, "Permission denied"))
+		if m.kind == newSession { // else ssh would log in by itself
+			c.refuse(m.id, errDenied)
+			return io.EOF
+		}
+		return c.send(reply(denied, m.id, errDenied.Error()))
 	}
 	sessions.Go(func() {
 		if m.kind == newStdio {
@@ -297,7 +301,7 @@ func (c *client) begin(ctx context.Context, m *message, sessions *sync.WaitGroup
 // terminate is ssh -O exit: the connection ends, whoever uses it, and the door.
 func (c *client) terminate(ctx context.Context, r *request) error {
 	if no := c.confirm(ctx, "Terminate shared connection to %s? ", c.d.dest); no {
-		return c.send(reply(denied, r.id, "Permission denied"))
+		return c.send(reply(denied, r.id, errDenied.Error()))
 	}
 	c.send(reply(ok, r.id))
 	c.d.stop()                                                                         // before the connection ends: whoever holds it for the door then knows why
@@ -306,17 +310,25 @@ func (c *client) terminate(ctx context.Context, r *request) error {
 	return io.EOF
 }
 
+// errDenied is what a client hears whose request the holder did not allow.
+var errDenied = errors.New("permission denied by the one who holds the connection")
+
 // confirm asks the holder of the door, where the door is one to be asked about,
 // and reports a no. Nobody there is a no too.
 func (c *client) confirm(ctx context.Context, question string, args ...any) (no bool) {
-	p, ask := c.d.holder()
+	holder, ask := c.d.holder()
 	if !ask {
 		return false
 	}
-	if p == nil {
+	if holder == nil {
 		return true
 	}
-	a, err := p.Prompt(ctx, control.Prompt{Kind: control.PromptConfirm, Host: c.d.dest.String(), Text: fmt.Sprintf(question, args...)})
+	select {
+	case <-holder.opened:
+	case <-ctx.Done():
+		return true
+	}
+	a, err := holder.p.Prompt(ctx, control.Prompt{Kind: control.PromptConfirm, Host: c.d.dest.String(), Text: fmt.Sprintf(question, args...)})
 	return err != nil || a.Text != "yes" && a.Text != "y" && a.Text != ""
 }
 

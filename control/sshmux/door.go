@@ -43,10 +43,13 @@ type claim struct {
 	d   *door
 	p   control.Prompter // who holds it
 	pid int              // guarded by d.mu
+	// opened is closed when p has what it wants itself: until then what it is
+	// asked is about its own login.
+	opened chan struct{}
 }
 
 func (d *door) claim(r *control.ListenRequest, p control.Prompter) *claim {
-	c := &claim{d: d, p: p, pid: r.PID}
+	c := &claim{d: d, p: p, pid: r.PID, opened: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.request = r
@@ -65,14 +68,15 @@ func (d *door) pid() int {
 	return d.s.PID
 }
 
-// holder is whom to ask about a client's request, nil if nobody wants to be.
-func (d *door) holder() (p control.Prompter, ask bool) {
+// holder is whom to ask about a client's request, nil if there is nobody, and
+// whether to ask at all.
+func (d *door) holder() (c *claim, ask bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.claims) > 0 {
-		p = d.claims[0].p
+		c = d.claims[0]
 	}
-	return p, d.request.Confirm
+	return c, d.request.Confirm
 }
 
 func (d *door) wants() *control.ListenRequest {
@@ -160,6 +164,9 @@ func (d *door) resized() {
 
 // Resized implements control.Door.
 func (c *claim) Resized() { c.d.resized() }
+
+// Opened implements control.Door.
+func (c *claim) Opened() { close(c.opened) }
 
 // Moved implements control.Door.
 func (c *claim) Moved(pid int) {

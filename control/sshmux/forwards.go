@@ -103,7 +103,7 @@ func (c *client) openForward(ctx context.Context, r *request) error {
 		return c.fail(r.id, err.Error())
 	}
 	if no := c.confirm(ctx, "Open %s on %s?", f, c.d.dest); no {
-		return c.send(reply(denied, r.id, "Permission denied"))
+		return c.send(reply(denied, r.id, errDenied.Error()))
 	}
 	only := !c.peer.known() || c.peer.asksOnly()
 	want := c.d.wants()
