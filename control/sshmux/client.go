@@ -15,17 +15,19 @@ import (
 	"muxd/socket"
 )
 
-const (
+// Limits of a client, which tests shorten.
+var (
 	// descriptorWait bounds the wait for the descriptors that follow a request.
 	// They are sent with it; a client that was stopped between is let go.
 	descriptorWait = time.Minute
 	// writeWait bounds the wait for a client to take a message. Messages are
 	// small and few, so only one that never reads fills its socket.
 	writeWait = 10 * time.Second
-	// ahead is how many requests of one client are taken before they are carried
-	// out. ssh waits for each answer.
-	ahead = 16
 )
+
+// ahead is how many requests of one client are taken before they are carried
+// out. ssh waits for each answer.
+const ahead = 16
 
 // client is one connection to a door: one ssh.
 //
@@ -38,8 +40,9 @@ type client struct {
 
 	wmu sync.Mutex // guards writes
 
-	over   context.CancelFunc // ends what is carried out
-	closed sync.Once
+	greeted bool               // HELLO came; of handle
+	over    context.CancelFunc // ends what is carried out
+	closed  sync.Once
 
 	mu       sync.Mutex // guards following
 	session  *session   // nil before one was asked for
@@ -167,8 +170,8 @@ func (in *inbox) next() (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &message{request: r}
-	if want := r.kind.descriptors(); want > 0 {
+	want := r.kind.descriptors()
+	if want > 0 {
 		in.conn.SetReadDeadline(time.Now().Add(descriptorWait))
 		_, err = in.take(want)
 		in.conn.SetReadDeadline(time.Time{})
@@ -178,11 +181,12 @@ func (in *inbox) next() (*message, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.fds, in.fds = in.fds[:want:want], in.fds[want:]
 	}
-	if len(in.fds) > 0 && len(in.buf) == 0 {
+	if len(in.fds) > want && len(in.buf) == 0 {
 		return nil, errDescriptors // nothing asked for them
 	}
+	m := &message{request: r, fds: in.fds[:want:want]}
+	in.fds = in.fds[want:]
 	return m, nil
 }
 
@@ -225,11 +229,16 @@ func (c *client) fail(id uint32, text string) error {
 
 // handle carries out one message. An error cuts the client.
 func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGroup) error {
+	if greets := m.kind == hello; greets == c.greeted {
+		m.close()
+		return fmt.Errorf("message %#x where HELLO goes first, and once", uint32(m.kind))
+	}
 	switch m.kind {
 	case hello:
 		if m.version != version {
 			return fmt.Errorf("version %d of the protocol", m.version)
 		}
+		c.greeted = true
 		return nil
 	case aliveCheck:
 		c.attach()
