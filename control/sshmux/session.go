@@ -25,6 +25,9 @@ type session struct {
 	err *stderr // nil for a stdio forward
 	tty int     // the terminal, for its size; -1 for none
 	esc *term.Escaper
+	// leave ends the session for the person at the terminal (~.), whatever
+	// becomes of it.
+	leave context.CancelFunc
 
 	mu     sync.Mutex     // guards following
 	stream control.Stream // nil until it is open
@@ -127,9 +130,14 @@ func (c *client) open(ctx context.Context, m *message) {
 		v.Notice("PTY allocation request failed: the session goes on without a terminal")
 		s.esc = nil
 	}
-	exit, err := s.carry(ctx, st, r.Bytes)
+	here, leave := context.WithCancel(ctx)
+	defer leave()
+	s.leave = leave
+	exit, err := s.carry(here, st, r.Bytes)
 	s.close() // before the client ends, who may then read what another writes there
-	c.report(exit, err)
+	if here.Err() == nil {
+		c.report(exit, err)
+	}
 }
 
 // sessionRequest is what a NEW_SESSION asks for, and the terminal in it. Where
@@ -278,6 +286,7 @@ func (s *session) escape(st control.Stream, ev term.Event) {
 	switch ev.Action {
 	case term.Disconnect:
 		st.Close()
+		s.leave()
 	case term.Break:
 		st.Signal(control.Break)
 	}
