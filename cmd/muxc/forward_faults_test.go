@@ -40,7 +40,7 @@ func wasReset(t testing.TB, what string, c stream) {
 type outlived struct {
 	h                     *host
 	local, remote, chosen int
-	path, socks           string
+	path                  string
 	far                   *far
 	p                     *running
 }
