@@ -108,7 +108,7 @@ func directFailure(host string, r *control.DirectRequest, l *link, err error) er
 	var oe *ssh.OpenChannelError
 	if errors.As(err, &oe) {
 		return &control.Error{Phase: control.Refused, Host: host,
-			Text: fmt.Sprintf("stdio forwarding to %s failed: %s", directTarget(r), oe.Message)}
+			Text: fmt.Sprintf("stdio forwarding to %s failed: %s", directTarget(r), said(oe))}
 	}
 	return openFailure(host, l, err)
 }

@@ -56,7 +56,7 @@ func TestDirect(t *testing.T) {
 func TestDirectIsRefused(t *testing.T) {
 	inBubble(t, sshtest.Options{RefuseForward: true}, func(t *testing.T, r *rig) {
 		_, err := r.forwardErr(nil, "db:5432", "host")
-		wantError(t, err, control.Refused, "host: stdio forwarding to db:5432 failed: forwarding is refused")
+		wantError(t, err, control.Refused, "host: stdio forwarding to db:5432 failed: administratively prohibited: forwarding is refused")
 		r.run("host", "true")
 		r.wantLogins(1)
 	})

@@ -213,11 +213,16 @@ func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.
 	if err != nil {
 		var oe *ssh.OpenChannelError
 		if errors.As(err, &oe) {
-			err = &forward.OpenError{Code: uint32(oe.Reason), Text: oe.Message}
+			err = said(oe)
 		}
 		return nil, err
 	}
 	return ls.link.carry(ch, reqs, ls), nil
+}
+
+// said is why the server opens no connection on its side.
+func said(oe *ssh.OpenChannelError) *forward.OpenError {
+	return &forward.OpenError{Code: uint32(oe.Reason), Text: oe.Message}
 }
 
 // Listen implements forward.Server. The reply holds the SSH library's lock on

@@ -70,16 +70,16 @@ func openThrough(ctx context.Context, d *dest.Destination, ls *lease) (net.Conn,
 // hopAnswer describes a connection that a jump host which is well did not make,
 // and is nil for any other failure.
 func hopAnswer(d *dest.Destination, err error) error {
-	said := "timed out"
+	why := "timed out"
 	var oe *ssh.OpenChannelError
 	var un unanswered
 	switch {
 	case errors.As(err, &oe):
-		said = oe.Message
+		why = said(oe).Error()
 	case !errors.As(err, &un):
 		return nil
 	}
-	return &control.Error{Phase: control.Refused, Host: d.Name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.Via.Name, d.Addr(), said)}
+	return &control.Error{Phase: control.Refused, Host: d.Name, Text: fmt.Sprintf("jump host %s: connect to %s: %s", d.Via.Name, d.Addr(), why)}
 }
 
 // hopError says that it was the hop that failed, and keeps the marks of what

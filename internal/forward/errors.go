@@ -20,11 +20,24 @@ type OpenError struct {
 }
 
 // Error implements error.
+//
+// The reason stands before the text, as in ssh's own line, because sshd's text
+// for all that it does not allow is "open failed". Of a connect that failed the
+// text says how, and what failed goes without saying.
 func (e *OpenError) Error() string {
-	if e.Text == "" {
-		return fmt.Sprintf("the server refused it (reason %d)", e.Code)
+	reason := map[uint32]string{1: "administratively prohibited", 2: "connect failed", 3: "unknown channel type", 4: "resource shortage"}[e.Code]
+	switch {
+	case reason == "":
+		reason = fmt.Sprintf("refused for reason %d", e.Code)
+	case e.Code == 2 && e.Text == "open failed": // of a Unix socket, whatever is wrong (serverloop.c, server_request_direct_streamlocal)
+		return e.Text + " (not there, or not allowed)"
+	case e.Code == 2 && e.Text != "":
+		return e.Text
 	}
-	return e.Text
+	if e.Text == "" {
+		return reason
+	}
+	return reason + ": " + e.Text
 }
 
 // refused is a remote forward's failure, in ssh's words (mux.c,

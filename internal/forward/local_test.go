@@ -174,10 +174,10 @@ func TestOpenFails(t *testing.T) {
 		five   string
 		inText string
 	}{
-		{&OpenError{1, "open failed"}, "\x05\x02", "open failed"},
+		{&OpenError{1, "open failed"}, "\x05\x02", "administratively prohibited: open failed"},
 		{&OpenError{2, "Connection refused"}, "\x05\x05", "connect to inner:80: Connection refused"},
 		{&OpenError{2, "Name or service not known"}, "\x05\x04", "not known"},
-		{&OpenError{4, ""}, "\x05\x01", "reason 4"},
+		{&OpenError{4, ""}, "\x05\x01", "connect to inner:80: resource shortage"},
 		{context.DeadlineExceeded, "\x05\x01", "deadline"},
 	} {
 		bubble(t, func(t *testing.T) {

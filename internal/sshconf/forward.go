@@ -1,6 +1,9 @@
 package sshconf
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Forward is a forwarding as LocalForward, RemoteForward or DynamicForward, or
 // -L, -R and -D, ask for it. Of each end either the path of a Unix socket or
@@ -136,6 +139,15 @@ func (f *Forward) fits(remote bool) bool {
 		len(f.ConnectPath) < maxSocketPath && len(f.ListenPath) < maxSocketPath
 }
 
+// badForward names the option's argument, of which a command line may have many
+// (ssh.c, main).
+func badForward(l *line, spec string) error {
+	if !l.literal {
+		return l.badf("Bad forwarding specification.")
+	}
+	return &badLine{[]string{fmt.Sprintf("Bad %s forwarding specification '%s'", strings.TrimSuffix(l.keyword, "forward"), spec)}}
+}
+
 // parseForward keeps the forwarding in the form of -L, -R or -D. Of
 // RemoteForward one argument alone means that the server's end speaks SOCKS.
 func parseForward(l *line) ([]string, error) {
@@ -165,7 +177,7 @@ func parseForward(l *line) ([]string, error) {
 		return nil, l.badf("Missing target argument.")
 	}
 	if _, ok := scanForward(spec, dynamic, remote, l.env); !ok {
-		return nil, l.badf("Bad forwarding specification.")
+		return nil, badForward(l, spec)
 	}
 	if dynamic && remote {
 		kept = append(kept, "socks")
