@@ -92,13 +92,15 @@ func doorWarm(d *doors, r *report, o options) error {
 	}
 	defer d.shut("lab")
 	took, err := rounds(s, []program{d.through(d.ours, "lab", "true"), d.through(d.theirs, "lab", "true"), d.program(d.ssh, "-V"),
-		d.through(d.ours, "lab", "-O", "check"), d.through(d.theirs, "lab", "-O", "check")}, o.pairs)
+		d.through(d.ours, "lab", "-O", "check"), d.through(d.theirs, "lab", "-O", "check"),
+		d.program(d.path("muxc"), "-F", d.path("config"), "-O", "prepare", "-S", d.path("c/prepared"), "lab")}, o.pairs)
 	if err != nil {
 		return err
 	}
 	r.add(row{Name: "ssh -S … true", Unit: "ms"}, took[0], took[1])
 	r.add(row{Name: "ssh -S … -O check", Unit: "ms"}, took[3], took[4])
 	r.add(row{Name: "ssh's start alone (-V)", Unit: "ms"}, nil, took[2])
+	r.add(row{Name: "muxc -O prepare, warm", Unit: "ms"}, took[5], nil)
 	return nil
 }
 
