@@ -92,6 +92,13 @@ func (d *door) accept() {
 		if err != nil {
 			break
 		}
+		if conn.Scarce() {
+			// A session would take five more. ssh goes its own way, and muxd keeps
+			// what it needs to be told to end.
+			d.s.Log.Warn("client of a ControlPath turned away: too many open files", "path", d.path, "pid", conn.PeerPID())
+			conn.Close()
+			continue
+		}
 		c := newClient(d, conn)
 		if !d.join(c) {
 			conn.Close()
