@@ -128,7 +128,7 @@ func TestDoorClientDies(t *testing.T) {
 	stopped.says("begun")
 	stopped.signal(syscall.SIGSTOP)
 	mark := filepath.Join(d.dir, "mark")
-	killed := d.start(d.by("box", "trap 'echo hup > "+mark+"; exit' HUP; echo begun; while :; do sleep 0.1; done"), nil)
+	killed := d.start(d.by("box", "trap 'echo hup > "+mark+"; exit' HUP; echo begun; for i in $(seq 100); do sleep 0.1; done"), nil)
 	killed.says("begun")
 	killed.signal(syscall.SIGKILL)
 	d.run(d.by("box", "echo works"), nil).is(t, "works\n", "", 0)
