@@ -3,8 +3,11 @@ package sshmux
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +20,10 @@ import (
 // one.
 const sessionID = 1
 
+// leaveWait is how long a terminal may take for what was to be shown there when
+// its session is left.
+const leaveWait = time.Second / 4
+
 // session is a client's session or stdio forward under way.
 type session struct {
 	c   *client
@@ -26,14 +33,16 @@ type session struct {
 	tty int     // the terminal, for its size; -1 for none
 	esc *term.Escaper
 
+	left atomic.Bool // the person at the terminal ended it
+
 	mu     sync.Mutex     // guards following
 	stream control.Stream // nil until it is open
 	size   control.Window
 }
 
-// takeDescriptors becomes the owner of the client's descriptors.
-func (c *client) takeDescriptors(m *message) (s *session, err error) {
-	s = &session{c: c, tty: -1}
+// takeDescriptors becomes the owner of the client's descriptors, and of tty.
+func (c *client) takeDescriptors(m *message, tty int) (s *session, err error) {
+	s = &session{c: c, tty: tty}
 	fds := m.fds
 	m.fds = nil
 	var errs [3]error
@@ -92,12 +101,11 @@ func (s *session) close() {
 // open carries out a NEW_SESSION.
 func (c *client) open(ctx context.Context, m *message) {
 	r, tty := c.sessionRequest(m)
-	s, err := c.takeDescriptors(m)
+	s, err := c.takeDescriptors(m, tty)
 	if err != nil {
-		c.fail(m.id, "the descriptors that came are of no use: "+err.Error())
+		c.refuse(m.id, fmt.Errorf("the descriptors that came are of no use: %w", err))
 		return
 	}
-	s.tty = tty
 	defer s.close()
 	defer context.AfterFunc(ctx, s.close)() // its client went: nothing is read or written any more
 	if r.TTY != nil {
@@ -114,12 +122,16 @@ func (c *client) open(ctx context.Context, m *message) {
 	st, err := c.d.s.Backend.Session(ctx, r, v)
 	v.end()
 	if err != nil {
+		v.flush()
+		s.close()
 		c.refuse(m.id, err)
 		return
 	}
 	defer st.Close()
-	defer context.AfterFunc(ctx, func() { abandon(st, r.TTY == nil) })()
+	gone := sync.OnceFunc(func() { abandon(st, r.TTY == nil) })
+	defer context.AfterFunc(ctx, gone)()
 	if c.send(reply(sessionOpened, m.id, uint32(sessionID))) != nil {
+		gone()
 		return
 	}
 	if r.TTY != nil && !st.TTY() {
@@ -128,8 +140,11 @@ func (c *client) open(ctx context.Context, m *message) {
 		s.esc = nil
 	}
 	exit, err := s.carry(st, r.Bytes)
-	s.close() // before the client ends, who may then read what another writes there
-	c.report(exit, err)
+	v.flush()
+	s.close()           // before the client ends, who may then read what another writes there
+	if !s.left.Load() { // who left knows, and ssh ends with 255
+		c.report(exit, err)
+	}
 }
 
 // abandon ends a session whose client went. A command without a terminal is told
@@ -190,13 +205,12 @@ func sizeOf(fd int) control.Window {
 func (s *session) resized() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tty < 0 {
-		return
+	if s.tty < 0 || s.stream == nil {
+		return // attach looks again
 	}
 	if w := sizeOf(s.tty); w != s.size && w != (control.Window{}) {
-		if s.size = w; s.stream != nil {
-			s.stream.Resize(w)
-		}
+		s.size = w
+		s.stream.Resize(w)
 	}
 }
 
@@ -260,6 +274,10 @@ func write(st control.Stream, b []byte, m *control.Meter) error {
 func (s *session) escape(st control.Stream, ev term.Event) {
 	text := s.esc.Text(ev)
 	switch ev.Action {
+	case term.Disconnect:
+		s.left.Store(true)
+		st.Close()
+		time.AfterFunc(leaveWait, s.close) // it may be the terminal that takes nothing
 	case term.Suspend: // it is ssh that the shell would have to stop
 		text = "~^Z escape is not available to sessions of a shared connection\r\n"
 	case term.List:
@@ -268,10 +286,7 @@ func (s *session) escape(st control.Stream, ev term.Event) {
 	if s.err != nil {
 		s.err.Write([]byte(text))
 	}
-	switch ev.Action {
-	case term.Disconnect:
-		st.Close()
-	case term.Break:
+	if ev.Action == term.Break {
 		st.Signal(control.Break)
 	}
 }
