@@ -24,7 +24,7 @@ import (
 
 // patience is how long a test waits for what must happen. It decides nothing
 // while things work.
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 // muxdPID is what the doors take for muxd's process.
 const muxdPID = 4711

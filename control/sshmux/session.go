@@ -3,8 +3,10 @@ package sshmux
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +18,10 @@ import (
 // sessionID is what names a client's session in what is said of it. Each has but
 // one.
 const sessionID = 1
+
+// leaveWait is how long a terminal may take for what was to be shown there when
+// its session is left.
+const leaveWait = time.Second / 4
 
 // session is a client's session or stdio forward under way.
 type session struct {
@@ -34,9 +40,9 @@ type session struct {
 	size   control.Window
 }
 
-// takeDescriptors becomes the owner of the client's descriptors.
-func (c *client) takeDescriptors(m *message) (s *session, err error) {
-	s = &session{c: c, tty: -1}
+// takeDescriptors becomes the owner of the client's descriptors, and of tty.
+func (c *client) takeDescriptors(m *message, tty int) (s *session, err error) {
+	s = &session{c: c, tty: tty}
 	fds := m.fds
 	m.fds = nil
 	var errs [3]error
@@ -95,12 +101,11 @@ func (s *session) close() {
 // open carries out a NEW_SESSION.
 func (c *client) open(ctx context.Context, m *message) {
 	r, tty := c.sessionRequest(m)
-	s, err := c.takeDescriptors(m)
+	s, err := c.takeDescriptors(m, tty)
 	if err != nil {
-		c.fail(m.id, "the descriptors that came are of no use: "+err.Error())
+		c.refuse(m.id, fmt.Errorf("the descriptors that came are of no use: %w", err))
 		return
 	}
-	s.tty = tty
 	defer s.close()
 	defer context.AfterFunc(ctx, s.close)() // its client went: nothing is read or written any more
 	if r.TTY != nil {
@@ -117,6 +122,8 @@ func (c *client) open(ctx context.Context, m *message) {
 	st, err := c.d.s.Backend.Session(ctx, r, v)
 	v.end()
 	if err != nil {
+		v.flush()
+		s.close()
 		c.refuse(m.id, err)
 		return
 	}
@@ -134,6 +141,7 @@ func (c *client) open(ctx context.Context, m *message) {
 	defer leave()
 	s.leave = leave
 	exit, err := s.carry(here, st, r.Bytes)
+	v.flush()
 	s.close() // before the client ends, who may then read what another writes there
 	if here.Err() == nil {
 		c.report(exit, err)
@@ -189,13 +197,12 @@ func sizeOf(fd int) control.Window {
 func (s *session) resized() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tty < 0 {
-		return
+	if s.tty < 0 || s.stream == nil {
+		return // attach looks again
 	}
 	if w := sizeOf(s.tty); w != s.size && w != (control.Window{}) {
-		if s.size = w; s.stream != nil {
-			s.stream.Resize(w)
-		}
+		s.size = w
+		s.stream.Resize(w)
 	}
 }
 
@@ -275,6 +282,9 @@ func write(st control.Stream, b []byte, m *control.Meter) error {
 func (s *session) escape(st control.Stream, ev term.Event) {
 	text := s.esc.Text(ev)
 	switch ev.Action {
+	case term.Disconnect:
+		st.Close()
+		time.AfterFunc(leaveWait, s.leave) // it may be the terminal that takes nothing
 	case term.Suspend: // it is ssh that the shell would have to stop
 		text = "~^Z escape is not available to sessions of a shared connection\r\n"
 	case term.List:
@@ -285,7 +295,6 @@ func (s *session) escape(st control.Stream, ev term.Event) {
 	}
 	switch ev.Action {
 	case term.Disconnect:
-		st.Close()
 		s.leave()
 	case term.Break:
 		st.Signal(control.Break)

@@ -20,7 +20,7 @@ func (c *client) stdio(ctx context.Context, m *message) {
 		c.fail(m.id, "a stdio forward to nowhere")
 		return
 	}
-	s, err := c.takeDescriptors(m)
+	s, err := c.takeDescriptors(m, -1)
 	if err != nil {
 		c.fail(m.id, "the descriptors that came are of no use: "+err.Error())
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,11 +21,17 @@ type visitor struct {
 	host string
 	err  *stderr // the client's standard error; nil where it passed none
 
-	mu    sync.Mutex
-	over  bool
-	timer *time.Timer
-	cause string
+	mu      sync.Mutex // guards following
+	over    bool
+	timer   *time.Timer
+	cause   string
+	notices []string      // not written yet
+	writing chan struct{} // closed when they are; nil while there are none
 }
+
+// heldNotices is how many lines wait for a client that takes none; more are
+// dropped.
+const heldNotices = 64
 
 func newVisitor(host string, err *stderr) *visitor { return &visitor{host: host, err: err} }
 
@@ -38,10 +45,46 @@ func (v *visitor) Run(context.Context, control.Command) (control.Ran, error) {
 	return control.Ran{}, control.ErrNobody
 }
 
-// Notice implements control.Prompter.
+// Notice implements control.Prompter. It never waits for the client: who tells
+// something about a connection tells it to all who wait for that.
 func (v *visitor) Notice(text string) {
-	if v.err != nil {
-		io.WriteString(v.err, control.Clean(text)+"\r\n")
+	if v.err == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.notices) == heldNotices {
+		return
+	}
+	v.notices = append(v.notices, strings.ReplaceAll(control.Clean(text), "\n", "\r\n")+"\r\n")
+	if v.writing == nil {
+		v.writing = make(chan struct{})
+		go v.write()
+	}
+}
+
+// write writes the notices that there are.
+func (v *visitor) write() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for len(v.notices) > 0 {
+		text := v.notices[0]
+		v.notices = v.notices[1:]
+		v.mu.Unlock()
+		io.WriteString(v.err, text)
+		v.mu.Lock()
+	}
+	close(v.writing)
+	v.writing = nil
+}
+
+// flush waits until the client took its notices, or its descriptors are closed.
+func (v *visitor) flush() {
+	v.mu.Lock()
+	done := v.writing
+	v.mu.Unlock()
+	if done != nil {
+		<-done
 	}
 }
 
