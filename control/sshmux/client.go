@@ -47,7 +47,6 @@ type client struct {
 	mu       sync.Mutex // guards following
 	session  *session   // nil before one was asked for
 	busy     bool       // a session or a stdio forward was asked for
-	attached bool       // the forwards are the client's own: something follows them
 	forwards []*held
 }
 
@@ -241,7 +240,6 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		c.greeted = true
 		return nil
 	case aliveCheck:
-		c.attach()
 		return c.send(reply(alive, m.id, uint32(c.d.pid())))
 	case newSession, newStdio:
 		return c.begin(ctx, m, sessions)
@@ -253,7 +251,7 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		return c.terminate(ctx, m.request)
 	case stopListening:
 		if no := c.confirm(ctx, "Disable further multiplexing on shared connection to %s? ", c.d.dest); no {
-			return c.send(reply(denied, m.id, errDenied.Error()))
+			return c.send(reply(denied, m.id, denial))
 		}
 		c.d.stop()
 		return c.send(reply(ok, m.id))
@@ -265,7 +263,7 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		return c.send(reply(extInfoReply, m.id, uint32(1), text))
 	case proxy:
 		if no := c.confirm(ctx, "Allow multiplex proxy connection to %s? ", c.d.dest); no {
-			return c.send(reply(denied, m.id, errDenied.Error()))
+			return c.send(reply(denied, m.id, denial))
 		}
 		c.serveProxy(ctx, m.id, m.rest)
 		return io.EOF
@@ -283,18 +281,17 @@ func (c *client) begin(ctx context.Context, m *message, sessions *sync.WaitGroup
 		m.close()
 		return c.fail(m.id, "Multiple sessions not supported")
 	}
-	c.attach()
 	question := "Allow shared connection to %s? "
 	if m.kind == newStdio {
 		question = "Allow a stdio forward through the shared connection to %s? "
 	}
 	if no := c.confirm(ctx, question, c.d.dest); no {
 		m.close()
-		if m.kind == newSession { // else ssh would log in by itself
-			c.refuse(m.id, errDenied)
+		if m.kind == newSession {
+			c.refuse(m.id, &control.Error{Text: denial})
 			return io.EOF
 		}
-		return c.send(reply(denied, m.id, errDenied.Error()))
+		return c.send(reply(denied, m.id, denial))
 	}
 	sessions.Go(func() {
 		if m.kind == newStdio {
@@ -310,17 +307,19 @@ func (c *client) begin(ctx context.Context, m *message, sessions *sync.WaitGroup
 // terminate is ssh -O exit: the connection ends, whoever uses it, and the door.
 func (c *client) terminate(ctx context.Context, r *request) error {
 	if no := c.confirm(ctx, "Terminate shared connection to %s? ", c.d.dest); no {
-		return c.send(reply(denied, r.id, errDenied.Error()))
+		return c.send(reply(denied, r.id, denial))
 	}
 	c.send(reply(ok, r.id))
-	c.d.stop()                                                                         // before the connection ends: whoever holds it for the door then knows why
-	c.d.s.Backend.Manage(ctx, &control.ManageRequest{Dest: c.d.dest, Command: "exit"}) // there may be no connection just now
+	c.d.stop() // before the connection ends: whoever holds it for the door then knows why
+	// There may be no connection just now. The client has its answer and goes,
+	// which is no reason to leave what it asked for undone.
+	c.d.s.Backend.Manage(context.WithoutCancel(ctx), &control.ManageRequest{Dest: c.d.dest, Command: "exit"})
 	c.d.end()
 	return io.EOF
 }
 
-// errDenied is what a client hears whose request the holder did not allow.
-var errDenied = errors.New("permission denied by the one who holds the connection")
+// denial is mux.c's word for a no.
+const denial = "Permission denied"
 
 // confirm asks the holder of the door, where the door is one to be asked about,
 // and reports a no. Nobody there is a no too.
@@ -335,6 +334,8 @@ func (c *client) confirm(ctx context.Context, question string, args ...any) (no 
 	select {
 	case <-holder.opened:
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // nobody is asked for who went
 		return true
 	}
 	a, err := holder.p.Prompt(ctx, control.Prompt{Kind: control.PromptConfirm, Host: c.d.dest.String(), Text: fmt.Sprintf(question, args...)})

@@ -24,6 +24,7 @@ type door struct {
 	mu      sync.Mutex // guards following
 	request *control.ListenRequest
 	claims  []*claim // the oldest first
+	confirm bool     // somebody asked to be asked
 	stays   bool     // nobody's end is the door's end
 	clients map[*client]bool
 	stopped bool // no new ones
@@ -40,19 +41,21 @@ func (d *door) serves(r *control.ListenRequest) bool { return r.Dest.Same(d.dest
 
 // claim is one request's part in a door (control.Door).
 type claim struct {
-	d   *door
-	p   control.Prompter // who holds it
-	pid int              // guarded by d.mu
+	d    *door
+	p    control.Prompter // who holds it
+	asks bool             // p wants to be asked
+	pid  int              // guarded by d.mu
 	// opened is closed when p has what it wants itself: until then what it is
 	// asked is about its own login.
 	opened chan struct{}
 }
 
 func (d *door) claim(r *control.ListenRequest, p control.Prompter) *claim {
-	c := &claim{d: d, p: p, pid: r.PID, opened: make(chan struct{})}
+	c := &claim{d: d, p: p, asks: r.Confirm, pid: r.PID, opened: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.request = r
+	d.confirm = d.confirm || r.Confirm
 	d.claims = append(d.claims, c)
 	return c
 }
@@ -62,21 +65,21 @@ func (d *door) claim(r *control.ListenRequest, p control.Prompter) *claim {
 func (d *door) pid() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.claims) > 0 {
+	if len(d.claims) > 0 && d.claims[0].pid > 0 {
 		return d.claims[0].pid
 	}
-	return d.s.PID
+	return d.s.PID // stock ssh takes no 0
 }
 
-// holder is whom to ask about a client's request, nil if there is nobody, and
-// whether to ask at all.
+// holder is whom to ask about a client's request, nil where nobody is there any
+// more who asked to be. Who shares the door without that does not undo it.
 func (d *door) holder() (c *claim, ask bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.claims) > 0 {
-		c = d.claims[0]
+	if i := slices.IndexFunc(d.claims, func(c *claim) bool { return c.asks }); i >= 0 {
+		c = d.claims[i]
 	}
-	return c, d.request.Confirm
+	return c, d.confirm
 }
 
 func (d *door) wants() *control.ListenRequest {
@@ -140,14 +143,7 @@ func (d *door) settle() {
 }
 
 // stop ends the listening (ssh -O stop). Whoever is in goes on.
-func (d *door) stop() {
-	d.s.remove(d) // before the path is free, so that who then opens it gets a door of its own
-	d.listener.Close()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stopped = true
-	d.settle()
-}
+func (d *door) stop() { d.s.remove(d, func() bool { return true }) }
 
 // end is stop, and the clients' end too (ssh -O exit).
 func (d *door) end() {
@@ -187,20 +183,17 @@ func (c *claim) Done() <-chan struct{} { return c.d.done }
 
 // Drain implements control.Door.
 func (c *claim) Drain(ctx context.Context) {
-	if !c.last() {
+	if !c.d.s.remove(c.d, c.last) {
 		return
 	}
-	c.d.stop()
 	select {
 	case <-c.d.done:
 	case <-ctx.Done():
 	}
 }
 
-// last reports that the door ends with c.
+// last reports that the door ends with c. Called with d.mu held.
 func (c *claim) last() bool {
-	c.d.mu.Lock()
-	defer c.d.mu.Unlock()
 	return !c.d.stays && len(c.d.claims) == 1 && c.d.claims[0] == c
 }
 
@@ -219,7 +212,7 @@ func (c *claim) Keep() {
 	d.stays = true
 	d.mu.Unlock()
 	if !before {
-		d.s.running.Go(d.outlast)
+		d.s.watch(d)
 	}
 }
 
@@ -256,11 +249,11 @@ func (d *door) outlast() {
 // Close implements control.Door.
 func (c *claim) Close() {
 	d := c.d
-	d.mu.Lock()
-	n := len(d.claims)
-	d.claims = slices.DeleteFunc(d.claims, func(o *claim) bool { return o == c })
-	over := len(d.claims) < n && len(d.claims) == 0 && !d.stays
-	d.mu.Unlock()
+	over := d.s.remove(d, func() bool {
+		last := c.last()
+		d.claims = slices.DeleteFunc(d.claims, func(o *claim) bool { return o == c })
+		return last
+	})
 	if over {
 		d.end()
 	}

@@ -94,12 +94,33 @@ func (s *Doors) Open(ctx context.Context, r *control.ListenRequest, p control.Pr
 	return c, nil
 }
 
-// remove forgets a door, whose path is for another one now.
-func (s *Doors) remove(d *door) {
+// remove ends a door's listening, if the door says so, and forgets it. Open sees
+// all of that or nothing: neither a door that is about to end, nor a path that
+// is nobody's any more and still listened at.
+func (s *Doors) remove(d *door, when func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !when() {
+		return false
+	}
 	if s.open[d.path] == d {
 		delete(s.open, d.path)
+	}
+	d.listener.Close()
+	d.stopped = true
+	d.settle()
+	return true
+}
+
+// watch has a door that stays end with its connection. At muxd's end it is too
+// late for that: Close waits for what runs.
+func (s *Doors) watch(d *door) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.shut {
+		s.running.Go(d.outlast)
 	}
 }
 

@@ -9,21 +9,11 @@ import (
 	"muxd/control"
 )
 
-// held is a forward that a client asked for, until it is known whose it is.
-//
-// A client that opens a session asks for its forwards first, and they end with
-// it. A client that asks for nothing else (ssh -O forward) leaves them behind.
-// Which it is shows by what follows.
+// held is a client's part in a forward that it asked for. It ends with the
+// client; what -O forward asks for is sticky, and stays.
 type held struct {
 	r       *control.ForwardRequest
 	release func()
-}
-
-// attach notes that something follows the forwards.
-func (c *client) attach() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.attached = true
 }
 
 // release ends the client's part in its forwards.
@@ -103,9 +93,9 @@ func (c *client) openForward(ctx context.Context, r *request) error {
 		return c.fail(r.id, err.Error())
 	}
 	if no := c.confirm(ctx, "Open %s on %s?", f, c.d.dest); no {
-		return c.send(reply(denied, r.id, errDenied.Error()))
+		return c.send(reply(denied, r.id, denial))
 	}
-	only := !c.peer.known() || c.peer.asksOnly()
+	only := c.peer.asksOnly()
 	want := c.d.wants()
 	port := 0
 	req := &control.ForwardRequest{Dest: c.dest(),

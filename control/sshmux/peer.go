@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"muxd/internal/getopt"
 )
 
 // peer is the process at the other end, as far as this machine shows it. What is
@@ -33,13 +35,16 @@ func (p *peer) environment(else_ []string) []string {
 }
 
 // asksOnly reports a client that is there for an -O alone: what it asks for is
-// not for a session that follows.
+// not for a session that follows. One that cannot be seen, or that is no ssh, is
+// taken for one, as a master of OpenSSH takes every client.
 func (p *peer) asksOnly() bool {
-	return slices.ContainsFunc(p.args(), func(a string) bool { return strings.HasPrefix(a, "-O") })
+	args := p.args()
+	if len(args) == 0 {
+		return true
+	}
+	line, err := getopt.ParseSSH(args[1:])
+	return err != nil || slices.ContainsFunc(line.Options, func(o getopt.Option) bool { return o.Name == 'O' })
 }
-
-// known reports that the client's command line could be read.
-func (p *peer) known() bool { return len(p.args()) > 0 }
 
 func getenv(env []string, name string) string {
 	for _, kv := range env {
