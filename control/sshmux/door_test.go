@@ -197,6 +197,48 @@ func TestTerminate(t *testing.T) {
 	}
 }
 
+// A path that is another's now is given up, and one that a cleaner took is made
+// again.
+func TestCheck(t *testing.T) {
+	r := newRig(t, nil)
+	door := r.serve()
+	c := r.greet()
+	must(t, os.Remove(r.path()))
+	r.doors.Check()
+	r.greet().lives()
+	must(t, os.Remove(r.path()))
+	other := NewDoors(nil, quiet{}, 1, r.dir)
+	defer other.Close()
+	_, err := other.Open(context.Background(), listen(r.path(), "elsewhere"), nil)
+	must(t, err)
+	r.doors.Check()
+	if !door.Ended() || r.doors.At(r.path()) != nil {
+		t.Error("the path is still thought to be ours")
+	}
+	c.lives() // who is in goes on
+	if _, err := os.Lstat(r.path()); err != nil {
+		t.Errorf("the other's socket: %v", err)
+	}
+}
+
+// ssh -O conninfo and -O channels.
+func TestInfo(t *testing.T) {
+	r := newRig(t, &controltest.Backend{
+		OnManage: func(_ context.Context, q *control.ManageRequest) (*control.Managed, error) {
+			if q.Command == "channels" {
+				return nil, &control.Error{Host: "h", Text: "no connection\nnow"}
+			}
+			return &control.Managed{Out: []byte(q.Command + "\r\nof h\r\n")}, nil
+		},
+	})
+	r.serve()
+	c := r.greet()
+	c.ask(&request{kind: extInfo, id: 1, name: "connection"})
+	c.expect(extInfoReply, uint32(1), uint32(1), "conninfo\r\nof h\r\n")
+	c.ask(&request{kind: extInfo, id: 2, name: "channels"})
+	c.expect(extInfoReply, uint32(2), uint32(0), "h: no connection now")
+}
+
 // A door that is kept outlasts its claims, until its connection is given up.
 func TestKeep(t *testing.T) {
 	events := make(chan control.Event)

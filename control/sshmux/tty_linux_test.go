@@ -239,11 +239,12 @@ func ended(c *caller) bool {
 // Who waits at a terminal is told so after a moment, once; anywhere else nobody
 // is.
 func TestWaiting(t *testing.T) {
-	release := make(chan struct{})
+	release, asked := make(chan struct{}), make(chan struct{}, 2)
 	r := newRig(t, &controltest.Backend{
 		OnSession: func(_ context.Context, _ *control.SessionRequest, p control.Prompter) (control.Stream, error) {
 			p.Waiting(control.Waiting{Attempt: 1})
 			p.Waiting(control.Waiting{Attempt: 2, Cause: "no route\x1b to host"})
+			asked <- struct{}{}
 			<-release
 			return nil, errLost
 		},
@@ -251,8 +252,9 @@ func TestWaiting(t *testing.T) {
 	r.serve()
 	screen, tty := terminal(t)
 	c, plain, in := r.greet(), r.greet(), pipes(t)
-	c.ask(&request{kind: newSession, id: 1, command: "cmd"}, tty, tty, tty)
 	plain.ask(&request{kind: newSession, id: 1, command: "cmd"}, in.fds...)
+	get(t, asked)
+	c.ask(&request{kind: newSession, id: 1, command: "cmd"}, tty, tty, tty)
 	reads(t, screen, "muxd: h: waiting for the connection (no route? to host)\r\n")
 	close(release)
 	for _, c := range []*caller{c, plain} {
