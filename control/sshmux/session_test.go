@@ -313,6 +313,26 @@ func TestNoticeToStalled(t *testing.T) {
 	c.expect(exitMessage, uint32(sessionID), uint32(0))
 }
 
+// What was said before a refusal is there before it, however late it is read.
+func TestNoticeBeforeRefusal(t *testing.T) {
+	r := newRig(t, &controltest.Backend{
+		OnSession: func(_ context.Context, _ *control.SessionRequest, p control.Prompter) (control.Stream, error) {
+			p.Notice("a line")
+			return nil, errLost
+		},
+	})
+	r.serve()
+	c, in := r.greet(), pipes(t)
+	filled := fill(t, in.fds[2])
+	c.ask(&request{kind: newSession, id: 1, command: "cmd"}, in.fds...)
+	in.drop(2)
+	c.silent()
+	io.CopyN(io.Discard, in.err, int64(filled))
+	readsEnd(t, in.err, "a line\r\n")
+	c.expect(sessionOpened, uint32(1), uint32(sessionID))
+	c.expect(failure, "muxd: "+errLost.Error())
+}
+
 // fill fills a pipe, and returns with how much.
 func fill(t *testing.T, fd int) (n int) {
 	t.Helper()
