@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -245,7 +246,11 @@ func (s *stdio) drop(which ...int) {
 func pipe(t *testing.T) (r, w int) {
 	t.Helper()
 	var p [2]int
-	must(t, unix.Pipe2(p[:], unix.O_CLOEXEC))
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	must(t, unix.Pipe(p[:]))
+	unix.CloseOnExec(p[0])
+	unix.CloseOnExec(p[1])
 	return p[0], p[1]
 }
 

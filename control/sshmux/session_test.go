@@ -222,29 +222,6 @@ func TestRefused(t *testing.T) {
 	readsEnd(t, in.err, "a banner\r\nof two lines\r\n")
 }
 
-// Descriptors that cannot be used are no reason to log in elsewhere either.
-func TestDescriptorsOfNoUse(t *testing.T) {
-	b, ch := sessions(true)
-	r := newRig(t, b)
-	r.serve()
-	deep := nested(t)
-	_, tty := terminal(t)
-	for _, fds := range [][]int{{deep, tty, tty}, {tty, deep, tty}, {tty, tty, deep}} {
-		c := r.greet()
-		c.ask(&request{kind: newSession, id: 1, tty: true, command: "cmd"}, fds...)
-		c.expect(sessionOpened, uint32(1), uint32(sessionID))
-		c.expectText("the descriptors that came are of no use", failure)
-		c.ends()
-	}
-	c := r.greet()
-	c.ask(&request{kind: newStdio, id: 1, connect: endpoint{"h", 1}}, deep, tty)
-	c.expectText("the descriptors that came are of no use", failure, uint32(1))
-	c.ends()
-	if len(ch) > 0 {
-		t.Error("a session was opened")
-	}
-}
-
 // A client that goes takes its session along, whenever it went; that a command
 // hears of it is the Backend's part of that.
 func TestGoneSession(t *testing.T) {
@@ -311,6 +288,26 @@ func TestNoticeToStalled(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 	c.expect(exitMessage, uint32(sessionID), uint32(0))
+}
+
+// What was said before a refusal is there before it, however late it is read.
+func TestNoticeBeforeRefusal(t *testing.T) {
+	r := newRig(t, &controltest.Backend{
+		OnSession: func(_ context.Context, _ *control.SessionRequest, p control.Prompter) (control.Stream, error) {
+			p.Notice("a line")
+			return nil, errLost
+		},
+	})
+	r.serve()
+	c, in := r.greet(), pipes(t)
+	filled := fill(t, in.fds[2])
+	c.ask(&request{kind: newSession, id: 1, command: "cmd"}, in.fds...)
+	in.drop(2)
+	c.silent()
+	io.CopyN(io.Discard, in.err, int64(filled))
+	readsEnd(t, in.err, "a line\r\n")
+	c.expect(sessionOpened, uint32(1), uint32(sessionID))
+	c.expect(failure, "muxd: "+errLost.Error())
 }
 
 // fill fills a pipe, and returns with how much.

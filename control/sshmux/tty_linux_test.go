@@ -236,6 +236,29 @@ func ended(c *caller) bool {
 	return err == nil
 }
 
+// Descriptors that cannot be used are no reason to log in elsewhere either.
+func TestDescriptorsOfNoUse(t *testing.T) {
+	b, ch := sessions(true)
+	r := newRig(t, b)
+	r.serve()
+	deep := nested(t)
+	_, tty := terminal(t)
+	for _, fds := range [][]int{{deep, tty, tty}, {tty, deep, tty}, {tty, tty, deep}} {
+		c := r.greet()
+		c.ask(&request{kind: newSession, id: 1, tty: true, command: "cmd"}, fds...)
+		c.expect(sessionOpened, uint32(1), uint32(sessionID))
+		c.expectText("the descriptors that came are of no use", failure)
+		c.ends()
+	}
+	c := r.greet()
+	c.ask(&request{kind: newStdio, id: 1, connect: endpoint{"h", 1}}, deep, tty)
+	c.expectText("the descriptors that came are of no use", failure, uint32(1))
+	c.ends()
+	if len(ch) > 0 {
+		t.Error("a session was opened")
+	}
+}
+
 // Who waits at a terminal is told so after a moment, once; anywhere else nobody
 // is.
 func TestWaiting(t *testing.T) {
