@@ -186,7 +186,11 @@ func TestDescriptors(t *testing.T) {
 			refused++
 			continue
 		}
+		done := start(x.Read, make([]byte, 1))
 		x.Close()
+		if d := soon(t, done, "the end of Read"); d.err != os.ErrClosed {
+			t.Error("accepted, but", d.err)
+		}
 	}
 	if refused == 0 {
 		t.Error("no chain of epoll instances was refused")
