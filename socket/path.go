@@ -67,13 +67,18 @@ func judgeShared(dir string, st *unix.Stat_t) error {
 	return nil
 }
 
+// tempName is how many bytes of a socket's name that under which it is bound
+// begins with: there has to be room for it behind the path of a descriptor too
+// (bindPath), however long the name is.
+const tempName = 64
+
 // bindShared is bind where others may bind too.
 func (c claim) bindShared(p Place) (*bound, error) {
 	fd, err := newSocket()
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	temp := fmt.Sprintf("%s.%016x", p.Name, rand.Uint64())
+	temp := fmt.Sprintf("%s.%016x", p.Name[:min(len(p.Name), tempName)], rand.Uint64())
 	id, err := c.prepare(fd, p, temp)
 	if err == nil {
 		err = c.linkAlone(p, temp)

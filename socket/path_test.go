@@ -115,18 +115,25 @@ func TestListenAtOneServes(t *testing.T) {
 }
 
 func TestListenAtLongPath(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, strings.Repeat("n", maxPath-len(dir)-1))
-	l, err := ListenAt(path)
+	// A long directory, and a short one with a long name in it.
+	short, err := os.MkdirTemp("/tmp", "s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
+	defer os.RemoveAll(short)
+	for _, dir := range []string{t.TempDir(), short} {
+		path := filepath.Join(dir, strings.Repeat("n", maxPath-len(dir)-1))
+		l, err := ListenAt(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
 	}
-	c.Close()
 }
 
 func TestListenAtChecks(t *testing.T) {
