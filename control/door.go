@@ -16,6 +16,7 @@ type ListenRequest struct {
 	// Stay has the socket kept once the connection is there (ControlPersist).
 	Stay bool
 	PID  int      // of the client, which stands for the socket where it does not stay
+	Dir  string   // the client's working directory
 	Env  []string // of the client: what holds for sessions whose own client cannot be looked at
 	// Forwards are how the forwards that clients of the socket ask for listen.
 	Forwards ForwardOptions

@@ -267,6 +267,11 @@ func TestDoorForwards(t *testing.T) {
 	if _, err := os.Lstat(sock); err == nil {
 		t.Error("its path stays")
 	}
+	// A path is the client's, wherever muxd is.
+	d.run(d.by("-O", "forward", "-L", "./relative:"+target, "box"), nil).is(t, "", "", 0)
+	if !greets("unix", filepath.Join(d.dir, "relative")) {
+		t.Error("a relative path does not lead there")
+	}
 	r := d.run(d.by("-O", "forward", "-R", "0:"+target, "box"), nil)
 	if r.code != 0 || !greets("tcp", "127.0.0.1:"+strings.TrimSpace(r.out)) {
 		t.Errorf("-R 0: %+v", r)

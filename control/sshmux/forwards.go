@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"muxd/control"
@@ -60,7 +61,25 @@ func (c *client) forwardOf(r *request) (f control.Forward, err error) {
 	if f.Listen.Path == "" {
 		f.Listen.Host = c.listensAt(r.listen.host, f.Kind.Remote())
 	}
+	if f.Kind.Remote() {
+		f.Connect.Path = c.absolute(f.Connect.Path)
+	} else {
+		f.Listen.Path = c.absolute(f.Listen.Path)
+	}
 	return f, nil
+}
+
+// absolute is a path on this side as the client means it, who is in another
+// directory than muxd.
+func (c *client) absolute(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	dir := dirOf(c.peer.pid)
+	if dir == "" {
+		dir = c.d.wants().Dir
+	}
+	return filepath.Join(dir, path)
 }
 
 // listensAt settles where a forward listens: what was not said by GatewayPorts,

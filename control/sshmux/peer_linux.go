@@ -14,6 +14,16 @@ const maxProc = 2 << 20
 func environOf(pid int) []string { return words(pid, "environ") }
 func argsOf(pid int) []string    { return words(pid, "cmdline") }
 
+// dirOf is the working directory of a process, "" if it is not to be seen.
+func dirOf(pid int) string {
+	b := make([]byte, unix.PathMax)
+	n, err := unix.Readlink("/proc/"+strconv.Itoa(pid)+"/cwd", b)
+	if err != nil || pid <= 0 {
+		return ""
+	}
+	return string(b[:n])
+}
+
 // words reads a file of zero-terminated words; nil if it cannot be read. It is
 // on the way of every session, and package os would have the poller look at the
 // file first.

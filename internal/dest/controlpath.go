@@ -111,7 +111,7 @@ func (r *Resolver) standing(d *Destination, v *control.Invocation) *control.List
 
 // listen asks for a path with what the clients there cannot say themselves.
 func (d *Destination) listen(path string, v *control.Invocation) *control.ListenRequest {
-	return &control.ListenRequest{Dest: d, Path: path, PID: v.PID, Env: v.Env, Gateway: d.Conf.GatewayPorts(),
+	return &control.ListenRequest{Dest: d, Path: path, PID: v.PID, Dir: v.Dir, Env: v.Env, Gateway: d.Conf.GatewayPorts(),
 		Forwards: d.forwardOptions(),
 		X11:      control.X11Request{Trusted: d.Conf.ForwardX11Trusted(), Timeout: d.Conf.ForwardX11Timeout(), XAuth: d.Conf.XAuthLocation()}}
 }
