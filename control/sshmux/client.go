@@ -265,6 +265,12 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		if no := c.confirm(ctx, "Allow multiplex proxy connection to %s? ", c.d.dest); no {
 			return c.send(reply(denied, m.id, denial))
 		}
+		c.mu.Lock()
+		busy := c.busy
+		c.mu.Unlock()
+		if busy {
+			return errors.New("proxy mode beside a session")
+		}
 		c.serveProxy(ctx, m.id, m.rest)
 		return io.EOF
 	}

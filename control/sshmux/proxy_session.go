@@ -69,10 +69,11 @@ func (s *channelSession) request(q *ssh.Request) (start *ssh.Request) {
 		again := s.started
 		s.started = true
 		s.mu.Unlock()
+		if again { // what was asked for first is being carried out
+			break
+		}
 		if s.q.Kind = control.SessionKind(q.Type); q.Type == "shell" || s.parse(q.Payload) {
-			if !again {
-				return q
-			}
+			return q
 		}
 	case "window-change":
 		var w struct{ Cols, Rows, Width, Height uint32 }
