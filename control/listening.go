@@ -29,6 +29,9 @@ func (o *operation) listen(ctx context.Context, p *Plan) (Door, error) {
 	o.mu.Lock()
 	o.door = d
 	o.mu.Unlock()
+	if p.Hold != nil {
+		p.Hold.Serves = true
+	}
 	return d, nil
 }
 

@@ -170,6 +170,9 @@ type DirectRequest struct {
 type HoldRequest struct {
 	Dest Destination
 	PID  int // of the client
+	// Serves says that others come by a ControlPath of the client's. Each of them is
+	// told itself what only a person can mend, and so the hold goes on.
+	Serves bool
 }
 
 // ManageRequest asks something about a destination's connection: check, exit,

@@ -201,6 +201,40 @@ func TestHoldIsRefused(t *testing.T) {
 	})
 }
 
+// One that serves others goes on: it makes no attempts of its own, and has the
+// connection that one of the others made.
+func TestHoldThatServesIsRefused(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		p := says("")
+		plan, err := r.plan(p, "-N", "-o", "ControlPersist=10", "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan.Hold.Serves = true
+		s, err := r.m.Hold(context.Background(), plan.Hold, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.know(sshtest.NewKey().PublicKey())
+		r.srv.Peers()[0].Drop()
+		time.Sleep(time.Hour)
+		if n := len(r.srv.Events(sshtest.Connected)); n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
+		if told := p.told(); strings.Count(told, "; waiting for a login by somebody else") != 1 {
+			t.Errorf("told %q", told)
+		}
+		r.know(r.srv.HostKey())
+		r.run("-o", "ControlPersist=10", "host", "true")
+		time.Sleep(24 * time.Hour)
+		r.wantLinks("ready")
+		s.Close()
+		if _, err := s.Wait(); err == nil {
+			t.Error("an abandoned hold ended well")
+		}
+	})
+}
+
 // LocalCommand runs once for every request, after the connection is there and
 // before anything else.
 func TestLocalCommandBeforeEachRequest(t *testing.T) {

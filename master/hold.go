@@ -20,6 +20,7 @@ const holdSilently = time.Second
 // expire, and when it dies another one is made.
 type hold struct {
 	m      *Master
+	r      *control.HoldRequest
 	d      *dest.Destination
 	p      control.Prompter
 	ctx    context.Context
@@ -43,7 +44,7 @@ func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Pro
 	if p == nil {
 		p = nobody{}
 	}
-	h := &hold{m: m, d: d, p: p, done: make(chan struct{})}
+	h := &hold{m: m, r: r, d: d, p: p, done: make(chan struct{})}
 	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx)) // Close ends it
 	go h.run(ls)
 	return h, nil
@@ -79,10 +80,39 @@ func (h *hold) again(lost error) (*lease, error) {
 		defer time.AfterFunc(holdSilently, func() { h.p.Notice(text) }).Stop()
 	}
 	ls, err := h.m.acquireHeld(h.ctx, h.d, h.p)
+	for err != nil && h.r.Serves && h.ctx.Err() == nil && !errors.Is(err, errAsked) && !errors.Is(err, errStopping) {
+		if h.d.Conf.Informs() {
+			h.p.Notice(fmt.Sprintf("muxc: %s: %s; waiting for a login by somebody else", h.d.Name, withoutHost(err)))
+		}
+		h.untilReady()
+		if ls, err = h.m.acquireHeld(h.ctx, h.d, h.p); err != nil {
+			h.pause() // it is ready for others, and not for this one
+		}
+	}
 	if err != nil && h.ctx.Err() == nil {
 		err = asControl(h.d.Name, control.Refused, err)
 	}
 	return ls, err
+}
+
+var errReady = errors.New("the host is ready")
+
+// untilReady returns when somebody else's request made the connection, or the
+// hold ends.
+func (h *hold) untilReady() {
+	h.m.Events(h.ctx, h.d, func(e control.Event) error {
+		if e.Kind == control.EventHost && e.To == Ready.String() {
+			return errReady
+		}
+		return nil
+	})
+}
+
+func (h *hold) pause() {
+	select {
+	case <-time.After(holdSilently):
+	case <-h.ctx.Done():
+	}
 }
 
 // Read implements control.Stream: there is nothing to read, until the end.

@@ -124,7 +124,7 @@ func (c *client) open(ctx context.Context, m *message) {
 	if err != nil {
 		v.flush()
 		s.close()
-		c.refuse(m.id, err)
+		c.refuse(m.id, v.refusal(err))
 		return
 	}
 	defer st.Close()

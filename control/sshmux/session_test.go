@@ -205,7 +205,7 @@ func TestRefused(t *testing.T) {
 			}
 			p.Notice("a banner\nof two lines")
 			<-hold
-			return nil, &control.Error{Phase: control.Refused, Host: "h", Text: "login refused: type muxd login h"}
+			return nil, &control.Error{Phase: control.Refused, Host: "h", Text: "login refused"}
 		},
 	})
 	r.serve()
@@ -216,7 +216,7 @@ func TestRefused(t *testing.T) {
 	r.greet().lives()
 	close(hold)
 	c.expect(sessionOpened, uint32(9), uint32(sessionID))
-	c.expect(failure, "muxd: h: login refused: type muxd login h")
+	c.expect(failure, "muxd: h: login refused: muxc h asks you")
 	c.ends()
 	readsEnd(t, in.out, "")
 	readsEnd(t, in.err, "a banner\r\nof two lines\r\n")

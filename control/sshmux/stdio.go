@@ -30,7 +30,7 @@ func (c *client) stdio(ctx context.Context, m *message) {
 	v := newVisitor(c.d.dest.String(), nil)
 	st, err := c.d.s.Backend.Direct(ctx, r, v)
 	if err != nil {
-		c.fail(m.id, err.Error()) // ssh ends with it and does not log in by itself
+		c.fail(m.id, v.refusal(err).Error()) // ssh ends with it and does not log in by itself
 		return
 	}
 	defer st.Close()

@@ -25,6 +25,7 @@ type visitor struct {
 	over    bool
 	timer   *time.Timer
 	cause   string
+	asked   bool          // a person is needed
 	notices []string      // not written yet
 	writing chan struct{} // closed when they are; nil while there are none
 }
@@ -37,7 +38,20 @@ func newVisitor(host string, err *stderr) *visitor { return &visitor{host: host,
 
 // Prompt implements control.Prompter.
 func (v *visitor) Prompt(context.Context, control.Prompt) (control.Answer, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.asked = true
 	return control.Answer{}, control.ErrNobody
+}
+
+// refusal is err, with what to type where a person could have helped.
+func (v *visitor) refusal(err error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.asked {
+		return err
+	}
+	return fmt.Errorf("%w: muxc %s asks you", err, v.host)
 }
 
 // Run implements control.Prompter.
