@@ -113,14 +113,8 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 }
 
 // doorDir is where -O prepare has ControlPaths served: beside the socket, where
-// nobody else may be.
-func doorDir(p socket.Place) string {
-	dir := filepath.Join(p.Dir, "c")
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return ""
-	}
-	return dir
-}
+// nobody else may be. It is made when there is something to put there.
+func doorDir(p socket.Place) string { return filepath.Join(p.Dir, "c") }
 
 // busy is the number of clients, by whichever door they came.
 func (d *daemon) busy() int { return d.server.Clients() + d.doors.Clients() }

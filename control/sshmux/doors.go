@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -76,6 +77,11 @@ func (s *Doors) Open(ctx context.Context, r *control.ListenRequest, p control.Pr
 			return d.claim(r, p), nil
 		}
 		return nil, &control.TakenError{Path: r.Path, PID: d.pid()}
+	}
+	if filepath.Dir(r.Path) == s.Dir {
+		if err := s.makeDir(); err != nil {
+			return nil, err
+		}
 	}
 	l, err := socket.ListenAt(r.Path)
 	var running *socket.RunningError
@@ -172,4 +178,12 @@ func (s *Doors) Close() {
 	s.Stop()
 	s.cancel()
 	s.running.Wait()
+}
+
+// makeDir makes the directory of muxd's own.
+func (s *Doors) makeDir() error {
+	if err := os.Mkdir(s.Dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
 }

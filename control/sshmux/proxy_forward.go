@@ -68,6 +68,9 @@ func (r *relay) listen(ctx context.Context, at control.Endpoint) (port int, err 
 	if have && at.Port != 0 {
 		return at.Port, nil
 	}
+	if err := r.c.d.s.makeDir(); err != nil {
+		return 0, err
+	}
 	path := filepath.Join(r.c.d.s.Dir, "f"+rand.Text())
 	l, err := net.Listen("unix", path)
 	if err != nil {
