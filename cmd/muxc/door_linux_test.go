@@ -365,24 +365,15 @@ func TestDoorOutlivesTheServer(t *testing.T) {
 // A login that fails is told, and ssh does not try one of its own.
 func TestDoorLoginFails(t *testing.T) {
 	d := openDoor(t)
-	d.run(d.muxc("-O", "exit", "box"), nil)
-	path := filepath.Join(d.dir, "kept")
-	f, _ := os.Create(filepath.Join(d.dir, "said"))
-	defer f.Close()
-	c := d.muxc("-M", "-o", "ControlPersist=yes", "-S", path, "-f", "box", "sleep 1000")
-	c.Stdout, c.Stderr = f, f
-	if r := d.run(c, nil); r.code != 0 {
-		t.Fatalf("%+v: %s", r, read(t, f.Name()))
-	}
 	before := d.sshd.Logins()
-	os.Rename(d.sshd.ClientKey, d.sshd.ClientKey+".away")
-	defer os.Rename(d.sshd.ClientKey+".away", d.sshd.ClientKey)
+	away := d.sshd.ClientKey + ".away"
+	if err := os.Rename(d.sshd.ClientKey, away); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Rename(away, d.sshd.ClientKey)
 	d.sshd.KillSessions()
 	d.eventually("the connection is gone", func() bool { return d.run(d.muxc("-O", "check", "box"), nil).code != 0 })
-	if _, err := os.Lstat(path); err != nil {
-		t.Skip("the path went with the connection before it could be asked")
-	}
-	r := d.run(d.ssh("-S", path, "-o", "IdentityFile="+d.sshd.ClientKey+".away", "box", "echo ran"), nil)
+	r := d.run(d.by("-o", "IdentityFile="+away, "box", "echo ran"), nil)
 	if r.code != 255 || r.out != "" || !strings.Contains(r.err, "muxd: box: ") {
 		t.Errorf("%+v", r)
 	}
