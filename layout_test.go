@@ -23,7 +23,7 @@ var allowed = map[string]struct {
 	"muxd/alive":               {nil, "arithmetic: no clock, no goroutine, no lock"},
 	"muxd/control":             {[]string{"muxd/socket"}, "the words both sides share; muxc links it"},
 	"muxd/control/client":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/launch", "muxd/internal/child"}, "the library face: imports net, which control must not; finds and starts muxd as muxc does"},
-	"muxd/control/sshmux":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/fdio", "muxd/internal/getopt", "muxd/internal/term", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the second door: OpenSSH's protocol onto the same Backend; knows no master. Which client is an -O shows its command line"},
+	"muxd/control/sshmux":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/child", "muxd/internal/fdio", "muxd/internal/getopt", "muxd/internal/term", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the second door: OpenSSH's protocol onto the same Backend; knows no master. Which client is an -O shows its command line"},
 	"muxd/control/streams":     {[]string{"muxd/control", "github.com/hashicorp/yamux"}, "the only place that knows yamux"},
 	"muxd/control/controltest": {[]string{"muxd/control"}, "a scripted Backend"},
 	"muxd/master":              {[]string{"muxd/control", "muxd/alive", "muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the desk: knows no wire between clients and muxd"},

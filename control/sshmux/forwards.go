@@ -120,7 +120,7 @@ func (c *client) openForward(ctx context.Context, r *request) error {
 	req := &control.ForwardRequest{Dest: c.dest(),
 		Forwards: []control.Forward{f}, Options: want.Forwards, Sticky: only, Strict: only, PID: c.peer.pid,
 		Allocated: func(_ control.Forward, p int) { port = p }}
-	release, err := c.d.s.Backend.Forward(ctx, req, newVisitor(c.d.dest.String(), nil))
+	release, err := c.d.s.Backend.Forward(ctx, req, newVisitor(c, nil))
 	if err != nil {
 		return c.fail(r.id, err.Error())
 	}

@@ -113,7 +113,7 @@ func (r *relay) direct(ctx context.Context, open ssh.NewChannel, q *control.Dire
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	q.Dest, q.PID, q.Bytes = r.c.dest(), r.c.peer.pid, new(control.Meter)
-	st, err := r.c.d.s.Backend.Direct(ctx, q, newVisitor(r.c.d.dest.String(), nil))
+	st, err := r.c.d.s.Backend.Direct(ctx, q, newVisitor(r.c, nil))
 	if err != nil {
 		open.Reject(ssh.ConnectionFailed, control.CleanLine(err.Error()))
 		return

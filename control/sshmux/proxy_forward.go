@@ -84,7 +84,7 @@ func (r *relay) listen(ctx context.Context, at control.Endpoint) (port int, err 
 	shown := at
 	w.release, err = r.c.d.s.Backend.Forward(ctx, &control.ForwardRequest{Dest: r.c.dest(), PID: r.c.peer.pid, Strict: true,
 		Forwards:  []control.Forward{{Kind: control.ForwardRemote, Listen: asked, Connect: control.Endpoint{Path: path}}},
-		Allocated: func(_ control.Forward, p int) { shown.Port = p }}, newVisitor(r.c.d.dest.String(), nil))
+		Allocated: func(_ control.Forward, p int) { shown.Port = p }}, newVisitor(r.c, nil))
 	if err == nil && at.Path == "" && shown.Port == 0 {
 		w.release()
 		err = errors.New("the server did not say which port it chose")

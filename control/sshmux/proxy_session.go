@@ -166,7 +166,7 @@ func (s *channelSession) run(ctx context.Context, start *ssh.Request) {
 			start.Reply(ok, nil)
 		}
 	}
-	st, err := s.r.c.d.s.Backend.Session(ctx, s.q, newVisitor(s.r.c.d.dest.String(), nil))
+	st, err := s.r.c.d.s.Backend.Session(ctx, s.q, newVisitor(s.r.c, nil))
 	if err != nil {
 		s.say(err)
 		answer(false)

@@ -117,7 +117,7 @@ func (c *client) open(ctx context.Context, m *message) {
 	c.mu.Lock()
 	c.session = s
 	c.mu.Unlock()
-	v := newVisitor(c.d.dest.String(), s.err)
+	v := newVisitor(c, s.err)
 	defer v.end()
 	st, err := c.d.s.Backend.Session(ctx, r, v)
 	v.end()

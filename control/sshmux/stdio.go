@@ -27,7 +27,7 @@ func (c *client) stdio(ctx context.Context, m *message) {
 	}
 	defer s.close()
 	defer context.AfterFunc(ctx, s.close)()
-	v := newVisitor(c.d.dest.String(), nil)
+	v := newVisitor(c, nil)
 	st, err := c.d.s.Backend.Direct(ctx, r, v)
 	if err != nil {
 		c.fail(m.id, v.refusal(err).Error()) // ssh ends with it and does not log in by itself

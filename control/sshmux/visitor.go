@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/child"
 )
 
 // waitSilently is how long a client waits for its connection before it is told.
@@ -18,7 +19,7 @@ const waitSilently = time.Second
 // protocol has no way to ask one: what has to be asked is refused, with a text
 // that says how to log in.
 type visitor struct {
-	host string
+	c    *client
 	err  *stderr // the client's standard error; nil where it passed none
 
 	mu      sync.Mutex // guards following
@@ -34,7 +35,7 @@ type visitor struct {
 // dropped.
 const heldNotices = 64
 
-func newVisitor(host string, err *stderr) *visitor { return &visitor{host: host, err: err} }
+func newVisitor(c *client, err *stderr) *visitor { return &visitor{c: c, err: err} }
 
 // Prompt implements control.Prompter.
 func (v *visitor) Prompt(context.Context, control.Prompt) (control.Answer, error) {
@@ -51,12 +52,18 @@ func (v *visitor) refusal(err error) error {
 	if !v.asked {
 		return err
 	}
-	return fmt.Errorf("%w: muxc %s asks you", err, v.host)
+	return fmt.Errorf("%w: muxc %s asks you", err, v.c.d.dest)
 }
 
-// Run implements control.Prompter.
-func (v *visitor) Run(context.Context, control.Command) (control.Ran, error) {
-	return control.Ran{}, control.ErrNobody
+// Run implements control.Prompter. Ssh runs nothing for us, so what tells
+// something (xauth, a KnownHostsCommand) is our own child with the client's
+// environment. What does something at the client's terminal stays undone.
+func (v *visitor) Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	env := v.c.peer.environment(v.c.d.wants().Env)
+	if c.Kind != control.CommandOutput || len(env) == 0 {
+		return control.Ran{}, control.ErrNobody
+	}
+	return child.RunAs(ctx, c, env)
 }
 
 // Notice implements control.Prompter. It never waits for the client: who tells
@@ -126,7 +133,7 @@ func (v *visitor) tell() {
 	if cause == "" {
 		cause = "no answer yet"
 	}
-	v.Notice(fmt.Sprintf("muxd: %s: waiting for the connection (%s)", v.host, cause))
+	v.Notice(fmt.Sprintf("muxd: %s: waiting for the connection (%s)", v.c.d.dest, cause))
 }
 
 // Impatient implements control.Prompter: ssh says nothing of the kind.

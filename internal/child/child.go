@@ -2,7 +2,8 @@
 // child: Match exec, KnownHostsCommand and LocalCommand. It exists because two
 // programs do that for muxd, which must not do it itself: a daemon has neither
 // the terminal nor the directory nor the environment that the answer depends
-// on.
+// on. Where the client is stock ssh, which runs nothing for anybody, muxd does it
+// after all, with the environment of that client.
 //
 // It refuses to judge: what is run, and what its status means, is muxd's.
 package child
@@ -26,6 +27,15 @@ const grace = time.Second
 // Run runs c in this process's directory and process group, with its
 // environment, and waits for its end. When ctx ends it is told to end.
 func Run(ctx context.Context, c control.Command) (control.Ran, error) {
+	return run(ctx, c, &os.ProcAttr{})
+}
+
+// RunAs is Run with another process's environment, and in no directory.
+func RunAs(ctx context.Context, c control.Command, env []string) (control.Ran, error) {
+	return run(ctx, c, &os.ProcAttr{Dir: "/", Env: env})
+}
+
+func run(ctx context.Context, c control.Command, attr *os.ProcAttr) (control.Ran, error) {
 	path, argv := arguments(c)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -46,7 +56,8 @@ func Run(ctx context.Context, c control.Command) (control.Ran, error) {
 		defer w.Close()
 		files[1], out = w, r
 	}
-	p, err := os.StartProcess(path, argv, &os.ProcAttr{Files: files})
+	attr.Files = files
+	p, err := os.StartProcess(path, argv, attr)
 	if err != nil {
 		return control.Ran{}, fmt.Errorf("%s: %w", path, cause(err))
 	}
