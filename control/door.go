@@ -54,7 +54,8 @@ type Door interface {
 	Keep()
 	// Done is closed when the path is served no more and its last client went.
 	Done() <-chan struct{}
-	// Ended reports that the path is served no more: somebody asked for that.
+	// Ended reports that the path is served no more because somebody asked for
+	// that, and not because muxd is ending.
 	Ended() bool
 	// Drain stops listening, if the claim is the last one, and returns when the
 	// last client went or ctx ends.

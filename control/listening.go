@@ -42,7 +42,9 @@ func (o *operation) whileServed(st Stream, door Door) (unwatch func()) {
 	go func() {
 		select {
 		case <-door.Done():
-			st.Close()
+			if door.Ended() { // else the connection ends too, with the reason
+				st.Close()
+			}
 		case <-stop:
 		}
 	}()

@@ -264,3 +264,21 @@ func TestDoorInScripts(t *testing.T) {
 	one := "works\nworks\nMaster running\nworks\nMaster running\nExit request sent.\n"
 	d.run(c, nil).is(t, one+one, "", 0)
 }
+
+// At the end of muxd its paths are gone, and everybody hears of it.
+func TestDoorMuxdTerminated(t *testing.T) {
+	d := doorHost(t)
+	p := d.opens("-M", "-N", "box")
+	client := d.start(d.by("box", "echo up; exec sleep 1000"), nil)
+	client.says("up\n")
+	kill(t, d.pid(), syscall.SIGTERM)
+	if r := client.wait(); r.code != 255 || !strings.Contains(r.err, "muxd is stopping") {
+		t.Errorf("the client: %+v", r)
+	}
+	if r := p.wait(); r.code != 255 || !strings.Contains(r.err, "muxd is stopping") {
+		t.Errorf("the holder: %+v", r)
+	}
+	if _, err := os.Lstat(d.path); err == nil {
+		t.Error("the path stays")
+	}
+}

@@ -199,6 +199,9 @@ func (c *claim) last() bool {
 
 // Ended implements control.Door.
 func (c *claim) Ended() bool {
+	if c.d.s.ending() {
+		return false
+	}
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
 	return c.d.stopped

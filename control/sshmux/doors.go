@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"muxd/control"
 	"muxd/socket"
@@ -173,11 +174,23 @@ func (s *Doors) Stop() {
 	}
 }
 
-// Close ends every door and waits for its clients to have gone.
+// parting bounds the wait at the end of muxd for clients to be told what became
+// of what they had; who has nothing is cut then.
+const parting = time.Second
+
+// Close ends every door, and returns when its clients have gone.
 func (s *Doors) Close() {
 	s.Stop()
-	s.cancel()
+	defer time.AfterFunc(parting, s.cancel).Stop()
 	s.running.Wait()
+	s.cancel()
+}
+
+// ending reports that muxd is.
+func (s *Doors) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shut
 }
 
 // makeDir makes the directory of muxd's own.

@@ -19,8 +19,8 @@ const waitSilently = time.Second
 // protocol has no way to ask one: what has to be asked is refused, with a text
 // that says how to log in.
 type visitor struct {
-	c    *client
-	err  *stderr // the client's standard error; nil where it passed none
+	c   *client
+	err *stderr // the client's standard error; nil where it passed none
 
 	mu      sync.Mutex // guards following
 	over    bool
