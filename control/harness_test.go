@@ -16,7 +16,7 @@ import (
 
 // patience is how long a test waits for what must happen. It decides nothing
 // while things work.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rig is a server with a scripted backend. When the test ends, everything it
 // started must have ended too.

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is for what happens at once or never.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 const nobody = 65534
 

@@ -39,7 +39,7 @@ func (u *ui) Run(ctx context.Context, c control.Command) (control.Ran, error) {
 // here. ^C goes to both at once, and which of them comes first is chance; a
 // request that goes on would run its command after the ^C, or fail the login of
 // everybody who waits for the same connection.
-const signalRace = 100 * time.Millisecond
+const signalRace = time.Second
 
 // interrupted reports the status of a child that a terminal's signal, or one to
 // the whole group, may have ended: as it is, or as a shell has it.

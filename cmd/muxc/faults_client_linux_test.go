@@ -224,7 +224,7 @@ func TestSlowReaders(t *testing.T) {
 	grown := h.bounded(before, n, 3*time.Second)
 	beside := min(h.bulk(), h.bulk())
 	t.Logf("%d KiB more for %d slow readers; 48 MiB in %v alone, in %v beside them", grown>>10, n, alone, beside)
-	if beside > 3*alone { // what else the machine does makes as much as a half of difference
+	if beside > 5*alone+soon { // what else the machine does weighs more than they may
 		t.Errorf("48 MiB took %v alone and %v beside slow readers", alone, beside)
 	}
 	for _, st := range h.status().Hosts[0].Sessions {

@@ -17,7 +17,7 @@ import (
 )
 
 // soon bounds what is immediate, on a machine that has other things to do.
-const soon = 5 * time.Second
+const soon = 20 * time.Second
 
 // waiting is n commands that run until their session ends.
 func (h *host) waiting(n int, args ...string) []*running {

@@ -22,7 +22,7 @@ import (
 
 // patience of tests with real processes: far beyond what anything here takes on
 // a loaded machine, and short of the test binary's own limit.
-const long = 30 * time.Second
+const long = 2 * time.Minute
 
 // host is one test's own world: an sshd, a configuration that names it "box",
 // and a muxd of its own, which the first muxc starts.

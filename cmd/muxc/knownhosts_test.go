@@ -72,7 +72,7 @@ func TestRevokedHostKeysOfTheServer(t *testing.T) {
 func TestInterruptedCommand(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	both := `{ sleep 0.03; kill -INT $PPID; } >/dev/null 2>&1 & kill -INT $$`
+	both := `{ sleep 0.1; kill -INT $PPID; } >/dev/null 2>&1 & kill -INT $$`
 	script := write(t, filepath.Join(h.dir, "both"), "#!/bin/sh\n"+both+"\n")
 	if err := os.Chmod(script, 0o700); err != nil {
 		t.Fatal(err)

@@ -125,9 +125,13 @@ func (s *screen) types(keys string) {
 }
 
 // expect waits until the terminal shows a match behind what was expected
-// before, and returns it with its groups. (?s) is on.
+// before, and returns it with its groups. (?s) is on. Before what is expected at
+// once there may be the line that a login on a busy machine has after a second.
 func (s *screen) expect(pattern string) []string {
 	s.t.Helper()
+	if rest, ok := strings.CutPrefix(pattern, `\A`); ok {
+		pattern = `\A(?:\r?muxc: \S+: connecting[^\r\n]*(?:\r\n|\r\x1b\[K)?)*` + rest
+	}
 	re := regexp.MustCompile("(?s)" + pattern)
 	var m []int
 	var text string

@@ -108,7 +108,7 @@ func TestDoorSilence(t *testing.T) {
 // Who waits no longer is told why, and ssh does not try by itself what it was
 // not to do by itself, though it could.
 func TestDoorGivesUp(t *testing.T) {
-	d, proxy := outageDoor(t, "2")
+	d, proxy := outageDoor(t, "8") // which is the path's, so that the login must not take longer
 	proxy.Refuse(true)
 	proxy.Cut()
 	elsewhere := []string{"-o", fmt.Sprintf("Port=%d", d.sshd.Port)} // past the proxy
@@ -122,13 +122,14 @@ func TestDoorGivesUp(t *testing.T) {
 	}
 	d.logins(1)
 	proxy.Refuse(false)
+	d.run(d.muxc("-o", "WaitForReady=60", "box", "true"), nil).is(t, "", "", 0)
 	d.run(d.by("box", "echo works"), nil).is(t, "works\n", "", 0)
 }
 
 // A login that the server refuses, or that must not be made, is told. A key that
 // ssh could log in with by itself stays unused.
 func TestDoorLoginRefused(t *testing.T) {
-	d, proxy := outageDoor(t, "2")
+	d, proxy := outageDoor(t, "60")
 	other := sshtest.NewKey()
 	file := other.WriteFile(t, d.dir, "other", "")
 	d.sshd.Authorize(t, other)
@@ -166,7 +167,7 @@ func TestDoorLoginRefused(t *testing.T) {
 // the path works again.
 func TestDoorNeedsAPerson(t *testing.T) {
 	d := doorHost(t)
-	d.own("WaitForReady 2\nRememberSecrets no\n")
+	d.own("WaitForReady 60\nRememberSecrets no\n")
 	key := sshtest.NewKey()
 	file := key.WriteFile(t, d.dir, "locked", "secret")
 	d.sshd.Authorize(t, key)
@@ -208,7 +209,7 @@ func TestDoorRunsKnownHostsCommand(t *testing.T) {
 	d.sshd.Kill()
 	d.eventually("the connection is gone", func() bool { return d.run(d.muxc("-O", "check", "box"), nil).code != 0 })
 	os.Remove(asked)
-	d.own("WaitForReady 30\n")
+	d.own("WaitForReady 60\n")
 	d.sshd.Restart(t)
 	d.setenv("MUXTEST_WHO", "ssh")
 	d.run(d.by("box", "echo works"), nil).is(t, "works\n", "", 0)

@@ -25,7 +25,7 @@ import (
 
 // patience is how long a test waits for what must happen. It decides nothing
 // while things work.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // muxdPID is what the doors take for muxd's process.
 const muxdPID = 4711

@@ -16,7 +16,7 @@ import (
 	"muxd/control/controltest"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 type quiet struct{}
 

@@ -113,13 +113,13 @@ func startChild(t *testing.T, tick time.Duration, cmd *exec.Cmd) *process {
 			if !clean {
 				t.Error("the child did not end as it should")
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the child does not end")
 			cmd.Process.Kill()
 		}
 		cmd.Wait()
 	})
-	if got := p.next(10 * time.Second); got != "ready" {
+	if got := p.next(time.Minute); got != "ready" {
 		t.Fatalf("the child says %q", got)
 	}
 	return p
@@ -151,7 +151,7 @@ func (p *process) answer(question string) string {
 	select {
 	case a := <-p.answers:
 		return a
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatalf("no answer to %q", question)
 		return ""
 	}

@@ -26,7 +26,7 @@ import (
 )
 
 // patience is far more than any of this takes on a loaded machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // key is a key pair with a name for the record.
 type key struct {

@@ -17,7 +17,7 @@ import (
 
 // patience is how long a test waits for what must happen. It is only ever spent
 // when the test fails.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // seat is a person at a terminal with a helper program on it.
 type seat struct {
