@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -29,40 +31,120 @@ func sshBlock(p socket.Place) string {
 // sshMark is what tells that the block is there, in whatever place.
 const sshMark = "muxc -O prepare"
 
-// install is muxd install.
-func install(args []string) int {
-	config, write := false, false
+// installs are the flags of muxd install and muxd uninstall.
+type installs struct{ config, service, write bool }
+
+func parseInstalls(command string, args []string) (in installs, ok bool) {
 	for _, a := range args {
 		switch a {
 		case "--ssh-config":
-			config = true
+			in.config = true
+		case "--service":
+			in.service = true
 		case "--write":
-			write = true
+			in.write = true
 		default:
-			return misused("install: unknown argument " + strconv.Quote(a))
+			misused(command + ": unknown argument " + strconv.Quote(a))
+			return in, false
 		}
 	}
-	if !config {
-		return misused("install: say what: --ssh-config")
+	if in.config == in.service {
+		misused(command + ": say what: --ssh-config or --service")
+		return in, false
+	}
+	return in, true
+}
+
+// install is muxd install: it prints what it would do, and does it when told to.
+func install(args []string) int {
+	in, ok := parseInstalls("install", args)
+	if !ok {
+		return 2
+	}
+	u, err := user.Current()
+	if err != nil {
+		return complain(err)
+	}
+	if in.service {
+		s, err := thisService(u)
+		if err == nil && in.write {
+			err = s.install(os.Stdout, runCommand)
+		} else if err == nil {
+			s.print(os.Stdout)
+		}
+		return done(err)
 	}
 	p, err := socket.Choose(os.Getenv)
 	if err != nil {
 		return complain(err)
 	}
 	block := sshBlock(p)
-	if !write {
+	if !in.write {
 		fmt.Print(block)
 		return 0
+	}
+	said, err := addBlock(sshConfig(u), block)
+	if err != nil {
+		return complain(err)
+	}
+	fmt.Println(said)
+	return 0
+}
+
+// uninstall is the way back from install.
+func uninstall(args []string) int {
+	in, ok := parseInstalls("uninstall", args)
+	if !ok {
+		return 2
 	}
 	u, err := user.Current()
 	if err != nil {
 		return complain(err)
 	}
-	said, err := addBlock(filepath.Join(u.HomeDir, ".ssh", "config"), block)
+	if in.service {
+		s, err := thisService(u)
+		if err == nil && in.write {
+			err = s.uninstall(os.Stdout, runCommand)
+		} else if err == nil {
+			printCommands(os.Stdout, s.forget)
+			for _, f := range s.files {
+				fmt.Printf("$ rm %s\n", f.path)
+			}
+			printCommands(os.Stdout, s.reload)
+		}
+		return done(err)
+	}
+	said, err := removeBlock(sshConfig(u), in.write)
 	if err != nil {
 		return complain(err)
 	}
 	fmt.Println(said)
+	return 0
+}
+
+func sshConfig(u *user.User) string { return filepath.Join(u.HomeDir, ".ssh", "config") }
+
+// thisService is the service of the muxd that runs now, for this machine's
+// service manager.
+func thisService(u *user.User) (service, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return service{}, err
+	}
+	if runtime.GOOS == "darwin" {
+		return launchAgent(u.HomeDir, exe, os.Getuid())
+	}
+	config := os.Getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(config) {
+		config = filepath.Join(u.HomeDir, ".config")
+	}
+	return systemdUser(config, exe)
+}
+
+func done(err error) int {
+	if err != nil {
+		return complain(err)
+	}
 	return 0
 }
 
@@ -98,13 +180,40 @@ func addBlock(file, block string) (said string, err error) {
 	if len(old) > 0 {
 		old = append(old, '\n')
 	}
-	temp := file + ".muxd-new"
-	if err := os.WriteFile(temp, append(old, block...), mode); err != nil {
-		return "", err
-	}
-	if err := os.Rename(temp, file); err != nil {
-		os.Remove(temp)
-		return "", err
-	}
-	return said, nil
+	return said, replaceFile(file, append(old, block...), mode)
 }
+
+// removeBlock takes the block out of the file again, and says what it did, or
+// would do. Lines that somebody changed are not found, and stay.
+func removeBlock(file string, write bool) (said string, err error) {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	at := blockLines.FindIndex(old)
+	switch {
+	case at == nil && bytes.Contains(old, []byte(sshMark)):
+		return "", fmt.Errorf("%s has lines with %q that are not those of muxd install: take them out by hand", file, sshMark)
+	case at == nil:
+		return file + " does not have the lines: nothing was changed", nil
+	case !write:
+		return "would take out of " + file + ":\n" + strings.TrimSuffix(string(old[at[0]:at[1]]), "\n"), nil
+	}
+	fi, err := os.Stat(file)
+	if err != nil {
+		return "", err
+	}
+	backup := file + ".before-muxd"
+	if err := os.WriteFile(backup, old, fi.Mode().Perm()); err != nil {
+		return "", err
+	}
+	kept := append(append([]byte{}, old[:at[0]]...), old[at[1]:]...)
+	return "taken out of " + file + ", the file as it was is " + backup, replaceFile(file, kept, fi.Mode().Perm())
+}
+
+// blockLines are the lines of sshBlock, for whatever place, and the empty line
+// that addBlock put before them.
+var blockLines = regexp.MustCompile(`(?m)^\n?Match final exec "muxc -O prepare -S [^"\n]* -l %r -p %p %n"\n[ \t]+ControlPath [^\n]*\n`)

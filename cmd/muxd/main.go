@@ -30,6 +30,10 @@ const usage = `usage: muxd                     run in the foreground (muxc start
        muxd install --ssh-config [--write]
                                 the lines by which ssh itself uses muxd; --write:
                                 put them into ~/.ssh/config, with a backup
+       muxd install --service [--write]
+                                units for systemd, or an agent for launchd
+       muxd uninstall --ssh-config | --service [--write]
+                                take either away again
        muxd stop [--force]      end muxd; --force also ends running sessions
        muxd --version | --help
 
@@ -66,6 +70,8 @@ func run(args []string) int {
 		return manage(cmd, args)
 	case "install":
 		return install(args)
+	case "uninstall":
+		return uninstall(args)
 	case "stop":
 		return flagged(args, "--force", stop)
 	case "--version", "-V", "version":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"strconv"
 
@@ -36,4 +37,33 @@ func (r *ready) say(s string) {
 		r.f.WriteString(s)
 		r.f.Close()
 	}
+}
+
+// takeManager returns the socket of the service manager that started this muxd,
+// and keeps it from its children. One that a client started may have inherited
+// another program's, whose state is not ours to tell.
+func takeManager(auto bool) string {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	os.Unsetenv("NOTIFY_SOCKET")
+	if auto {
+		return ""
+	}
+	return socket
+}
+
+// notify tells the service manager that started muxd what it is at, if one did:
+// READY=1 or STOPPING=1 (sd_notify(3)). That nobody listens there harms nobody.
+func notify(socket, state string) {
+	if socket == "" {
+		return
+	}
+	if socket[0] == '@' { // an abstract one
+		socket = "\x00" + socket[1:]
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	c.Write([]byte(state))
 }

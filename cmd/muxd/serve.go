@@ -53,6 +53,7 @@ type daemon struct {
 	server   *control.Server
 	doors    *sshmux.Doors
 	env      []string       // what it was started with
+	manager  string         // the socket of the service manager that wants to be told, or ""
 	auto     bool           // started by a client or by activation: ends when idle
 	came     atomic.Bool    // whether a client has come
 	clients  sync.WaitGroup // one for each connection being served
@@ -62,6 +63,7 @@ type daemon struct {
 // serve runs the daemon until it is asked to end or has nothing left to do.
 func serve() int {
 	ready := takeReady()
+	manager := takeManager(ready.auto())
 	closeInherited(func(fd int) bool { return ready.is(fd) || isActivated(fd) })
 	log, logPath := openLog()
 	idle := idleTime()
@@ -82,6 +84,8 @@ func serve() int {
 	}
 	log.Info("listening", "socket", d.listener.Place().Path(), "build", build.Version, "auto", d.auto)
 	ready.ok()
+	d.manager = manager
+	notify(manager, "READY=1")
 	d.run(idle)
 	return 0
 }
@@ -181,6 +185,7 @@ func (d *daemon) run(idle time.Duration) {
 	go d.master.Stand(ctx, d.env)
 	why := d.wait(idle, sigs)
 	d.log.Info("ending", "why", why)
+	notify(d.manager, "STOPPING=1")
 	// First nobody new: a client that connects from here on finds no socket, or
 	// is reset before it is taken on, and starts another muxd.
 	d.listener.Close()

@@ -1,0 +1,29 @@
+# bash completion for muxd.
+
+_muxd_hosts() {
+    local file
+    for file in ~/.ssh/config /etc/ssh/ssh_config "${XDG_CONFIG_HOME:-$HOME/.config}/muxd/config"; do
+        [[ -r $file ]] && awk 'tolower($1) == "host" { for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) print $i }' "$file"
+    done
+}
+
+_muxd() {
+    local cur=${COMP_WORDS[COMP_CWORD]} words=
+    if ((COMP_CWORD == 1)); then
+        words="status login wait reconnect recycle events doctor install uninstall stop --version --help"
+    elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --for ]]; then
+        words="ready down"
+    else
+        case ${COMP_WORDS[1]} in
+        status) words="--json --probe-forwards" ;;
+        login) words="--all $(_muxd_hosts)" ;;
+        wait) words="--for --timeout $(_muxd_hosts)" ;;
+        reconnect) words="--all --forget $(_muxd_hosts)" ;;
+        recycle | doctor) words="--all $(_muxd_hosts)" ;;
+        events) words="--json $(_muxd_hosts)" ;;
+        install | uninstall) words="--ssh-config --service --write" ;;
+        stop) words="--force" ;;
+        esac
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+} && complete -F _muxd muxd
