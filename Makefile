@@ -1,0 +1,68 @@
+# Builds, installs and packs muxd. go build ./... and go test ./... need none of this.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' internal/build/*.go)
+GO ?= go
+
+bin = $(DESTDIR)$(PREFIX)/bin
+share = $(DESTDIR)$(PREFIX)/share
+units = $(DESTDIR)$(PREFIX)/lib/systemd/user
+
+# The same source and Go give the same bytes, wherever they are built.
+build_flags = -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+
+.PHONY: all test check install uninstall packages reproducible clean changelog
+
+all: build/muxc build/muxd
+
+build/muxc build/muxd: FORCE
+	CGO_ENABLED=0 $(GO) build $(build_flags) -o $@ ./cmd/$(notdir $@)
+
+FORCE:
+
+test:
+	$(GO) test ./...
+
+check: # all that a change must pass
+	.ci/run
+
+install: all
+	install -d $(bin) $(share)/man/man1 $(share)/man/man5 $(share)/man/man8 $(units) \
+	    $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d $(share)/doc/muxd
+	install -m 755 build/muxc build/muxd $(bin)
+	install -m 644 packaging/man/muxc.1 $(share)/man/man1
+	install -m 644 packaging/man/muxd_config.5 $(share)/man/man5
+	install -m 644 packaging/man/muxd.8 $(share)/man/man8
+	install -m 644 packaging/completions/muxc.bash $(share)/bash-completion/completions/muxc
+	install -m 644 packaging/completions/muxd.bash $(share)/bash-completion/completions/muxd
+	install -m 644 packaging/completions/_muxc packaging/completions/_muxd $(share)/zsh/site-functions
+	install -m 644 packaging/completions/muxc.fish packaging/completions/muxd.fish $(share)/fish/vendor_completions.d
+	install -m 644 packaging/systemd/muxd.socket $(units)
+	sed 's|^ExecStart=.*|ExecStart=$(PREFIX)/bin/muxd|' packaging/systemd/muxd.service >$(units)/muxd.service
+	chmod 644 $(units)/muxd.service
+	install -m 644 README.md docs/*.md $(share)/doc/muxd
+
+uninstall:
+	rm -f $(bin)/muxc $(bin)/muxd $(share)/man/man1/muxc.1 $(share)/man/man5/muxd_config.5 $(share)/man/man8/muxd.8 \
+	    $(share)/bash-completion/completions/muxc $(share)/bash-completion/completions/muxd \
+	    $(share)/zsh/site-functions/_muxc $(share)/zsh/site-functions/_muxd \
+	    $(share)/fish/vendor_completions.d/muxc.fish $(share)/fish/vendor_completions.d/muxd.fish \
+	    $(units)/muxd.socket $(units)/muxd.service
+	rm -rf $(share)/doc/muxd
+
+# deb and rpm by nfpm (https://nfpm.goreleaser.com), of what install lays out.
+packages:
+	rm -rf build/root && $(MAKE) install DESTDIR=build/root PREFIX=/usr
+	VERSION=$(VERSION) ARCH=$(shell $(GO) env GOARCH) nfpm package -f packaging/nfpm.yaml -p deb -t build/
+	VERSION=$(VERSION) ARCH=$(shell $(GO) env GOARCH) nfpm package -f packaging/nfpm.yaml -p rpm -t build/
+
+# Builds twice, in two places and without a cache, and compares.
+reproducible:
+	packaging/reproducible
+
+changelog:
+	packaging/changelog >CHANGELOG.md
+
+clean:
+	rm -rf build

@@ -1,0 +1,85 @@
+package packaging
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// complete is what bash would offer for the last of the words.
+func complete(t *testing.T, home string, words ...string) []string {
+	t.Helper()
+	script := `source "$1" || exit 9; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+"_$1"
+printf '%s\n' "${COMPREPLY[@]}"`
+	cmd := exec.Command("bash", append([]string{"--norc", "-c", script, "bash", "completions/" + words[0] + ".bash"}, words...)...)
+	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", words, err)
+	}
+	got := strings.Fields(string(out))
+	slices.Sort(got)
+	return got
+}
+
+func TestBash(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("needs bash")
+	}
+	home := t.TempDir()
+	os.MkdirAll(filepath.Join(home, ".ssh"), 0o700)
+	os.WriteFile(filepath.Join(home, ".ssh/config"), []byte("Host box other\n  User a\nhost *.lan ?x !no\nMatch all\n"), 0o600)
+	os.WriteFile(filepath.Join(home, ".ssh/known_hosts"), []byte("known,10.0.0.9 ssh-ed25519 AAAA\n|1|hash= ssh-rsa AA\n@revoked bad ssh-rsa AA\n[h]:22 ssh-rsa A\n"), 0o600)
+	for words, want := range map[string][]string{
+		"muxd st":                {"status", "stop"},
+		"muxd login b":           {"box"},
+		"muxd login --":          {"--all"},
+		"muxd reconnect --":      {"--all", "--forget"},
+		"muxd wait box --for ":   {"down", "ready"},
+		"muxd status --":         {"--json", "--probe-forwards"},
+		"muxd uninstall --s":     {"--service", "--ssh-config"},
+		"muxd nothing ":          nil,
+		"muxc kno":               {"known"},
+		"muxc -O ex":             {"exit"},
+		"muxc 10":                {"10.0.0.9"},
+		"muxc -p 22 oth":         {"other"},
+		"muxc -O chec":           {"check"},
+		"muxd recycle --all oth": {"other"},
+	} {
+		got := complete(t, home, strings.Split(words, " ")...)
+		for _, w := range want {
+			if !slices.Contains(got, w) {
+				t.Errorf("%q: %q, want %q", words, got, want)
+			}
+		}
+		// What the machine itself knows may come beside it, but not for muxd's
+		// own words.
+		if strings.HasPrefix(words, "muxd") && !slices.Equal(got, want) && len(got)+len(want) > 0 {
+			t.Errorf("%q: %q, want %q", words, got, want)
+		}
+		if slices.Contains(got, "*.lan") || slices.Contains(got, "bad") || slices.Contains(got, "[h]:22") {
+			t.Errorf("%q offers a pattern: %q", words, got)
+		}
+	}
+}
+
+// The other shells at least read theirs.
+func TestOtherShells(t *testing.T) {
+	for shell, files := range map[string][]string{"zsh": {"_muxc", "_muxd"}, "fish": {"muxc.fish", "muxd.fish"}} {
+		t.Run(shell, func(t *testing.T) {
+			if _, err := exec.LookPath(shell); err != nil {
+				t.Skip("needs " + shell)
+			}
+			for _, f := range files {
+				if out, err := exec.Command(shell, "-n", "completions/"+f).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v: %s", f, err, out)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,48 @@
+package packaging
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What make install lays out works from where it lies, and uninstall leaves
+// nothing.
+func TestMakeInstall(t *testing.T) {
+	for _, tool := range []string{"make", "install"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("needs " + tool)
+		}
+	}
+	root := t.TempDir()
+	run := func(name string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Dir = ".."
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v: %s", name, args, err, out)
+		}
+		return string(out)
+	}
+	run("make", "-s", "install", "DESTDIR="+root, "PREFIX=/opt/muxd")
+	bin := filepath.Join(root, "opt/muxd/bin")
+	for _, program := range []string{"muxc", "muxd"} {
+		if out := run(filepath.Join(bin, program), "-V"); !strings.HasPrefix(out, program+" ") {
+			t.Errorf("%s -V: %q", program, out)
+		}
+	}
+	unit, err := os.ReadFile(filepath.Join(root, "opt/muxd/lib/systemd/user/muxd.service"))
+	if err != nil || !strings.Contains(string(unit), "\nExecStart=/opt/muxd/bin/muxd\n") {
+		t.Errorf("the unit: %v\n%s", err, unit)
+	}
+	run("make", "-s", "uninstall", "DESTDIR="+root, "PREFIX=/opt/muxd")
+	filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("left: %s", path)
+		}
+		return nil
+	})
+}
