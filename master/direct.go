@@ -31,6 +31,9 @@ type stdioForward struct{ *session }
 // Direct implements control.Backend: ssh -W.
 func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error) {
 	d := r.Dest.(*dest.Destination)
+	if err := checkAddresses(d, control.Endpoint{Host: r.Host, Path: r.Path}); err != nil {
+		return nil, err
+	}
 	for try := 0; ; try++ {
 		s, err := m.openDirect(ctx, d, r, p, try > 0)
 		if err == nil {

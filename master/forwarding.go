@@ -78,6 +78,11 @@ func (m *Master) Forward(ctx context.Context, r *control.ForwardRequest, p contr
 // forward is Forward, and the ports at which the forwards listen.
 func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p control.Prompter) (ports []int, release func(), err error) {
 	d := r.Dest.(*dest.Destination)
+	for _, f := range r.Forwards {
+		if err := checkAddresses(d, f.Listen, f.Connect); err != nil {
+			return nil, nil, err
+		}
+	}
 	ls, err := m.acquireBare(ctx, d, p)
 	if err != nil {
 		return nil, nil, asControl(d.Name, control.Refused, err)

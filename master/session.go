@@ -15,12 +15,6 @@ import (
 	"muxd/internal/dest"
 )
 
-// maxRequest bounds a command, and any other payload of one request. sshd
-// drops the whole connection, and with it everybody's sessions, for a packet
-// above 256 KiB (packet.c, PACKET_MAX_SIZE); this leaves room for the rest of
-// the packet.
-const maxRequest = 256<<10 - 1024
-
 // session is an open session channel; it implements control.Stream.
 type session struct {
 	l     *link
@@ -72,21 +66,6 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 			return nil, err
 		}
 	}
-}
-
-func checkRequest(d *dest.Destination, r *control.SessionRequest) error {
-	if n := len(r.Command); n > maxRequest {
-		return &control.Error{Phase: control.NotDialled, Host: d.Name,
-			Text: fmt.Sprintf("the command is %d bytes long, and no SSH server takes more than %d: pass it on stdin", n, maxRequest)}
-	}
-	for _, kv := range r.Env {
-		if len(kv) > maxRequest {
-			name, _, _ := strings.Cut(kv, "=")
-			return &control.Error{Phase: control.NotDialled, Host: d.Name,
-				Text: fmt.Sprintf("the environment variable %q is %d bytes long, and no SSH server takes more than %d", name, len(kv), maxRequest)}
-		}
-	}
-	return nil
 }
 
 // startSession opens the channel and starts what is asked for. Environment
@@ -327,6 +306,9 @@ func (s *session) Resize(w control.Window) error {
 
 // Signal implements control.Stream.
 func (s *session) Signal(name string) error {
+	if len(name) > maxRequest {
+		return errors.New("no signal has a name as long as this")
+	}
 	if name == control.Break {
 		s.later(func() { s.ch.SendRequest("break", false, ssh.Marshal(struct{ Millis uint32 }{breakLength})) })
 		return nil
