@@ -1,18 +1,17 @@
 package sshmux
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
-	"muxd/socket"
 )
 
 // relay is a client in proxy mode (ssh -O proxy; PROTOCOL.mux, section 9). It
@@ -27,10 +26,31 @@ type relay struct {
 	c        *client
 	conn     ssh.Conn
 	channels sync.WaitGroup
+	open     atomic.Int32 // channels
 
 	mu        sync.Mutex // guards following
 	listeners map[control.Endpoint]*listening
 }
+
+// Limits of a client in proxy mode, which tests shorten. The library keeps what
+// nobody reads, up to a window of 2 MiB for each channel (in packets of a byte
+// they are 100 MiB), so without an end of the channels there would be none of the
+// memory.
+var (
+	maxChannels  int32 = 1000
+	maxListeners       = 100
+)
+
+// enter makes room for one more channel, if there may be one.
+func (r *relay) enter() bool {
+	if r.open.Add(1) > maxChannels {
+		r.leave()
+		return false
+	}
+	return true
+}
+
+func (r *relay) leave() { r.open.Add(-1) }
 
 // globals is how many global requests may wait for the one before: each is
 // answered in turn.
@@ -67,7 +87,14 @@ func (c *client) serveProxy(ctx context.Context, id uint32, rest []byte) {
 		}
 	}()
 	for ch := range chans {
-		r.channels.Go(func() { r.channel(ctx, ch) })
+		if !r.enter() {
+			ch.Reject(ssh.ResourceShortage, "too many channels")
+			continue
+		}
+		r.channels.Go(func() {
+			defer r.leave()
+			r.channel(ctx, ch)
+		})
 	}
 	cancel()
 	answering.Wait()
@@ -113,9 +140,10 @@ func (r *relay) direct(ctx context.Context, open ssh.NewChannel, q *control.Dire
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	q.Dest, q.PID, q.Bytes = r.c.dest(), r.c.peer.pid, new(control.Meter)
-	st, err := r.c.d.s.Backend.Direct(ctx, q, newVisitor(r.c, nil))
+	v := newVisitor(r.c, nil)
+	st, err := r.c.d.s.Backend.Direct(ctx, q, v)
 	if err != nil {
-		open.Reject(ssh.ConnectionFailed, control.CleanLine(err.Error()))
+		open.Reject(ssh.ConnectionFailed, control.CleanLine(v.refusal(err).Error()))
 		return
 	}
 	defer st.Close()
@@ -138,6 +166,7 @@ func (r *relay) direct(ctx context.Context, open ssh.NewChannel, q *control.Dire
 			ch.CloseWrite() // and not where the connection was lost: half of an end is none
 		}
 		st.Wait()
+		ch.Close() // the other side is gone: what the client still sends goes nowhere
 	})
 	waitFor(ctx, &both)
 }
@@ -163,62 +192,6 @@ func answer(q *ssh.Request, ok bool, payload []byte) {
 		q.Reply(ok, append(payload, 0, 0, 0, 0))
 	}
 }
-
-// wire is the client's socket as the library wants it: it plays a client that
-// begins proxy mode, so what it says first is kept from ours, which has begun.
-type wire struct {
-	*socket.Conn
-	in   io.Reader
-	skip int // bytes still to be kept
-}
-
-// newWire begins with what the library expects, and goes on with what was read
-// of the client already.
-func newWire(c *socket.Conn, rest []byte) *wire {
-	greeting := append(reply(hello, uint32(version)), reply(proxyGranted, uint32(0))...)
-	return &wire{Conn: c, skip: len(greeting), in: io.MultiReader(bytes.NewReader(append(greeting, rest...)), &ahead64{c: c})}
-}
-
-// ahead64 reads as much as there is: the library asks for a message's length and
-// then for its body.
-type ahead64 struct {
-	c   *socket.Conn
-	buf [64 << 10]byte
-	b   []byte // read and not taken
-}
-
-func (a *ahead64) Read(p []byte) (int, error) {
-	if len(a.b) == 0 {
-		n, err := a.c.Read(a.buf[:])
-		if a.b = a.buf[:n]; err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, a.b)
-	a.b = a.b[n:]
-	return n, nil
-}
-
-func (w *wire) Read(p []byte) (int, error) { return w.in.Read(p) }
-
-// Write is called by one goroutine at a time, with the first message before any
-// other.
-func (w *wire) Write(p []byte) (int, error) {
-	k := min(w.skip, len(p))
-	if w.skip -= k; k == len(p) {
-		return k, nil
-	}
-	n, err := w.Conn.Write(p[k:])
-	return k + n, err
-}
-
-// LocalAddr implements net.Conn.
-func (w *wire) LocalAddr() net.Addr { return &net.UnixAddr{Net: "unix"} }
-
-// RemoteAddr implements net.Conn.
-func (w *wire) RemoteAddr() net.Addr { return &net.UnixAddr{Net: "unix"} }
-
-var _ net.Conn = (*wire)(nil)
 
 // listening is a remote forward of a client in proxy mode. It leads to a socket
 // of ours, where each of its connections becomes a channel to that client.

@@ -38,7 +38,7 @@ func (r *relay) global(ctx context.Context, q *ssh.Request) {
 		}
 		port, err := r.listen(ctx, at)
 		var b []byte
-		if at.Port == 0 {
+		if at.Port == 0 && err == nil {
 			b = binary.BigEndian.AppendUint32(nil, uint32(port))
 		}
 		answer(q, err == nil, b)
@@ -63,10 +63,13 @@ func (r *relay) global(ctx context.Context, q *ssh.Request) {
 // listen asks for a remote forward, as the client's own.
 func (r *relay) listen(ctx context.Context, at control.Endpoint) (port int, err error) {
 	r.mu.Lock()
-	have := r.listeners[at] != nil
+	have, full := r.listeners[at] != nil, len(r.listeners) >= maxListeners
 	r.mu.Unlock()
-	if have && at.Port != 0 {
+	switch {
+	case have: // no forward is known by port 0
 		return at.Port, nil
+	case full:
+		return 0, errors.New("too many remote forwards")
 	}
 	if err := r.c.d.s.makeDir(); err != nil {
 		return 0, err
@@ -120,7 +123,12 @@ func (r *relay) accept(w *listening, at control.Endpoint) {
 		if err != nil {
 			return // closed
 		}
+		if !r.enter() {
+			c.Close()
+			continue
+		}
 		r.channels.Go(func() {
+			defer r.leave()
 			defer c.Close()
 			r.incoming(c.(*net.UnixConn), at)
 		})

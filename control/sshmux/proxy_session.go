@@ -24,11 +24,20 @@ type channelSession struct {
 	ch ssh.Channel
 	q  *control.SessionRequest
 
+	env int // bytes of q.Env; of request
+
 	mu      sync.Mutex     // guards following
 	stream  control.Stream // nil until it is open
 	started bool
 	gone    bool // the client closed the channel
+	// What was said between the start and the opening, which an outage makes long.
+	size   *control.Window
+	unread bool // nobody reads standard output
 }
+
+// maxEnv bounds the environment of a session, in bytes: ssh's own fits into one
+// message where it is no proxy.
+const maxEnv = maxMessage
 
 func (r *relay) session(ctx context.Context, open ssh.NewChannel) {
 	ch, reqs, err := open.Accept()
@@ -65,20 +74,13 @@ func (s *channelSession) request(q *ssh.Request) (start *ssh.Request) {
 	ok := false
 	switch q.Type {
 	case "exec", "shell", "subsystem":
-		s.mu.Lock()
-		again := s.started
-		s.started = true
-		s.mu.Unlock()
-		if again { // what was asked for first is being carried out
-			break
-		}
-		if s.q.Kind = control.SessionKind(q.Type); q.Type == "shell" || s.parse(q.Payload) {
+		if s.start(q) {
 			return q
 		}
 	case "window-change":
 		var w struct{ Cols, Rows, Width, Height uint32 }
 		if ok = ssh.Unmarshal(q.Payload, &w) == nil; ok {
-			s.on(func(st control.Stream) { st.Resize(control.Window(w)) })
+			s.resize(control.Window(w))
 		}
 	case "signal":
 		var m struct{ Name string }
@@ -88,7 +90,7 @@ func (s *channelSession) request(q *ssh.Request) (start *ssh.Request) {
 	case "break":
 		ok = s.on(func(st control.Stream) { st.Signal(control.Break) })
 	case "eow@openssh.com":
-		ok = s.on(func(st control.Stream) { st.CloseRead() })
+		s.closeRead()
 	default:
 		ok = s.prepare(q)
 	}
@@ -98,11 +100,52 @@ func (s *channelSession) request(q *ssh.Request) (start *ssh.Request) {
 	return nil
 }
 
-func (s *channelSession) parse(payload []byte) bool {
+// start reports a request that starts the session. Another one does not: what was
+// asked for first is being carried out.
+func (s *channelSession) start(q *ssh.Request) bool {
 	var m struct{ Text string }
-	ok := ssh.Unmarshal(payload, &m) == nil
-	s.q.Command = m.Text
-	return ok
+	if q.Type != "shell" && ssh.Unmarshal(q.Payload, &m) != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started {
+		return false
+	}
+	s.started = true
+	s.q.Kind, s.q.Command = control.SessionKind(q.Type), m.Text
+	return true
+}
+
+func (s *channelSession) resize(w control.Window) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.size = &w; s.stream != nil {
+		s.stream.Resize(w)
+	}
+}
+
+func (s *channelSession) closeRead() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unread = true; s.stream != nil {
+		s.stream.CloseRead()
+	}
+}
+
+// attach has the open session, and what was said of it meanwhile, and reports
+// whether its client is still there.
+func (s *channelSession) attach(st control.Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stream = st
+	if s.size != nil {
+		st.Resize(*s.size)
+	}
+	if s.unread {
+		st.CloseRead()
+	}
+	return !s.gone
 }
 
 // on does something with the open session, and reports whether there is one.
@@ -128,6 +171,9 @@ func (s *channelSession) prepare(q *ssh.Request) bool {
 	case "env":
 		var m struct{ Name, Value string }
 		if ssh.Unmarshal(q.Payload, &m) != nil || strings.ContainsAny(m.Name, "=\x00") {
+			return false
+		}
+		if s.env += len(q.Payload); s.env > maxEnv {
 			return false
 		}
 		s.q.Env = append(s.q.Env, m.Name+"="+m.Value)
@@ -166,18 +212,15 @@ func (s *channelSession) run(ctx context.Context, start *ssh.Request) {
 			start.Reply(ok, nil)
 		}
 	}
-	st, err := s.r.c.d.s.Backend.Session(ctx, s.q, newVisitor(s.r.c, nil))
+	v := newVisitor(s.r.c, nil)
+	st, err := s.r.c.d.s.Backend.Session(ctx, s.q, v)
 	if err != nil {
-		s.say(err)
+		s.say(v.refusal(err))
 		answer(false)
 		return
 	}
 	defer st.Close()
-	s.mu.Lock()
-	s.stream = st
-	gone := s.gone
-	s.mu.Unlock()
-	if gone {
+	if !s.attach(st) {
 		return
 	}
 	answer(true)
