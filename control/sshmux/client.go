@@ -158,14 +158,10 @@ func (in *inbox) next() (*message, error) {
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(head)
-	if n < 4 || n > maxMessage {
+	if n < 4 || n > maxSkipped {
 		return nil, fmt.Errorf("a message of %d bytes", n)
 	}
-	body, err := in.take(int(n))
-	if err != nil {
-		return nil, err
-	}
-	r, err := parse(body)
+	r, err := in.request(int(n))
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +183,31 @@ func (in *inbox) next() (*message, error) {
 	m := &message{request: r, fds: in.fds[:want:want]}
 	in.fds = in.fds[want:]
 	return m, nil
+}
+
+// request reads the rest of a message. Of one that is too long it keeps what an
+// answer needs: cut off, ssh would log in by itself.
+func (in *inbox) request(n int) (*request, error) {
+	if n <= maxMessage {
+		body, err := in.take(n)
+		if err != nil {
+			return nil, err
+		}
+		return parse(body)
+	}
+	d, err := in.take(8)
+	if err != nil {
+		return nil, err
+	}
+	r := &request{kind: kind(binary.BigEndian.Uint32(d)), id: binary.BigEndian.Uint32(d[4:]), long: n}
+	if r.kind == hello {
+		return nil, fmt.Errorf("a HELLO of %d bytes", n)
+	}
+	for n -= 8; n > 0 && err == nil; {
+		d, err = in.take(min(n, 64<<10))
+		n -= len(d)
+	}
+	return r, err
 }
 
 // take returns the next n bytes, which hold until the next call.
@@ -232,6 +253,9 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		m.close()
 		return fmt.Errorf("message %#x where HELLO goes first, and once", uint32(m.kind))
 	}
+	if m.long > 0 {
+		return c.tooLong(m)
+	}
 	switch m.kind {
 	case hello:
 		if m.version != version {
@@ -275,6 +299,17 @@ func (c *client) handle(ctx context.Context, m *message, sessions *sync.WaitGrou
 		return io.EOF
 	}
 	return c.fail(m.id, "unsupported request")
+}
+
+// tooLong answers a message that was not kept.
+func (c *client) tooLong(m *message) error {
+	m.close()
+	err := fmt.Errorf("the command and its environment are %d bytes long, and no SSH server takes more than 256 KiB of each: pass it on stdin", m.long)
+	if m.kind == newSession {
+		c.refuse(m.id, err)
+		return io.EOF
+	}
+	return c.fail(m.id, fmt.Sprintf("a request of %d bytes is too long", m.long))
 }
 
 // begin starts the client's session or stdio forward; it may have one.

@@ -55,11 +55,16 @@ const noEscape = 0xffffffff
 // longer gets an answer here rather than a closed socket.
 const maxMessage = 1 << 20
 
+// maxSkipped is the longest message that is read to its end to be answered. The
+// arguments and the environment of a process are at most 6 MiB in Linux.
+const maxSkipped = 8 << 20
+
 // request is a message of a client. Which fields mean something depends on the
 // kind.
 type request struct {
 	kind kind
 	id   uint32 // of all but hello
+	long int    // of one that is longer than maxMessage, its length; nothing else is kept of it
 
 	version uint32 // hello
 	exts    []string

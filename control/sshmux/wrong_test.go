@@ -25,7 +25,8 @@ func TestCut(t *testing.T) {
 		{"a kind alone", greeting + frame("\x10\x00\x00\x04")},
 		{"an unknown kind alone", greeting + frame("\x10\x00\x00\x03")},
 		{"a request that is cut short", greeting + frame("\x20\x00\x00\x01"+u("\x01")+u("\x09")+"conn")},
-		{"longer than any", greeting + "\x00\x10\x00\x01" + "\x10\x00\x00\x04"},
+		{"longer than any", greeting + "\x00\x80\x00\x01" + "\x10\x00\x00\x04"},
+		{"a HELLO that is too long", "\x00\x10\x00\x01" + "\x00\x00\x00\x01" + u("\x04")},
 		{"longest length", greeting + "\xff\xff\xff\xff"},
 		{"another version", frame(u("\x01") + u("\x03"))},
 		{"a later version", frame(u("\x01") + u("\x05"))},
@@ -87,6 +88,29 @@ func TestLongest(t *testing.T) {
 	}
 	if got := get(t, ch); got.q.Command != q.command {
 		t.Errorf("a command of %d bytes", len(got.q.Command))
+	}
+}
+
+// One that is longer is answered: a socket that is cut would have ssh log in by
+// itself.
+func TestTooLong(t *testing.T) {
+	b, ch := sessions(false)
+	r := newRig(t, b)
+	r.serve()
+	c, in := r.greet(), pipes(t)
+	c.ask(&request{kind: extInfo, id: 1, name: string(make([]byte, maxMessage))})
+	c.expectText("too long", failure, uint32(1))
+	c.ask(&request{kind: newStdio, id: 2, connect: endpoint{string(make([]byte, maxMessage)), 1}}, in.fds[:2]...)
+	c.expectText("too long", failure, uint32(2))
+	c.lives()
+	c.ask(&request{kind: newSession, id: 3, command: string(make([]byte, maxSkipped-100))}, in.fds...)
+	in.drop(0, 1, 2)
+	c.expect(sessionOpened, uint32(3), uint32(sessionID))
+	c.expectText("pass it on stdin", failure)
+	c.ends()
+	readsEnd(t, in.out, "")
+	if len(ch) > 0 {
+		t.Error("a session was opened")
 	}
 }
 
