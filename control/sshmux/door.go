@@ -232,21 +232,24 @@ func (d *door) outlast() {
 		}
 	}()
 	used := false
-	d.s.Backend.Events(ctx, d.dest, func(e control.Event) error {
-		if e.Kind != control.EventHost {
-			return nil
-		}
-		switch e.To {
-		case "idle", "closed":
-			if used {
+	for lost := true; lost; {
+		lost = false
+		d.s.Backend.Events(ctx, d.dest, func(e control.Event) error {
+			switch {
+			case e.Kind == control.EventLost:
+				// The end may be among them. Events begin with how things stand.
+				used, lost = true, true
+				return errShut
+			case e.Kind != control.EventHost:
+			case e.To != "idle" && e.To != "closed":
+				used = true
+			case used:
 				d.stop()
 				return errShut
 			}
-		default:
-			used = true
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 }
 
 // Close implements control.Door.

@@ -372,6 +372,31 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
+// The end may be among the events that were lost.
+func TestKeepWhereEventsAreLost(t *testing.T) {
+	states := make(chan string, 2)
+	r := newRig(t, &controltest.Backend{
+		OnEvents: func(ctx context.Context, _ control.Destination, f func(control.Event) error) error {
+			if err := f(control.Event{Kind: control.EventHost, To: <-states}); err != nil {
+				return err
+			}
+			if err := f(control.Event{Kind: control.EventLost, To: "12"}); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	})
+	door := r.serve()
+	door.Keep()
+	states <- "idle" // not used yet, and then used and idle again
+	states <- "idle"
+	get(t, door.Done())
+	if !door.Ended() || !r.free() {
+		t.Error("it still listens")
+	}
+}
+
 // Where a door asks, and whoever would answer is gone, the answer is no.
 func TestConfirmNobody(t *testing.T) {
 	r := newRig(t, &controltest.Backend{OnEvents: func(ctx context.Context, _ control.Destination, _ func(control.Event) error) error {
