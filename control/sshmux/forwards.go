@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"muxd/control"
+	"muxd/internal/proc"
 )
 
 // held is a client's part in a forward that it asked for. It ends with the
@@ -75,7 +76,7 @@ func (c *client) absolute(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
-	dir := dirOf(c.peer.pid)
+	dir := proc.Dir(c.peer.pid)
 	if dir == "" {
 		dir = c.d.wants().Dir
 	}

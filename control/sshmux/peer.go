@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"muxd/internal/getopt"
+	"muxd/internal/proc"
 )
 
 // peer is the process at the other end, as far as this machine shows it. What is
@@ -20,8 +21,8 @@ type peer struct {
 func newPeer(pid int) peer {
 	p := peer{pid: pid, env: func() []string { return nil }, args: func() []string { return nil }}
 	if pid > 0 {
-		p.env = sync.OnceValue(func() []string { return environOf(pid) })
-		p.args = sync.OnceValue(func() []string { return argsOf(pid) })
+		p.env = sync.OnceValue(func() []string { return proc.Environ(pid) })
+		p.args = sync.OnceValue(func() []string { return proc.Args(pid) })
 	}
 	return p
 }

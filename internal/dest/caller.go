@@ -7,6 +7,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/getopt"
+	"muxd/internal/proc"
 	"muxd/internal/sshconf"
 )
 
@@ -22,15 +23,15 @@ type caller struct {
 // where a person runs -O prepare.
 func callerOf(pid int) *caller {
 	for range 3 { // a shell or two between
-		if pid = parentOf(pid); pid <= 1 {
+		if pid = proc.Parent(pid); pid <= 1 {
 			return nil
 		}
-		args := argsOf(pid)
+		args := proc.Args(pid)
 		if len(args) == 0 || filepath.Base(args[0]) != "ssh" {
 			continue
 		}
 		if line, err := getopt.ParseSSH(args[1:]); err == nil {
-			return &caller{line, dirOf(pid)}
+			return &caller{line, proc.Dir(pid)}
 		}
 		return nil
 	}

@@ -1,7 +1,6 @@
 package dest
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -47,16 +46,6 @@ func TestCallerAsks(t *testing.T) {
 		if got := [3]bool{c.asksOnly(), c.manages(), c.batch()}; got != want {
 			t.Errorf("ssh %s: %v, want %v", args, got, want)
 		}
-	}
-}
-
-// A name with parentheses and spaces in it does not hide the parent.
-func TestParentOf(t *testing.T) {
-	if got := parentOf(os.Getpid()); got != os.Getppid() && got != 0 {
-		t.Errorf("%d, want %d", got, os.Getppid())
-	}
-	if got := parentOf(1 << 30); got != 0 {
-		t.Errorf("of nobody: %d", got)
 	}
 }
 
