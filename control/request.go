@@ -69,6 +69,8 @@ type Plan struct {
 	// Serves says that the client stands for a socket that others use (-M): it
 	// tells of each change of a terminal's size, and which process it is.
 	Serves bool
+	// Mute says that nothing comes on standard output: there is no session (-N).
+	Mute bool
 	// HandOver, where there is one, is the command line with which the client
 	// becomes ssh itself, without the program's name: the destination is in the
 	// hands of a master that is not muxd (-S). Nothing follows then.
@@ -369,6 +371,7 @@ func (p *Plan) encode() []byte {
 	e.bool(p.Reattach)
 	e.bool(p.FdPass)
 	e.bool(p.Serves)
+	e.bool(p.Mute)
 	e.strs(p.HandOver)
 	return e.b
 }
@@ -385,6 +388,7 @@ func (p *Plan) decode(b []byte) error {
 	p.Reattach = d.bool()
 	p.FdPass = d.bool()
 	p.Serves = d.bool()
+	p.Mute = d.bool()
 	p.HandOver = d.strs()
 	return d.done()
 }

@@ -37,9 +37,13 @@ func (u *ui) fork() error {
 	if err != nil {
 		return err
 	}
+	out := os.Stdout
+	if u.plan.Mute { // x=$(muxc -fNM host) is not to wait for it; what becomes of forwards is said on stderr
+		out = null
+	}
 	p, err := os.StartProcess(self(), os.Args, &os.ProcAttr{
 		Env:   append(os.Environ(), resumeEnv+"=1"),
-		Files: []*os.File{null, os.Stdout, os.Stderr, conn, r},
+		Files: []*os.File{null, out, os.Stderr, conn, r},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	r.Close()

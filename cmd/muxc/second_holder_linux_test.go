@@ -265,6 +265,20 @@ func TestDoorInScripts(t *testing.T) {
 	d.run(c, nil).is(t, one+one, "", 0)
 }
 
+// Who reads standard output of ssh -fNM does not wait for the holder, which has
+// nothing to write there; with a command it is the command's.
+func TestDoorHolderLeavesStdout(t *testing.T) {
+	d := doorHost(t)
+	said := filepath.Join(d.dir, "said")
+	d.run(d.sh("x=$($muxc -fNM -S "+d.path+" box 2>"+said+"); echo $?:$x"), nil).is(t, "0:\n", "", 0)
+	if pid := d.holder(); pid == d.pid() {
+		t.Error("nobody stands for the path")
+	}
+	d.run(d.by("box", "echo works"), nil).is(t, "works\n", "", 0)
+	d.run(d.by("-O", "exit", "box"), nil).is(t, "", "Exit request sent.\r\n", 0)
+	d.run(d.sh("x=$($muxc -fM -S "+d.path+"2 box 'sleep 1; echo out' 2>>"+said+"); echo $?:$x"), nil).is(t, "0:out\n", "", 0)
+}
+
 // At the end of muxd its paths are gone, and everybody hears of it.
 func TestDoorMuxdTerminated(t *testing.T) {
 	d := doorHost(t)

@@ -104,6 +104,7 @@ func open(plan *control.Plan, line *getopt.CommandLine, c *commandLine, d *Desti
 		plan.Direct = &control.DirectRequest{Dest: d, Host: f.ListenHost, Port: f.ListenPort, Path: f.ListenPath, PID: v.PID, Bytes: new(control.Meter)}
 		return err
 	case d.Conf.SessionType() == "none":
+		plan.Mute = true
 		if plan.Background && plan.Forward != nil && d.Alone == "" && plan.Listen == nil {
 			// What is left to do is muxd's: no process is needed for it, and none
 			// whose end would take the forwards along. On a connection of one's own
