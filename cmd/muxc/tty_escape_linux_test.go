@@ -78,7 +78,7 @@ func TestEscapesThatShow(t *testing.T) {
 	t.Parallel()
 	s, k, srv := startSink(t)
 	s.types("~?")
-	s.expect(`\A~\?\r\nThe escapes of muxc:\r\n( ~.+\r\n){6}They are recognised at the start of a line only\.\r\n\z`)
+	s.expect(`\A~\?\r\nThe escapes of this session:\r\n( ~.+\r\n){6}They are recognised at the start of a line only\.\r\n\z`)
 	s.types("~#")
 	s.expect(`\A~#\r\nThe following connections are open:\r\n  #0 session to box, held by muxd \(pid \d+.*\)\r\n\z`)
 	for _, key := range []string{"C", "R", "V", "v", "&"} {
@@ -134,7 +134,7 @@ func TestEscapeCharacter(t *testing.T) {
 		s, k, _ := startSink(t, "-e", tt.option)
 		s.sends(k, "~.\r", "~.\r")
 		s.types(tt.char + "?")
-		s.expect(`\A` + tt.shown + `\?\r\nThe escapes of muxc:\r\n ` + tt.shown + `\.`)
+		s.expect(`\A` + tt.shown + `\?\r\nThe escapes of this session:\r\n ` + tt.shown + `\.`)
 		s.types(tt.char + ".")
 		s.shows("Connection to box closed.\r\n")
 		s.ends(255)

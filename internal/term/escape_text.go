@@ -4,7 +4,7 @@ import "strings"
 
 // help is what ~? shows, written for the escape character ~.
 const help = `~?
-The escapes of muxc:
+The escapes of this session:
  ~.   end this session
  ~^Z  suspend muxc
  ~B   send a BREAK to the remote system
