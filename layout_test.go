@@ -51,6 +51,7 @@ var allowed = map[string]struct {
 	"muxd/cmd/muxc":            {[]string{"muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build", "muxd/internal/child", "muxd/internal/launch", "golang.org/x/sys/unix"}, "start-up time is the product: never master, x/crypto, net"},
 	"muxd/cmd/muxd":            {[]string{"muxd/*", "golang.org/x/*", "github.com/adrg/xdg"}, "wires the parts"},
 	"muxd/packaging":           {nil, "files"},
+	"muxd/packaging/mkman":     {nil, "writes a manual page of docs/keywords.md"},
 	"muxd/demo":                {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh"}, "the newcomer's first minute"},
 	"muxd/bench":               {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "side by side with ssh -S"},
 }

@@ -2,30 +2,106 @@ package master
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
+	"muxd/alive"
+	"muxd/control"
 	"muxd/internal/dest"
 )
 
-// doctor says what is known of a host's health, and what only its server can
-// mend.
+// doctor says what is known of a host's health, one finding a line, in the form
+// of control.Finding.
 func (m *Master) doctor(d *dest.Destination) string {
 	var b strings.Builder
-	state, err := Idle.String(), ""
+	for _, f := range m.findings(d) {
+		f.Text = d.Name + ": " + f.Text
+		b.WriteString(f.String())
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (m *Master) findings(d *dest.Destination) []control.Finding {
+	var st control.HostStatus
 	if h := m.lookup(d); h != nil {
-		st := h.status()
-		state, err = st.State, st.LastErr
+		st = h.status()
 	}
-	fmt.Fprintf(&b, "%s: %s", d.Name, state)
-	if err != "" {
-		fmt.Fprintf(&b, " (%s)", err)
+	all := []control.Finding{stateOf(d, &st)}
+	for i := range st.Links {
+		l := &st.Links[i]
+		all = append(all, control.Finding{Text: fmt.Sprintf("logged in by %s to %s (%s)", l.Auth, l.Remote, strings.TrimPrefix(l.Server, "SSH-2.0-"))})
 	}
-	b.WriteString(`
-  A session whose client is gone is told to end as well as TCP allows. Across a
-  dead path nothing reaches the server, and only the server can end it. In
-  /etc/ssh/sshd_config there:
-    ClientAliveInterval 30
-    ClientAliveCountMax 10
-    TCPKeepAlive yes`)
-	return b.String()
+	if text := decisions(d); text != "" {
+		all = append(all, control.Finding{Text: text})
+	}
+	if st.KeepWarmLearned && st.KeepWarm > 0 && st.KeepWarm < alive.UnsetInterval {
+		all = append(all, control.Finding{Level: control.FindingNote,
+			Text: fmt.Sprintf("something on the way forgets a connection that is idle for long: it is used every %v (learned)", st.KeepWarm),
+			Cure: "muxd reconnect --forget " + d.Name + " forgets that; KeepWarm sets it"})
+	}
+	for i := range st.Forwards {
+		if f := &st.Forwards[i]; f.State == control.ForwardDegraded {
+			all = append(all, control.Finding{Level: control.FindingProblem, Text: f.String() + " does not listen: " + f.LastErr,
+				Cure: "free its address, or muxc -O cancel " + f.String() + " " + d.Name})
+		}
+	}
+	return append(all, afterSleep(d, &st), control.Finding{Level: control.FindingNote,
+		Text: "a session whose client is gone is told to end as well as TCP allows; across a dead path nothing reaches the server, and only the server can end it",
+		Cure: "ClientAliveInterval 30 and ClientAliveCountMax 10 in /etc/ssh/sshd_config there"})
+}
+
+// stateOf is how the connection stands, and what a person can do about it.
+func stateOf(d *dest.Destination, st *control.HostStatus) control.Finding {
+	f := control.Finding{Text: "no connection, and nobody wants one"}
+	switch st.State {
+	case Ready.String():
+		f.Text = "connected"
+	case Blocked.String():
+		f.Level, f.Text, f.Cure = control.FindingProblem, "blocked: "+st.LastErr, "muxc "+d.Name+" tries again and asks you what it has to"
+	case Waiting.String(), Suspect.String(), Connecting.String():
+		f.Level, f.Text = control.FindingNote, st.State
+		if st.LastErr != "" {
+			f.Text += ": " + st.LastErr
+		}
+		if !st.Next.IsZero() {
+			f.Cure = "muxd reconnect " + d.Name + " tries now instead of at " + st.Next.Format(time.TimeOnly)
+		}
+	}
+	return f
+}
+
+// decisions are the lines of the configuration that decided about where the
+// connection leads, who logs in and how long it is kept.
+func decisions(d *dest.Destination) string {
+	if d.Conf == nil {
+		return ""
+	}
+	matter := []string{"hostname", "user", "port", "proxyjump", "proxycommand", "identityfile", "identityagent", "identitiesonly",
+		"userknownhostsfile", "serveraliveinterval", "serveralivecountmax", "controlpersist", "controlpath", "pinned", "keepwarm", "waitforready", "maxconnections"}
+	var said []string
+	for _, name := range d.Conf.Decided() {
+		if values, _ := d.Conf.Get(name); slices.Contains(matter, name) {
+			said = append(said, fmt.Sprintf("%s %s (%s)", name, control.CleanLine(strings.Join(values, " ")), d.Conf.Origin(name)))
+		}
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return "decided by the configuration: " + strings.Join(said, ", ")
+}
+
+// afterSleep says what becomes of the connection when the machine wakes.
+func afterSleep(d *dest.Destination, st *control.HostStatus) control.Finding {
+	text := "after sleep or in a new network it has to prove that it lives, and is replaced where it cannot"
+	switch {
+	case st.Persist == "no":
+		text = "after sleep it comes back for a command that waits, and not by itself: ControlPersist is no"
+	case st.Wanted == "pinned":
+		text += "; it is Pinned, and comes back whatever happens"
+	case st.Persist != "":
+		text += fmt.Sprintf("; it comes back by itself where it was used within ControlPersist (%s)", st.Persist)
+	}
+	return control.Finding{Text: text}
 }

@@ -72,8 +72,6 @@ func TestAdministratorsCommands(t *testing.T) {
 		{"reconnect --all", "reconnect all false false 0s\n", "", 0},
 		{"recycle a bad b", "recycle a false false 0s\nrecycle b false false 0s\n", "recycle bad false false 0s\n", 1},
 		{"recycle a unknown b", "recycle a false false 0s\nrecycle b false false 0s\n", "muxd: unknown: who is that\n", 1},
-		{"doctor", "doctor all false false 0s\n", "", 0},
-		{"doctor a", "doctor a false false 0s\n", "", 0},
 		{"wait good", "", "", 0},
 		{"wait bad --for down --timeout 1500ms", "", "wait bad false true 1.5s\n", 1},
 		{"wait --timeout=2 late", "", "muxd: late: not ready within 2s\n", 1},
@@ -97,7 +95,7 @@ func TestAdministratorsCommands(t *testing.T) {
 func TestAdministeringNothing(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	for _, args := range []string{"reconnect a b", "recycle --all", "doctor", "events", "events --json a"} {
+	for _, args := range []string{"reconnect a b", "recycle --all", "events", "events --json a"} {
 		h.run(h.command("muxd", strings.Fields(args)...), nil).is(t, "", "muxd: muxd is not running\n", 1)
 	}
 	h.run(h.command("muxd", "wait", "a", "--for", "down"), nil).is(t, "", "", 0)

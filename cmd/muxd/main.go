@@ -25,7 +25,7 @@ const usage = `usage: muxd                     run in the foreground (muxc start
                                 have a new connection, and no session cut
        muxd events [--json] [HOST]
                                 print what changes, as it changes
-       muxd doctor [HOST... | --all]
+       muxd doctor [--json] [HOST... | --all]
                                 what could be better, and how
        muxd install --ssh-config [--write]
                                 the lines by which ssh itself uses muxd; --write:
@@ -66,8 +66,10 @@ func run(args []string) int {
 		return wait(args)
 	case "events":
 		return events(args)
-	case "reconnect", "recycle", "doctor":
+	case "reconnect", "recycle":
 		return manage(cmd, args)
+	case "doctor":
+		return doctor(args)
 	case "install":
 		return install(args)
 	case "uninstall":

@@ -25,9 +25,6 @@ func manage(command string, args []string) int {
 		flags["--forget"] = false
 	}
 	a, err := parseAbout(args, flags)
-	if err == nil && command == "doctor" && len(a.hosts) == 0 {
-		a.all = true
-	}
 	if err == nil {
 		err = a.one()
 	}

@@ -28,8 +28,12 @@ func (e *evaluator) apply(l *line, s scope, active *bool, depth int) error {
 		return err
 	}
 	if *active || k.anywhere {
+		before := e.c.weight(k)
 		if err := k.store(e.c, k, keep(v), l); err != nil {
 			return err
+		}
+		if e.c.weight(k) > before {
+			e.c.decided(k, l)
 		}
 	}
 	return trailing(l)

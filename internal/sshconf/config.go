@@ -21,6 +21,7 @@ type Config struct {
 	sources  map[fileSource]bool // the ones in files
 	stamp    string
 	warnings []string
+	origins  map[string]origin // of the first value of a keyword
 
 	identities, certificates    []File
 	localForwards               []Forward // dynamic ones too, in order

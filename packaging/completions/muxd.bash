@@ -19,7 +19,8 @@ _muxd() {
         login) words="--all $(_muxd_hosts)" ;;
         wait) words="--for --timeout $(_muxd_hosts)" ;;
         reconnect) words="--all --forget $(_muxd_hosts)" ;;
-        recycle | doctor) words="--all $(_muxd_hosts)" ;;
+        recycle) words="--all $(_muxd_hosts)" ;;
+        doctor) words="--all --json $(_muxd_hosts)" ;;
         events) words="--json $(_muxd_hosts)" ;;
         install | uninstall) words="--ssh-config --service --write" ;;
         stop) words="--force" ;;

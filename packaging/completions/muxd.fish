@@ -11,7 +11,7 @@ complete -c muxd -n __fish_use_subcommand -a install -d 'Have ssh or the service
 complete -c muxd -n __fish_use_subcommand -a uninstall -d 'Undo that'
 complete -c muxd -n __fish_use_subcommand -a stop -d 'End muxd'
 complete -c muxd -n '__fish_seen_subcommand_from login wait reconnect recycle doctor events' -a '(__fish_print_hostnames)'
-complete -c muxd -n '__fish_seen_subcommand_from status events' -l json
+complete -c muxd -n '__fish_seen_subcommand_from status events doctor' -l json
 complete -c muxd -n '__fish_seen_subcommand_from status' -l probe-forwards
 complete -c muxd -n '__fish_seen_subcommand_from login reconnect recycle doctor' -l all
 complete -c muxd -n '__fish_seen_subcommand_from reconnect' -l forget
