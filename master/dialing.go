@@ -48,6 +48,8 @@ func (h *host) dial(to *dest.Destination, why purpose) *dialing {
 	ctx, cancel := context.WithCancel(h.ctx)
 	d := &dialing{cancel: cancel, purpose: why, further: why != forWaiters, asker: &asker{h: h}, began: time.Now(), done: make(chan struct{})}
 	h.dialing = d
+	h.repeats.Store(!h.asked)
+	h.asked = false
 	h.viaWaiting.Store(nil)
 	h.backoff.Started(d.began)
 	if !why.besides() {

@@ -66,6 +66,8 @@ type host struct {
 	decided     int               // how often decide looked; a test counts that nothing spins
 	outage                        // why there is no connection, and when the next one is tried
 	served      *link             // the forwards were told that it is in service
+	hop         *lease            // on the jump host, between two attempts; nil: none
+	asked       bool              // a request came since the last dial
 
 	forwards *forward.Set   // safe for concurrent use
 	sticky   *forward.Owner // of those that need no client
@@ -79,6 +81,7 @@ type host struct {
 
 	limited  atomic.Bool // a session was refused: successes are worth telling run
 	inLine   atomic.Bool // the dial under way waits for its turn, or for the jump host
+	repeats  atomic.Bool // the dial under way is not the first one since a request came
 	unproven atomic.Bool // the server left a proof of its keys unanswered: it is asked for none again
 
 	users int // guarded by m.mu; requests between Master.host and their answer
@@ -108,6 +111,7 @@ type waiter struct {
 	since   time.Time   // when the request came, before it was refused a place; of those that want one
 	until   time.Time   // owned by run; how long it waits for a connection of its own, zero: it was not decided
 	through bool        // is a connection to a forward, behind which somebody waits whom nobody can ask
+	repeats bool        // is for a destination behind this one, and was refused before
 	holds   bool        // wants the connection alone, and had it before
 	answer  chan answer // capacity 1: run never waits for a waiter
 
@@ -184,6 +188,7 @@ func (h *host) end() {
 		break
 	}
 	h.refuseAll(errStopping)
+	h.dropHop()
 	h.forwards.Close()
 	for l := range h.links {
 		l.fail(errStopping)
@@ -207,6 +212,7 @@ func (h *host) decide(now time.Time) time.Time {
 	if len(h.waiters) > 0 {
 		a.at(h.places.probeAt)
 	}
+	h.mindHop()
 	h.endIdle(&a)
 	h.rest(&a)
 	h.serveForwards()
@@ -314,7 +320,10 @@ func (h *host) want(w *waiter) {
 	if !w.background() {
 		h.dest = w.dest
 		h.meetAgent(w.dest.Agent)
-		h.backoff.Reset(time.Now(), 0, false)
+		if !w.repeats {
+			h.backoff.Reset(time.Now(), 0, false)
+			h.asked = true
+		}
 		h.dismissed = false
 		if h.blocked != nil && h.client() == nil {
 			h.why, h.tries = nil, 0 // what the last one met says nothing of what this one will

@@ -90,6 +90,15 @@ func (m *Master) acquireBare(ctx context.Context, d *dest.Destination, p control
 	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, answer: make(chan answer, 1)}, nil)
 }
 
+// acquireHop is acquireBare for a destination that is reached through this one.
+// Where it repeats an attempt that failed, it is no news here that somebody wants
+// a connection: it has the next attempt that is due, and shares it with whatever
+// else is behind. Twenty destinations would otherwise begin the ladder anew once a
+// second.
+func (m *Master) acquireHop(ctx context.Context, d *dest.Destination, p control.Prompter, repeats bool) (*lease, error) {
+	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, repeats: repeats, answer: make(chan answer, 1)}, nil)
+}
+
 // acquireHeld is acquireBare for a client that wants nothing but the connection,
 // and has had it already: it waits for as long as it takes.
 func (m *Master) acquireHeld(ctx context.Context, d *dest.Destination, p control.Prompter) (*lease, error) {

@@ -54,6 +54,9 @@ func (h *host) patience(w *waiter, a *agenda) error {
 	case bound == dest.Forever:
 		return nil
 	}
+	if w.repeats {
+		return nil // one attempt, when it is due
+	}
 	if bound == 0 { // one attempt, and the second that may lie between two
 		pause, _ := h.demand(a.now)
 		if next := h.backoff.Next(pause); h.dialing == nil && h.why != nil && next.After(a.now.Add(time.Second)) {
