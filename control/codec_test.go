@@ -104,7 +104,7 @@ func fullStatus() *Status {
 	return &Status{PID: 1, Build: "b", Started: at, Socket: "/s", Clients: 2, Hosts: []HostStatus{
 		{Name: "n", User: "u", Addr: "a:22", State: "ready", Since: at, Waiting: 1, Logins: 2, Persist: "10m", LastErr: "e",
 			Attempt: 3, Next: at.Add(time.Second), Wanted: "pinned", KeepWarm: time.Minute, KeepWarmLearned: true,
-			Links: []LinkStatus{{State: "ready", Since: at, Remote: "r", Auth: "k", Server: "SSH-2.0-x", LastByte: at,
+			Links: []LinkStatus{{State: "ready", Use: "bulk", Since: at, Remote: "r", Auth: "k", Server: "SSH-2.0-x", LastByte: at,
 				RTT: time.Second, In: math.MaxInt64, Out: 2, Sessions: 3, Interval: time.Minute, CountMax: 4}},
 			Sessions: []SessionStatus{{PID: 9, Kind: "exec", TTY: true, Since: at, In: 1, Out: 2}},
 			Forwards: []ForwardStatus{

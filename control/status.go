@@ -46,9 +46,17 @@ type LinkStatus struct {
 	RTT      time.Duration // of the last answered probe, 0 if none yet
 	In, Out  int64         // bytes on the wire
 	Sessions int
+	Use      string        // what new work it gets: main, further or bulk; "" for one that gets none
 	Interval time.Duration // between probes of a silent connection, 0 = none
 	CountMax int
 }
+
+// What new work a connection gets (LinkStatus.Use).
+const (
+	UseMain    = "main"    // whatever comes, and the forwards
+	UseFurther = "further" // what the main one has no place for, or would disturb
+	UseBulk    = "bulk"    // transfers
+)
 
 // SessionStatus is one session.
 type SessionStatus struct {
@@ -63,7 +71,7 @@ type SessionStatus struct {
 // a count is held against before memory is taken for it.
 const (
 	minHost    = 77
-	minLink    = 72
+	minLink    = 76
 	minSession = 33
 	minForward = 94
 	minOwner   = 4
@@ -162,6 +170,7 @@ func (l *LinkStatus) encode(e *encoder) {
 	e.u64(uint64(l.In))
 	e.u64(uint64(l.Out))
 	e.u32(uint32(l.Sessions))
+	e.str(l.Use)
 	e.dur(l.Interval)
 	e.u32(uint32(l.CountMax))
 }
@@ -174,6 +183,7 @@ func (l *LinkStatus) decode(d *decoder) {
 	l.RTT = d.dur()
 	l.In, l.Out = int64(d.u64()), int64(d.u64())
 	l.Sessions = int(d.u32())
+	l.Use = d.str()
 	l.Interval = d.dur()
 	l.CountMax = int(d.u32())
 }

@@ -17,6 +17,7 @@ type dialing struct {
 	purpose purpose
 	further bool // beside a link, or for nobody in particular: nobody is asked
 	began   time.Time
+	bulk    bool          // owned by run; the connection is to be kept for transfers
 	again   bool          // owned by run; given up to begin anew: nobody is told
 	done    chan struct{} // closed when run has seen its end
 	err     error         // written before done is closed
@@ -28,12 +29,18 @@ type purpose int
 const (
 	forWaiters purpose = iota
 	forRoom            // a further connection, because the server takes no more sessions on the others
+	forOwn             // a further connection, so that transfers and shells have one each
 	forReturn          // nobody waits: the host is wanted, and has no connection or a silent one
 	forChange          // a fresh connection in place of one that is well
 )
 
 // alone reports a dial that does not depend on anybody's waiting for it.
-func (d *dialing) alone() bool { return d.purpose == forReturn || d.purpose == forChange }
+func (d *dialing) alone() bool {
+	return d.purpose == forReturn || d.purpose == forChange || d.purpose == forOwn
+}
+
+// besides reports a dial for a connection beside those that there are, which stay.
+func (p purpose) besides() bool { return p == forRoom || p == forOwn }
 
 // dial starts the one dial that all waiters share. Whether it is beside others
 // or for nobody, then only where login needs no person.
@@ -41,9 +48,11 @@ func (h *host) dial(to *dest.Destination, why purpose) *dialing {
 	ctx, cancel := context.WithCancel(h.ctx)
 	d := &dialing{cancel: cancel, purpose: why, further: why != forWaiters, asker: &asker{h: h}, began: time.Now(), done: make(chan struct{})}
 	h.dialing = d
+	h.repeats.Store(!h.asked)
+	h.asked = false
 	h.viaWaiting.Store(nil)
 	h.backoff.Started(d.began)
-	if why != forRoom {
+	if !why.besides() {
 		h.tries++
 	}
 	var p control.Prompter = d.asker
@@ -82,10 +91,10 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	h.logins++
 	h.mu.Unlock()
 	h.backoff.Up(now)
-	h.places.denied = false
+	h.places.denied = nil
 	h.learnIdleLife(d, l)
 	h.over()
-	if old := h.current; old != nil && d.purpose != forRoom {
+	if old := h.current; old != nil && !d.purpose.besides() {
 		old.replaced() // it answered again while this one was dialled, or is to be replaced
 		h.current = nil
 	}
@@ -94,8 +103,12 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	}
 	h.links[l], h.newest = struct{}{}, l
 	h.hostKey = l.hostKey
-	if h.current == nil {
-		h.current = l
+	if !d.asker.asked.Load() {
+		h.loginTook = now.Sub(d.began)
+	}
+	l.used = now
+	if l.bulk.Store(d.bulk); h.current == nil {
+		h.setCurrent(l)
 	}
 	if h.used.IsZero() && !h.dismissed {
 		h.used = now
@@ -116,7 +129,7 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 	h.mu.Lock()
 	h.lastErr = err
 	h.mu.Unlock()
-	if d.purpose == forRoom {
+	if d.purpose.besides() {
 		h.furtherFailed(err, now)
 		return
 	}
@@ -171,7 +184,7 @@ func (h *host) meantIt(err error) bool {
 // because the old link answered again, or to begin anew. Waiters who came while
 // it was ending are not to blame for that, and the next dial need not wait.
 func (h *host) canceled(d *dialing) {
-	if d.purpose == forRoom {
+	if d.purpose.besides() {
 		return
 	}
 	h.backoff.Reset(time.Now(), 0, false)
@@ -195,7 +208,7 @@ func (h *host) changed(l *link) {
 		h.withdraw(l)
 		h.lost(l)
 		if len(h.links) == 0 {
-			h.places, h.needsPerson = places{}, false
+			h.places, h.needsPerson = h.remembered(), false
 		}
 	case linkSuspect:
 		h.withdraw(l)
@@ -215,9 +228,17 @@ func (h *host) withdraw(l *link) {
 	}
 	h.current = nil
 	for o := range h.links {
-		if o != l && o.usable() {
+		if o != l && o.usable() && (h.current == nil || h.current.bulk.Load()) {
 			h.current = o
 		}
+	}
+	h.setCurrent(h.current)
+}
+
+// setCurrent puts l into service for whatever comes.
+func (h *host) setCurrent(l *link) {
+	if h.current = l; l != nil {
+		l.bulk.Store(false)
 	}
 }
 
@@ -232,7 +253,8 @@ func (h *host) restore(l *link) {
 		l.replaced()
 		return
 	}
-	h.current, h.silenced = l, silenced{}
+	h.setCurrent(l)
+	h.silenced = silenced{}
 	h.over()
 	h.serve()
 	if h.dialing != nil && h.dialing.purpose != forChange {

@@ -89,6 +89,7 @@ func TestJumpOpenHasALimit(t *testing.T) {
 				t.Errorf("%v: it took %v", limit, took)
 			}
 			wantError(t, err, control.Refused, "inside: jump host bastion: connect to inside:22: timed out")
+			synctest.Wait() // it is told before it is seen
 			if in := hostNamed(r, "inside"); in.State != "idle" {
 				t.Errorf("%s", in.State)
 			}

@@ -11,6 +11,7 @@ import (
 	"muxd/control"
 	"muxd/internal/dest"
 	"muxd/internal/forward"
+	"muxd/internal/sshconf"
 )
 
 // forgetAfter is how long a host that nobody wants is remembered, for muxd
@@ -48,17 +49,25 @@ type host struct {
 	current     *link // serves new work; nil while there is none
 	newest      *link // of all that there were
 	waiters     []*waiter
-	dialing     *dialing  // nil unless a dial is under way
-	leases      int       // over all links
-	places      places    // how many sessions fit on a connection
-	growing     bool      // growNow is about to be posted
-	needsPerson bool      // a further connection cannot be had without a person
-	hostKey     []byte    // of the last login, in wire form; nil before the first
-	used        time.Time // when it was last in use; zero: never, or closed by request
-	quietSince  time.Time // since when there is nothing to remember it for; zero while there is
-	decided     int       // how often decide looked; a test counts that nothing spins
-	outage                // why there is no connection, and when the next one is tried
-	served      *link     // the forwards were told that it is in service
+	dialing     *dialing          // nil unless a dial is under way
+	leases      int               // over all links
+	places      places            // how many sessions fit on a connection
+	fairly      bool              // the next place goes to the client that has the fewest
+	held        map[int]int       // by client; how many places it has
+	turns       map[int]int       // by client, while somebody waits; the turn at which it was given a place
+	turn        int               // counts them
+	movers      map[int]time.Time // by client; when it had moved much
+	growing     bool              // growNow is about to be posted
+	loginTook   time.Duration     // the last login that asked nobody
+	needsPerson bool              // a further connection cannot be had without a person
+	hostKey     []byte            // of the last login, in wire form; nil before the first
+	used        time.Time         // when it was last in use; zero: never, or closed by request
+	quietSince  time.Time         // since when there is nothing to remember it for; zero while there is
+	decided     int               // how often decide looked; a test counts that nothing spins
+	outage                        // why there is no connection, and when the next one is tried
+	served      *link             // the forwards were told that it is in service
+	hop         *lease            // on the jump host, between two attempts; nil: none
+	asked       bool              // a request came since the last dial
 
 	forwards *forward.Set   // safe for concurrent use
 	sticky   *forward.Owner // of those that need no client
@@ -72,6 +81,7 @@ type host struct {
 
 	limited  atomic.Bool // a session was refused: successes are worth telling run
 	inLine   atomic.Bool // the dial under way waits for its turn, or for the jump host
+	repeats  atomic.Bool // the dial under way is not the first one since a request came
 	unproven atomic.Bool // the server left a proof of its keys unanswered: it is asked for none again
 
 	users int // guarded by m.mu; requests between Master.host and their answer
@@ -81,6 +91,7 @@ type host struct {
 type hostShown struct {
 	dest    *dest.Destination
 	links   []*link
+	current *link
 	waiting int
 	attempt int
 	next    time.Time
@@ -95,7 +106,12 @@ type waiter struct {
 	again   bool        // had a place that the server did not have: first in line
 	bare    bool        // wants no session, and so no place for one
 	agent   string      // socket of the agent that its session forwards, "" for none
+	client  int         // whose session it is, see clientOf
+	class   class       // of its session
+	since   time.Time   // when the request came, before it was refused a place; of those that want one
+	until   time.Time   // owned by run; how long it waits for a connection of its own, zero: it was not decided
 	through bool        // is a connection to a forward, behind which somebody waits whom nobody can ask
+	repeats bool        // is for a destination behind this one, and was refused before
 	holds   bool        // wants the connection alone, and had it before
 	answer  chan answer // capacity 1: run never waits for a waiter
 
@@ -113,6 +129,7 @@ func newHost(m *Master, d *dest.Destination) *host {
 	h := &host{m: m, key: d.Key, log: m.cfg.Log.With("host", d.Name), events: make(chan func(), 16),
 		ctx: ctx, cancel: cancel, dest: d, links: map[*link]struct{}{}, since: time.Now()}
 	h.backoff = alive.Backoff{Rand: m.cfg.Rand}
+	h.places, h.held, h.turns, h.movers = h.remembered(), map[int]int{}, map[int]int{}, map[int]time.Time{}
 	h.shown.dest = d
 	h.forwards, h.sticky = h.newForwards(), &forward.Owner{Sticky: true}
 	return h
@@ -171,6 +188,7 @@ func (h *host) end() {
 		break
 	}
 	h.refuseAll(errStopping)
+	h.dropHop()
 	h.forwards.Close()
 	for l := range h.links {
 		l.fail(errStopping)
@@ -191,6 +209,11 @@ func (h *host) decide(now time.Time) time.Time {
 	h.loseThePatient(&a)
 	h.reconnect(&a)
 	h.dropOrphans(&a)
+	if len(h.waiters) > 0 {
+		a.at(h.places.probeAt)
+	}
+	h.mindHop()
+	h.endIdle(&a)
 	h.rest(&a)
 	h.serveForwards()
 	h.setState(h.stands())
@@ -221,7 +244,7 @@ func (h *host) publish() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), wanted: why, attempt: h.tries, next: h.retry,
-		links: h.shown.links[:0:0]}
+		links: h.shown.links[:0:0], current: h.current}
 	for l := range h.links {
 		h.shown.links = append(h.shown.links, l)
 	}
@@ -297,7 +320,10 @@ func (h *host) want(w *waiter) {
 	if !w.background() {
 		h.dest = w.dest
 		h.meetAgent(w.dest.Agent)
-		h.backoff.Reset(time.Now(), 0, false)
+		if !w.repeats {
+			h.backoff.Reset(time.Now(), 0, false)
+			h.asked = true
+		}
 		h.dismissed = false
 		if h.blocked != nil && h.client() == nil {
 			h.why, h.tries = nil, 0 // what the last one met says nothing of what this one will
@@ -308,6 +334,9 @@ func (h *host) want(w *waiter) {
 	}
 	if w.through && h.blocked == nil {
 		h.backoff.Reset(time.Now(), 0, false)
+	}
+	if !w.bare && w.class == plain && w.dest.Conf.Bulk() != sshconf.No && h.mover(w.client) {
+		w.class = likely
 	}
 	if w.again {
 		h.waiters = append([]*waiter{w}, h.waiters...)
@@ -324,14 +353,16 @@ func (h *host) give(w *waiter, l *link) {
 	if !w.bare {
 		l.placed++
 		h.places.took(l.placed, time.Now())
+		h.hold(w.client, 1)
+		l.classes[w.class]++
 	}
 	if w.agent != "" {
 		l.lentTo = w.agent
 		l.lends++
 	}
-	ls := &lease{host: h, link: l, dest: w.dest, p: w.p, bare: w.bare, lends: w.agent != ""}
+	ls := &lease{host: h, link: l, dest: w.dest, p: w.p, bare: w.bare, lends: w.agent != "", client: w.client, class: w.class, since: w.since, told: w.told}
 	l.addLease(ls)
-	if w.told.any && w.p != nil {
+	if w.told.any && w.p != nil && (w.bare || !h.places.beyond(l.placed)) {
 		w.p.Waiting(control.Waiting{}) // over
 	}
 	w.answer <- answer{lease: ls}

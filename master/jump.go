@@ -25,7 +25,7 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p
 	via.Patience = 0 // one attempt for one of ours: how long to go on is for those to say who wait for d
 	for try := 0; ; try++ {
 		h.inLine.Store(true) // behind whatever the jump host waits for
-		ls, err := m.acquireBare(ctx, &via, p)
+		ls, err := m.acquireHop(ctx, &via, p, h.repeats.Load())
 		h.inLine.Store(false)
 		if err != nil {
 			return nil, nil, hopError(d, err)
@@ -41,8 +41,10 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p
 			return nc, leave, nil
 		}
 		leave()
-		ls.release()
 		answered := hopAnswer(d, err) // by the jump host, which lives
+		if answered == nil || !h.post(func() { h.keepHop(ls) }) {
+			ls.release()
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, ctx.Err()
@@ -51,6 +53,32 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p
 		case try > 0 || ls.link.died() == nil && !errors.Is(err, errLinkDoubted):
 			return nil, nil, hopError(d, openFailure(d.Via.Name, ls.link, err))
 		}
+	}
+}
+
+// keepHop keeps the hold on a jump host through which the destination was not
+// reached, for as long as somebody wants that: with ControlPersist no each
+// attempt would otherwise be a login there. Called in run.
+func (h *host) keepHop(ls *lease) {
+	h.dropHop()
+	h.hop = ls
+}
+
+func (h *host) dropHop() {
+	if ls := h.hop; ls != nil {
+		h.hop = nil
+		go ls.release() // posts to the jump host, and run waits for nobody
+	}
+}
+
+// mindHop drops that hold when there is no more need of it.
+func (h *host) mindHop() {
+	if h.hop == nil {
+		return
+	}
+	_, wanted := h.demand(time.Now())
+	if wanted == "" || h.current != nil || h.hop.link.ending() != nil {
+		h.dropHop()
 	}
 }
 

@@ -12,13 +12,17 @@ import (
 // lease is a request's hold on a link: while one is out, the link does not
 // expire, and the request's own keepalive values hold.
 type lease struct {
-	host  *host
-	link  *link
-	dest  *dest.Destination // of the request
-	p     control.Prompter  // of the request; may be nil
-	bare  bool              // has no place for a session
-	lends bool              // its session forwards an agent
-	once  sync.Once
+	host   *host
+	link   *link
+	dest   *dest.Destination // of the request
+	p      control.Prompter  // of the request; may be nil
+	bare   bool              // has no place for a session
+	lends  bool              // its session forwards an agent
+	since  time.Time         // when the request came
+	client int               // of its session
+	class  class             // of its session
+	told   told              // what the request was told of its wait
+	once   sync.Once
 }
 
 // slow tells the request that its channel is slow to open: a person may have
@@ -60,23 +64,39 @@ func (ls *lease) giveBack() {
 	}
 	if !ls.bare {
 		ls.link.placed--
+		ls.host.hold(ls.client, -1)
+		ls.link.classes[ls.class]--
 	}
+	ls.link.used = time.Now()
 }
 
 // acquire returns a lease on the destination's connection, dialling it if need
 // be, until ctx ends. A lease that was of no use, because the server had no
 // place, is given in exchange, and the request waits at the head of the line.
 //
-// Where agent is not empty the session forwards it, and the lease is on a
-// connection on which no other agent is forwarded.
-func (m *Master) acquire(ctx context.Context, d *dest.Destination, p control.Prompter, agent string, useless *lease) (*lease, error) {
-	return m.await(&waiter{ctx: ctx, dest: d, p: p, agent: agent, again: useless != nil, answer: make(chan answer, 1)}, useless)
+// Where the session forwards an agent, the lease is on a connection on which no
+// other agent is forwarded.
+func (m *Master) acquire(ctx context.Context, d *dest.Destination, r *control.SessionRequest, p control.Prompter, useless *lease) (*lease, error) {
+	w := &waiter{ctx: ctx, dest: d, p: p, agent: r.Agent, client: clientOf(r.PID), class: classOf(d, r), since: time.Now(), answer: make(chan answer, 1)}
+	if useless != nil {
+		w.again, w.since, w.told = true, useless.since, useless.told
+	}
+	return m.await(w, useless)
 }
 
 // acquireBare is acquire for what needs the connection and no session's place
 // on it: a forward, a jump, -N. It never waits in line behind sessions.
 func (m *Master) acquireBare(ctx context.Context, d *dest.Destination, p control.Prompter) (*lease, error) {
 	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, answer: make(chan answer, 1)}, nil)
+}
+
+// acquireHop is acquireBare for a destination that is reached through this one.
+// Where it repeats an attempt that failed, it is no news here that somebody wants
+// a connection: it has the next attempt that is due, and shares it with whatever
+// else is behind. Twenty destinations would otherwise begin the ladder anew once a
+// second.
+func (m *Master) acquireHop(ctx context.Context, d *dest.Destination, p control.Prompter, repeats bool) (*lease, error) {
+	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, repeats: repeats, answer: make(chan answer, 1)}, nil)
 }
 
 // acquireHeld is acquireBare for a client that wants nothing but the connection,

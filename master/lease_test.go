@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"muxd/control"
 	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
@@ -19,7 +20,7 @@ func TestALeaseThatComesTooLateGoesBack(t *testing.T) {
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 200 {
-			if ls, err := r.m.acquire(gone, d, nil, "", nil); err == nil {
+			if ls, err := r.m.acquire(gone, d, &control.SessionRequest{}, nil, nil); err == nil {
 				ls.release()
 				ls.release() // counts once
 			}

@@ -47,6 +47,9 @@ type link struct {
 	leases  int                 // owned by host.run; requests that hold the link
 	placed  int                 // owned by host.run; those of them that have a session's place
 	paused  bool                // owned by host.run; the server is about to free a place
+	classes [classCount]int     // owned by host.run; of those that placed counts
+	bulk    atomic.Bool         // written by host.run; it is kept for transfers
+	used    time.Time           // owned by host.run; when a request last gave it back
 	warm    warm                // how its idle life is learned
 	onState func(*link)         // tells the host that the state changed; never blocks
 	onEvent func(control.Event) // tells whoever listens; never blocks
@@ -80,6 +83,7 @@ type link struct {
 	slept       bool                          // guarded by mu; nothing ran here for a while, watch is to know
 	sessions    map[*session]struct{}         // guarded by mu; open
 	numbered    int                           // guarded by mu; sessions so far
+	ended       time.Time                     // guarded by mu; when the last of them did
 	hops        int                           // guarded by mu; connections that go through it
 	listening   map[control.Endpoint]struct{} // guarded by mu; what the server listens for, for the forwards
 	moving      bool                          // guarded by mu; another link takes over what the server listens for
@@ -243,6 +247,20 @@ func (l *link) carries() bool {
 		}
 	}
 	return l.hops > 0
+}
+
+// busy is carries, and whether the server listens on it for a forward.
+func (l *link) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.carries() || len(l.listening) > 0
+}
+
+// endedWithin reports whether a session ended so short a while ago.
+func (l *link) endedWithin(d time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.ended.IsZero() && time.Since(l.ended) < d
 }
 
 // addHop counts a connection through the link, and with -1 its end.

@@ -127,7 +127,12 @@ func (h *host) cause() string {
 	if h.why == nil || errors.Is(h.why, errSilent) {
 		return ""
 	}
-	return strings.TrimPrefix(withoutHost(h.why), "connect to "+h.dest.Addr()+": ")
+	text := strings.TrimPrefix(withoutHost(h.why), "connect to "+h.dest.Addr()+": ")
+	if via := h.dest.Via; via != nil { // as the jump host's own cause is told while it is tried
+		jump := "jump host " + via.Name + ": "
+		text = strings.Replace(text, jump+"connect to "+via.Addr()+": ", jump, 1)
+	}
+	return text
 }
 
 // demand says who wants a connection now, and how long the pause between two

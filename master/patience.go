@@ -16,14 +16,18 @@ func (w *waiter) background() bool {
 	return ok
 }
 
-// loseThePatient refuses those who have waited for as long as they would. While
-// there is a connection nobody is refused: what they wait for is a place on it.
+// loseThePatient refuses those who have waited for as long as they would, for a
+// connection or, where there is one, for a place on it.
 func (h *host) loseThePatient(a *agenda) {
-	if len(h.waiters) == 0 || h.serving() {
+	if len(h.waiters) == 0 {
 		return
 	}
+	patience := h.patience
+	if h.serving() {
+		patience = h.waitsForPlace
+	}
 	h.waiters = slices.DeleteFunc(h.waiters, func(w *waiter) bool {
-		err := h.patience(w, a)
+		err := patience(w, a)
 		if err != nil {
 			w.answer <- answer{err: err}
 		}
@@ -49,6 +53,9 @@ func (h *host) patience(w *waiter, a *agenda) error {
 		bound = 0
 	case bound == dest.Forever:
 		return nil
+	}
+	if w.repeats {
+		return nil // one attempt, when it is due
 	}
 	if bound == 0 { // one attempt, and the second that may lie between two
 		pause, _ := h.demand(a.now)
@@ -133,7 +140,7 @@ func (h *host) tell(a *agenda) {
 // waiting is how the wait for a connection stands.
 func (h *host) waiting(now time.Time) control.Waiting {
 	if h.serving() {
-		return control.Waiting{Cause: "the server takes no more sessions, one has to end"}
+		return control.Waiting{Cause: h.noPlace()}
 	}
 	w := control.Waiting{Attempt: h.tries, Silence: h.silence(), Cause: h.cause()}
 	if !h.retry.IsZero() {

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/dest"
 )
@@ -16,7 +15,8 @@ import (
 // default) and refuses the next. The number is not announced: it is learned
 // from the first refusal, and from then on nobody asks for more. Requests
 // beyond it wait in line for a place; if none becomes free shortly, a further
-// connection is dialled, when login needs no person.
+// connection is dialled, when login needs no person. The number is kept for the
+// next muxd, and it is asked again and again whether it is more by now.
 
 const (
 	// placeSoon is how long a request waits in line before a further connection
@@ -29,6 +29,9 @@ const (
 	// placePatience is how many such refusals in a row one request puts down to
 	// that.
 	placePatience = 10
+	// placeLinger is how long after a session's end a refusal is put down to that
+	// at all: a server that takes no session says so at once.
+	placeLinger = 2 * time.Second
 	// placeProbe and placeProbeMax bound the pause after which one session more
 	// than the learned number is asked for: short sessions may have hidden how
 	// many the server really takes. A refusal doubles it.
@@ -47,36 +50,13 @@ func refusesMore(err error) bool {
 	return errors.As(err, &oe) && (oe.Reason == ssh.ConnectionFailed || oe.Reason == ssh.ResourceShortage)
 }
 
-// pick returns a link that suits w: the one in service, else any other that is
-// fit for new work and has what w needs, else nil. Called in run.
-func (h *host) pick(w *waiter) *link {
-	if l := h.current; l != nil && h.suits(l, w) {
-		return l
-	}
-	for l := range h.links {
-		if h.suits(l, w) {
-			return l
-		}
-	}
-	return nil
-}
-
-func (h *host) suits(l *link, w *waiter) bool {
-	return h.fits(l, w) && (w.agent == "" || l.lentTo == "" || l.lentTo == w.agent)
-}
-
-// fits is suits but for the agent.
-func (h *host) fits(l *link, w *waiter) bool {
-	return l.usable() && (w.bare || !l.paused && h.places.room(l.placed, l.count(), time.Now()))
-}
-
 // places is what was learned of how many sessions the server takes on one
 // connection. Owned by host.run.
 type places struct {
 	limit   int // 0 while no session was refused
 	probeAt time.Time
 	pause   time.Duration // from one refused probe to the next
-	denied  bool          // the last further connection was not to be had
+	denied  error         // why the last further connection was not to be had; nil: it was, or none was tried
 }
 
 // room reports whether one more may be asked for, with so many places given and
@@ -86,130 +66,64 @@ func (p *places) room(given, open int, now time.Time) bool {
 	return p.limit == 0 || given < p.limit || given == p.limit && open == given && !now.Before(p.probeAt)
 }
 
+// beyond reports whether so many are more than are known to fit: the last of them
+// may be back in line at once.
+func (p *places) beyond(given int) bool { return p.limit > 0 && given > p.limit }
+
 // took should be called when one session more than was known to fit is asked
 // for.
 func (p *places) took(used int, now time.Time) {
-	if p.limit > 0 && used > p.limit {
+	if p.beyond(used) {
 		p.pause = min(max(2*p.pause, placeProbe), placeProbeMax)
 		p.probeAt = now.Add(p.pause)
 	}
 }
 
-// fitted should be called when the server took a session, with the number of
+// remembered is what an earlier connection taught, this muxd's or another's. The
+// server may have changed its mind: the first chance to see that is taken.
+func (h *host) remembered() places {
+	p := places{limit: h.m.cfg.Learned.SessionLimit(h.key)}
+	if p.limit > 0 {
+		h.limited.Store(true)
+	}
+	return p
+}
+
+// learnLimit notes how many sessions the server takes on a connection.
+func (h *host) learnLimit(n int) {
+	h.places.limit = n
+	h.limited.Store(true)
+	h.m.cfg.Learned.SetSessionLimit(h.key, n)
+	h.log.Info("sessions that the server takes on a connection", "learned limit", n)
+}
+
+// fitted should be posted when the server took a session, with the number of
 // all that are open. Where one more fitted, the next one is tried at once.
-func (p *places) fitted(open int) {
-	if p.limit > 0 && open > p.limit {
-		p.limit, p.probeAt, p.pause = open, time.Time{}, 0
+func (h *host) fitted(open int) {
+	if p := &h.places; p.limit > 0 && open > p.limit {
+		h.learnLimit(open)
+		p.probeAt, p.pause = time.Time{}, 0
 	}
-}
-
-// serve gives links to whoever waits, first come first served, and sees to
-// those for whom there is none. Who needs no place passes by those who wait for
-// one. Called in run.
-func (h *host) serve() {
-	h.serveForwards() // before who asks for forwards is given the connection that they are asked for on
-	full := false     // somebody waits for a place, and so does everybody behind
-	var left []*waiter
-	for _, w := range h.waiters {
-		if l := h.pick(w); l != nil && (w.bare || !full) {
-			h.give(w, l)
-			continue
-		}
-		if !full && h.otherAgent(w) {
-			if err := h.noFurther(); err != nil {
-				w.answer <- answer{err: err}
-				continue
-			}
-		} else {
-			full = full || !w.bare
-		}
-		left = append(left, w)
-	}
-	if h.waiters = left; len(left) > 0 {
-		h.grow()
-	}
-}
-
-// grow begins to get a place for the first in line, where there is a connection
-// and it has none. Called in run.
-func (h *host) grow() {
-	if h.growing || !h.mayGrow() {
-		return
-	}
-	h.growing = true
-	wait := placeSoon
-	if h.places.denied {
-		wait = max(wait, time.Until(h.backoff.Next(alive.CapWaiting)))
-	}
-	time.AfterFunc(wait, func() { h.post(h.growNow) })
-}
-
-// mayGrow reports that there is a connection, that a further one is to be had
-// as far as is known, and that none is being made.
-func (h *host) mayGrow() bool {
-	if h.dialing != nil || h.needsPerson || h.ctx.Err() != nil {
-		return false
-	}
-	fit := 0
-	for l := range h.links {
-		if l.usable() {
-			fit++
-		}
-	}
-	return fit > 0 && fit < h.maxConnections()
-}
-
-// growNow should be posted placeSoon after somebody began to wait in line. What
-// there was may be gone by now: then it is not another one that is missing, and
-// reconnect sees to it.
-func (h *host) growNow() {
-	h.growing = false
-	if len(h.waiters) == 0 || h.pick(h.waiters[0]) != nil || !h.mayGrow() {
-		return
-	}
-	if h.places.denied && h.backoff.Next(alive.CapWaiting).After(time.Now()) {
-		h.grow()
-		return
-	}
-	h.log.Info("no free place, dialling a further connection", "learned limit", h.places.limit, "waiting", len(h.waiters))
-	h.dial(h.waiters[0].dest, forRoom)
-}
-
-func (h *host) maxConnections() int {
-	if n, set := h.dest.Conf.MaxConnections(); set && n > 0 {
-		return n
-	}
-	return maxConnections
-}
-
-// furtherFailed is a further connection that was not to be had. Those who wait
-// keep their place in line; a person's login is not asked for again, anything
-// else is tried again by the same ladder as a first connection.
-func (h *host) furtherFailed(err error, now time.Time) {
-	kind := classify(err)
-	h.needsPerson = h.needsPerson || kind == faultPerson
-	h.places.denied = true
-	h.backoff.Failed(now, kind == faultBusy && h.meantIt(err))
 }
 
 // refused should be posted when the server had no place for a session on l. It
-// reports whether one may be waited for: with no session open on the link, and
-// none that just ended, the server refuses them altogether. full says that there
-// was no reason to expect a place: then this refusal is none of those in a row.
+// reports whether one may be waited for: with no session open on the link, none
+// about to be and none that just ended, the server refuses them altogether, which
+// says nothing of how many it takes. full says that there was no reason to expect
+// a place: then this refusal is none of those in a row.
 func (h *host) refused(l *link, times int) (wait, full bool) {
 	open := l.count()
 	p := &h.places
 	full = p.limit > 0 && open >= p.limit
-	h.limited.Store(true)
 	switch {
-	case p.limit == 0, open < p.limit && times > placePatience:
-		p.limit = max(1, open)
-		h.log.Info("the server takes no more sessions on a connection", "learned limit", p.limit)
-	case open < p.limit: // the place of one that just ended
+	case full:
+	case open > 0 && (p.limit == 0 || times > placePatience):
+		h.learnLimit(open)
+	default: // the place of one that just ended, or that was given and is not open yet
 		l.paused = true
 		time.AfterFunc(placeRetry, func() { h.post(func() { l.paused = false; h.serve() }) })
 	}
-	return open > 0 || times <= placePatience, full
+	return open > 0 || times <= placePatience && (l.placed > 1 || l.endedWithin(placeLinger)), full
 }
 
 // openSession opens one session, waiting in line when the server has no place.
@@ -228,7 +142,7 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 	}
 	var useless *lease
 	for times := 0; ; times++ {
-		ls, err := m.acquire(ctx, d, p, r.Agent, useless)
+		ls, err := m.acquire(ctx, d, r, p, useless)
 		if err != nil {
 			return nil, asControl(d.Name, control.Refused, err)
 		}

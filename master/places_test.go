@@ -61,6 +61,7 @@ func TestLongCommandsGetFurtherConnections(t *testing.T) {
 // A place that becomes free goes to the first in line.
 func TestPlaceGoesToTheFirstInLine(t *testing.T) {
 	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		r.patient()
 		opts := []string{"-o", "MaxConnections=1", "host"}
 		first := r.open(append(opts, "sleep", "10s")...)
 		go finish(first)
@@ -92,6 +93,7 @@ func TestPlaceGoesToTheFirstInLine(t *testing.T) {
 func TestFurtherConnectionAsksNobody(t *testing.T) {
 	opts := sshtest.Options{MaxSessions: 1, Password: "secret"}
 	inBubble(t, opts, func(t *testing.T, r *rig) {
+		r.patient()
 		p := says("secret")
 		first, err := r.ask(context.Background(), p, "host", "sleep", "10s")
 		if err != nil {
@@ -199,7 +201,7 @@ func TestFurtherConnectionsBackOff(t *testing.T) {
 				r.srv.Update(func(o *sshtest.Options) { o.Greeting = c.greeting })
 			}
 			got := make(chan error, 1)
-			go func() { _, err := r.ask(t.Context(), nil, "host", "sleep", "9h"); got <- err }()
+			go func() { _, err := r.ask(t.Context(), nil, "-oWaitForReady=yes", "host", "sleep", "9h"); got <- err }()
 			time.Sleep(5 * time.Minute)
 			if n := len(out.times()); n < 2 || n > c.most {
 				t.Errorf("%q: %d attempts", c.greeting, n)

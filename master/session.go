@@ -81,7 +81,7 @@ func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRe
 	l.addSession(s)
 	if h := ls.host; h.limited.Load() {
 		open := l.count()
-		h.post(func() { h.places.fitted(open); h.serve() })
+		h.post(func() { h.fitted(open); h.serve() })
 	}
 	go s.requests(reqs)
 	if err := s.started(ctx, r); err != nil {
@@ -247,6 +247,10 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 	s.torn, s.unsure = s.l.torn(), s.l.wire.writeOver.Load()
 	close(s.done)
 	s.l.removeSession(s)
+	if s.heavy() {
+		h, client := s.lease.host, s.lease.client
+		h.post(func() { h.moved(client) })
+	}
 	s.lendNoMore() // once lender does not find it any more
 	s.lease.release()
 }
@@ -449,6 +453,9 @@ func (l *link) count() int {
 func (l *link) removeSession(s *session) {
 	l.mu.Lock()
 	delete(l.sessions, s)
+	if s.r.Kind != direct {
+		l.ended = time.Now()
+	}
 	l.wire.settles.Store(len(l.sessions) > 0)
 	l.mark()
 	l.mu.Unlock()

@@ -59,13 +59,14 @@ func (h *host) status() control.HostStatus {
 	if h.lastErr != nil {
 		st.LastErr = withoutHost(h.lastErr)
 	}
-	links := h.shown.links
+	links, current := h.shown.links, h.shown.current
 	h.mu.Unlock()
 	sort.Slice(links, func(i, j int) bool { return links[i].id < links[j].id })
 	st.KeepWarm, st.KeepWarmLearned = h.keepWarm(d)
 	st.Forwards = h.forwards.Status()
 	for _, l := range links {
 		ls, ss := l.status()
+		ls.Use = l.use(current)
 		st.Links = append(st.Links, ls)
 		st.Sessions = append(st.Sessions, ss...)
 	}
@@ -89,6 +90,19 @@ func withoutHost(err error) string {
 		return e.Text
 	}
 	return err.Error()
+}
+
+// use is what new work the link gets.
+func (l *link) use(current *link) string {
+	switch {
+	case !l.usable():
+		return ""
+	case l == current:
+		return control.UseMain
+	case l.bulk.Load():
+		return control.UseBulk
+	}
+	return control.UseFurther
 }
 
 func (l *link) status() (control.LinkStatus, []control.SessionStatus) {

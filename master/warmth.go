@@ -14,6 +14,10 @@ import (
 type Learned interface {
 	Warmth(dest, network string) alive.Warmth
 	SetWarmth(dest, network string, w alive.Warmth)
+	// SessionLimit is how many sessions the server takes on one connection; 0 is
+	// unknown.
+	SessionLimit(dest string) int
+	SetSessionLimit(dest string, n int)
 	// NeedsTouch reports a key whose signature takes a person; the fingerprint
 	// is that of ssh.FingerprintSHA256.
 	NeedsTouch(fingerprint string) bool
@@ -27,6 +31,8 @@ type nothing struct{}
 
 func (nothing) Warmth(string, string) alive.Warmth     { return alive.Warmth{} }
 func (nothing) SetWarmth(string, string, alive.Warmth) {}
+func (nothing) SessionLimit(string) int                { return 0 }
+func (nothing) SetSessionLimit(string, int)            {}
 func (nothing) NeedsTouch(string) bool                 { return false }
 func (nothing) SetNeedsTouch(string)                   {}
 func (nothing) Forget(string)                          {}
@@ -127,7 +133,14 @@ type named struct {
 }
 
 // forgetLearned forgets what was learned of the host with that key, or of all.
-func (m *Master) forgetLearned(key string) { m.cfg.Learned.Forget(key) }
+func (m *Master) forgetLearned(key string) {
+	m.cfg.Learned.Forget(key)
+	for _, h := range m.all() {
+		if key == "" || key == h.key {
+			h.post(func() { h.places = places{} })
+		}
+	}
+}
 
 // noAnswer ends a link on which a question was not answered.
 type noAnswer time.Duration

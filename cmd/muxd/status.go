@@ -85,6 +85,7 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 	io.WriteString(w, lines[0])
 	for i := range st.Hosts {
 		io.WriteString(w, lines[i+1])
+		printLinks(w, &st.Hosts[i])
 		printForwards(w, &st.Hosts[i], now)
 	}
 	for i := range st.Hosts {
@@ -97,6 +98,22 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 				h.Name, h.KeepWarm, h.Name)
 		}
 	}
+}
+
+// printLinks says what each connection is for, where there are several.
+func printLinks(w io.Writer, h *control.HostStatus) {
+	if len(h.Links) < 2 {
+		return
+	}
+	var each []string
+	for _, l := range h.Links {
+		what := l.Use
+		if what == "" {
+			what = l.State
+		}
+		each = append(each, fmt.Sprintf("%s %d", what, l.Sessions))
+	}
+	fmt.Fprintf(w, "  %d connections, with sessions: %s\n", len(h.Links), strings.Join(each, ", "))
 }
 
 // lastTry is why there is no connection, and when there may be one.

@@ -44,6 +44,7 @@ type hostJSON struct {
 
 type linkJSON struct {
 	State      string     `json:"state"`
+	Use        string     `json:"use,omitempty"`
 	Since      *time.Time `json:"since"`
 	Remote     string     `json:"remote"`
 	Auth       string     `json:"auth"`
@@ -124,7 +125,7 @@ func newHostJSON(h *control.HostStatus) hostJSON {
 		Logins: h.Logins, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
 		Next: when(h.Next), Wanted: h.Wanted, KeepMS: h.KeepWarm.Milliseconds(), Learned: h.KeepWarmLearned, Links: []linkJSON{}, Sessions: []sessionJSON{}, Forwards: []forwardJSON{}}
 	for _, l := range h.Links {
-		j.Links = append(j.Links, linkJSON{State: l.State, Since: when(l.Since), Remote: l.Remote, Auth: l.Auth,
+		j.Links = append(j.Links, linkJSON{State: l.State, Use: l.Use, Since: when(l.Since), Remote: l.Remote, Auth: l.Auth,
 			Server: l.Server, LastByte: when(l.LastByte), RTTMillis: float64(l.RTT) / float64(time.Millisecond),
 			BytesIn: l.In, BytesOut: l.Out, Sessions: l.Sessions, IntervalMS: l.Interval.Milliseconds(), CountMax: l.CountMax})
 	}

@@ -27,7 +27,7 @@ func sample() *control.Status {
 			Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
 			Waiting: 1, Logins: 2, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
 			Attempt: 3, Next: noon.Add(1500 * time.Millisecond), Wanted: "pinned", KeepWarm: 9 * time.Second, KeepWarmLearned: true,
-			Links: []control.LinkStatus{{State: "ready", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
+			Links: []control.LinkStatus{{State: "ready", Use: "main", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
 				Server: "SSH-2.0-OpenSSH_10.0", LastByte: noon.Add(-3 * time.Second), RTT: 12345 * time.Microsecond, In: 1000, Out: 2000,
 				Sessions: 1, Interval: 15 * time.Second, CountMax: 3}},
 			Sessions: []control.SessionStatus{{PID: 8, Kind: "exec", TTY: true, Since: noon.Add(-time.Minute), In: 10, Out: 20}},
@@ -158,6 +158,11 @@ box: used every 9s while idle, because the path forgets longer silence (learned;
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	b.Reset()
+	printLinks(&b, &control.HostStatus{Links: []control.LinkStatus{{State: "ready", Use: "main", Sessions: 10}, {State: "draining", Sessions: 1}, {State: "ready", Use: "bulk"}}})
+	if b.String() != "  3 connections, with sessions: main 10, draining 1, bulk 0\n" {
+		t.Errorf("%q", b.String())
 	}
 	b.Reset()
 	printStatus(&b, &control.Status{PID: 7, Build: "1.2.3", Started: noon, Socket: "/s"}, noon)
