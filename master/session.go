@@ -37,7 +37,7 @@ type session struct {
 	unsure bool          // written before done is closed; a write had failed by then
 	torn   bool          // written before done is closed; the connection ended before the channel may have
 
-	ahead bool // its channel was opened ahead of use
+	spare *spare // what its channel was before, nil if nothing
 
 	told bool // owned by sender; the command was sent a signal
 
@@ -81,7 +81,7 @@ func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRe
 		return nil, err
 	}
 	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), left: make(chan struct{}), done: make(chan struct{}), meter: r.Bytes, display: x,
-		ahead: sp != nil}
+		spare: sp}
 	l.addSession(s)
 	l.began()
 	if h := ls.host; h.limited.Load() {
@@ -179,7 +179,7 @@ func (s *session) begin(r *control.SessionRequest) error {
 	if r.Kind != control.Shell {
 		payload = ssh.Marshal(struct{ What string }{r.Command})
 	}
-	if s.ahead && s.finished() {
+	if s.spare != nil && s.spare.closed(s) {
 		return errSpareClosed
 	}
 	if !s.handOver() {
@@ -214,7 +214,7 @@ func ptyRequest(t *control.TTY) []byte {
 // closed just this channel. A channel that ended before the request's answer
 // gives the same error in both cases.
 func (s *session) ended(phase control.ErrorPhase, err error) error {
-	if s.ahead && phase == control.Lost {
+	if s.spare != nil && phase == control.Lost {
 		return errSpareClosed
 	}
 	if lerr := s.l.died(); lerr != nil {

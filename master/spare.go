@@ -57,6 +57,7 @@ type spare struct {
 	ch    ssh.Channel         // written before ready is closed
 	reqs  <-chan *ssh.Request // written before ready is closed
 	err   error               // written before ready is closed
+	ended chan struct{}       // closed when the channel was, while it was a spare
 	use   chan *session       // capacity 1; the session that it becomes, nil: it is closed
 }
 
@@ -65,7 +66,7 @@ type spares struct {
 	list  []*spare    // oldest first
 	want  int         // how many are kept
 	asked int         // opens of sessions that are not answered
-	room  int         // how many sessions the server has taken, once it refused a spare
+	room  int         // how many sessions there may be at the server for one of them to be opened
 	off   bool        // the server bears none
 	timer *time.Timer // drops them; nil before the first
 }
@@ -76,33 +77,22 @@ func bearsSpares(version string) bool { return strings.HasPrefix(version, "SSH-2
 // channel is an open session channel and its requests. Where it was a spare, then
 // that instead of the requests, and the caller has to send it its session.
 func (l *link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, *spare, error) {
-	sp := l.takeSpare()
-	if sp == nil {
-		ch, reqs, err := l.openSession(ctx, slow)
-		if !refusesMore(err) {
-			return ch, reqs, nil, err
-		}
-		// It may have refused for the very spares that it has open.
-		if sp = l.takeSpare(); sp == nil {
+	if sp := l.takeSpare(); sp != nil {
+		if err := l.await(ctx, openTimeout, slow, sp.ready); err != nil {
+			sp.use <- nil
 			return nil, nil, nil, err
 		}
+		if sp.err == nil {
+			return sp.ch, nil, sp, nil
+		}
 	}
-	if err := l.await(ctx, openTimeout, slow, sp.ready); err != nil {
-		sp.use <- nil
-		return nil, nil, nil, err
-	}
-	if sp.err != nil {
-		ch, reqs, err := l.openSession(ctx, slow)
-		return ch, reqs, nil, err
-	}
-	return sp.ch, nil, sp, nil
-}
-
-// openSession opens a channel for a session.
-func (l *link) openSession(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, error) {
+	// Where the server refuses it for the very spares that it has, the limit is
+	// learned too low, and the next try takes one of them: by then the server was
+	// heard.
 	l.asks(1)
 	defer l.asks(-1)
-	return l.open(ctx, slow, "session", nil)
+	ch, reqs, err := l.open(ctx, slow, "session", nil)
+	return ch, reqs, nil, err
 }
 
 func (l *link) asks(n int) {
@@ -160,7 +150,7 @@ func (l *link) began() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.spares.off || l.state != linkReady {
+	if l.spares.off {
 		return
 	}
 	if l.spares.timer == nil {
@@ -179,29 +169,25 @@ func (l *link) openSpares() {
 	limit := int(l.host.limit.Load())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	room := spareRoom
+	room := l.spares.room
 	if limit > 0 {
-		room = limit - 1 // the last place is for who cannot do with a spare
+		room = min(room, limit-1)
 	}
-	if l.spares.room > 0 {
-		room = min(room, l.spares.room)
-	}
-	open := l.counted() + l.spares.asked + len(l.spares.list)
+	open := l.atServer()
 	for !l.spares.off && l.state == linkReady && l.err == nil && len(l.spares.list) < l.spares.want && open < room {
-		sp := &spare{l: l, ready: make(chan struct{}), use: make(chan *session, 1)}
+		sp := &spare{l: l, ready: make(chan struct{}), ended: make(chan struct{}), use: make(chan *session, 1)}
 		l.spares.list = append(l.spares.list, sp)
 		open++
-		go sp.run(open)
+		go sp.run()
 	}
 }
 
 // run is a spare's goroutine from its open to its end, and then that of the
 // session which it became. It takes the server's requests, which must not wait.
-// Open is how many sessions the server has with it.
-func (sp *spare) run(open int) {
+func (sp *spare) run() {
 	sp.ch, sp.reqs, sp.err = sp.l.conn.OpenChannel("session", nil)
 	if sp.err != nil {
-		sp.l.spareRefused(sp, open)
+		sp.l.spareRefused(sp)
 		close(sp.ready)
 		return
 	}
@@ -213,6 +199,7 @@ func (sp *spare) run(open int) {
 			return
 		case r, ok := <-sp.reqs:
 			if !ok {
+				close(sp.ended)
 				if !sp.l.spareClosed(sp) {
 					sp.become(<-sp.use) // it was taken, or dropped, at that moment
 				}
@@ -234,6 +221,16 @@ func (sp *spare) become(s *session) {
 	s.requests(sp.reqs)
 }
 
+// closed reports that the channel was closed, before or after s took it.
+func (sp *spare) closed(s *session) bool {
+	select {
+	case <-sp.ended:
+		return true
+	default:
+		return s.finished()
+	}
+}
+
 // remove takes sp off the list. It reports false when somebody else did.
 // Called with mu held.
 func (l *link) remove(sp *spare) bool {
@@ -246,20 +243,22 @@ func (l *link) remove(sp *spare) bool {
 	return false
 }
 
-// spareRefused is a spare that the server did not open when it would have been
-// the last of so many sessions: it is not asked for as many again.
-func (l *link) spareRefused(sp *spare, open int) {
+// spareRefused is a spare that the server did not open, or that ended with the
+// link before. None is opened from then on that would be as many, or leave no
+// place for another session.
+func (l *link) spareRefused(sp *spare) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.remove(sp)
-	var oe *ssh.OpenChannelError
-	if !errors.As(sp.err, &oe) {
-		return // the link ended
+	if oe := (*ssh.OpenChannelError)(nil); errors.As(sp.err, &oe) {
+		l.spares.room = min(l.spares.room, l.atServer()-1)
+		l.log.Debug("the server refused a channel ahead of use", "room for them", l.spares.room, "err", sp.err)
 	}
-	l.log.Debug("the server refused a channel ahead of use", "sessions", open-1, "err", sp.err)
-	l.spares.room = open - 1
-	l.spares.off = l.spares.off || open <= 2 || !refusesMore(sp.err)
 }
+
+// atServer is how many sessions the server has, or is asked for. Called with mu
+// held.
+func (l *link) atServer() int { return l.counted() + l.spares.asked + len(l.spares.list) }
 
 // spareClosed is a channel that ended: by the server's will or with the link. It
 // reports whether it was a spare still.

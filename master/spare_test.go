@@ -133,12 +133,15 @@ func TestNoSparesOutOfService(t *testing.T) {
 		if sp := l.takeSpare(); sp != nil {
 			t.Error("a spare of a doubted connection")
 		}
+		l.dropSpares()
 		l.began()
 		time.Sleep(2 * spareAfter)
-		r.wantSessions(2)
+		r.wantSessions(1)
 		l.mu.Lock()
 		l.state = linkReady
 		l.mu.Unlock()
+		l.began()
+		r.warm2()
 		r.wantManaged("stop", "Stop listening request sent.")
 		r.wantLinks("draining")
 		r.wantSessions(1)
@@ -205,54 +208,110 @@ func TestACloseThatMeetsTheCommand(t *testing.T) {
 	}
 }
 
+// One that the server closes between its being taken and the command's going out
+// is not the end of the command either.
+func TestASpareThatEndsInTheHand(t *testing.T) {
+	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
+		r.warm()
+		l := r.host().best()
+		sp := l.takeSpare()
+		all := r.srv.Sessions()
+		all[len(all)-1].Drop()
+		r.wantSessions(0)
+		l.mu.Lock()
+		l.spares.list = []*spare{sp}
+		l.mu.Unlock()
+		r.run("host", "true")
+		r.wantLogins(1)
+		if n := len(r.execs()); n != 2 {
+			t.Errorf("%d commands", n)
+		}
+	})
+}
+
 // Servers with few places: nobody is refused for a spare, no place is missing for
-// one, and a server that says no to spares is not asked for ever.
+// one, and a server that says no to spares is not asked for ever. Pause is that
+// between two commands: short, they take spares, long, they find that they must
+// not, and there may be no place for both.
 func TestSparesTakeNobodysPlace(t *testing.T) {
 	for _, most := range []int{1, 2, 3, 10} {
-		inBubble(t, openssh(sshtest.Options{MaxSessions: most}), func(t *testing.T, r *rig) {
-			one := []string{"-o", "MaxConnections=1"}
-			for range 5 {
-				r.run(append(one, "host", "true")...)
-				time.Sleep(2 * spareAfter)
-			}
-			// All the places, one after the other, and one that has to wait.
-			var open []control.Stream
-			for i := range most {
-				s, err := r.ask(t.Context(), nil, append(one, "host", "sleep", "9h")...)
-				if err != nil {
-					t.Fatalf("%d of %d: %v", i, most, err)
-				}
-				open = append(open, s)
-				time.Sleep(2 * spareAfter)
-			}
-			got := make(chan error, 1)
-			go func() {
-				_, err := r.ask(t.Context(), nil, append(one, "host", "echo", "waited")...)
-				got <- err
-			}()
-			time.Sleep(time.Minute)
-			r.wantSessions(most)
-			open[0].Close()
-			time.Sleep(time.Second)
-			answered(t, got)
-			if n := r.host().places.limit; n != most {
-				t.Errorf("learned %d, want %d", n, most)
-			}
-			for _, s := range open {
-				s.Close()
-			}
-			time.Sleep(2 * spareLife)
-			start := r.srv.Count(sshtest.ChannelRefused, "")
-			for range 20 {
-				r.run(append(one, "host", "true")...)
-				time.Sleep(2 * spareAfter)
-			}
-			if n := r.srv.Count(sshtest.ChannelRefused, ""); n != start || n > 4 {
-				t.Errorf("%d places: %d refusals, %d before", most, n, start)
-			}
-			r.wantLogins(1)
-		})
+		for _, pause := range []time.Duration{2 * spareAfter, 2 * spareTrust} {
+			inBubble(t, openssh(sshtest.Options{MaxSessions: most}), func(t *testing.T, r *rig) { sparesTakeNobodysPlace(t, r, most, pause) })
+		}
 	}
+}
+
+func sparesTakeNobodysPlace(t *testing.T, r *rig, most int, pause time.Duration) {
+	one := []string{"-o", "MaxConnections=1"}
+	for range 5 {
+		r.run(append(one, "host", "true")...)
+		time.Sleep(pause)
+	}
+	// All the places, one after the other, and one request that has to wait.
+	var open []control.Stream
+	for i := range most {
+		s, err := r.ask(t.Context(), nil, append(one, "host", "sleep", "9h")...)
+		if err != nil {
+			t.Fatalf("%d of %d: %v", i, most, err)
+		}
+		open = append(open, s)
+		time.Sleep(pause)
+	}
+	got := make(chan outcome, 1)
+	go func() {
+		s, err := r.ask(t.Context(), nil, append(one, "host", "sleep", "9h")...)
+		got <- outcome{s, err}
+	}()
+	time.Sleep(spareLife)
+	r.wantSessions(most)
+	open[0].Close()
+	o := <-got
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	if n := r.host().places.limit; n != most {
+		t.Errorf("learned %d, want %d", n, most)
+	}
+	o.s.Close()
+	// The limit is known: beside all but one of the places there is none.
+	time.Sleep(2 * spareLife)
+	r.wantSessions(most - 1)
+	for _, s := range open {
+		s.Close()
+	}
+	start := r.srv.Count(sshtest.ChannelRefused, "")
+	if start > 3 {
+		t.Errorf("%d places: %d refusals\n%s", most, start, r.srv.Dump())
+	}
+	for range 20 {
+		r.run(append(one, "host", "true")...)
+		time.Sleep(pause)
+	}
+	if n := r.srv.Count(sshtest.ChannelRefused, ""); n != start {
+		t.Errorf("%d places: %d refusals, %d before", most, n, start)
+	}
+	r.wantLogins(1)
+}
+
+// Where the limit is not known there is room for no spare beyond what is far from
+// the usual one, and where it is, none takes the last place.
+func TestSparesNearTheLimit(t *testing.T) {
+	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
+		for n := 1; n < 12; n++ {
+			r.open("host", "sleep", "9h")
+			time.Sleep(2 * spareAfter)
+			r.wantSessions(max(n, min(n+1, spareRoom)))
+		}
+	})
+	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
+		r.warm()
+		r.host().call(func() { r.host().places.limit = 5 })
+		for n := 1; n <= 5; n++ {
+			r.open("host", "sleep", "9h")
+			time.Sleep(2 * spareAfter)
+			r.wantSessions(max(n, min(n+1, 4)))
+		}
+	})
 }
 
 // Many at once on ten places, and again while spares lie about.
@@ -319,6 +378,9 @@ func TestSparesFollowTheNeed(t *testing.T) {
 		r.wantSessions(spareMost)
 		time.Sleep(spareLife + rtt)
 		r.wantSessions(0)
+		r.run("host", "true")
+		time.Sleep(rtt)
+		r.wantSessions(1)
 	})
 }
 
@@ -336,6 +398,41 @@ func TestGoneWhileTheSpareIsOnItsWay(t *testing.T) {
 		r.wantSessions(0)
 		if len(r.execs()) != 1 || r.host().leases != 0 {
 			t.Errorf("%q, %d leases", r.execs(), r.host().leases)
+		}
+	})
+}
+
+// A crowd of first commands takes up the places before there is a spare, however
+// slowly the server answers.
+func TestNoSparesBeforeTheCrowdIsIn(t *testing.T) {
+	inBubble(t, openssh(sshtest.Options{MaxSessions: 10, OpenDelay: 10 * time.Millisecond}), func(t *testing.T, r *rig) {
+		for _, o := range r.many(persons(10), "host", "sleep", "9h") {
+			if o.err != nil {
+				t.Fatal(o.err)
+			}
+		}
+		time.Sleep(time.Second)
+		r.wantSessions(10)
+		if n := r.srv.Count(sshtest.ChannelRefused, ""); n != 0 {
+			t.Errorf("%d refusals", n)
+		}
+		r.wantLogins(1)
+	})
+}
+
+// Who waits for a spare that is then refused asks by itself, and stands in line.
+func TestASpareRefusedInTheHand(t *testing.T) {
+	inBubble(t, openssh(sshtest.Options{MaxSessions: 1}), func(t *testing.T, r *rig) {
+		s := r.open("-o", "MaxConnections=1", "host", "sleep", "100ms")
+		r.srv.Last().Pipe().Slow(50 * time.Millisecond)
+		time.Sleep(2 * spareAfter) // the spare's open is on its way
+		go finish(s)
+		r.run("-o", "MaxConnections=1", "host", "true")
+		time.Sleep(time.Second)
+		r.wantSessions(0)
+		r.wantLogins(1)
+		if n := len(r.execs()); n != 2 {
+			t.Errorf("%q", r.execs())
 		}
 	})
 }
