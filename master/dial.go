@@ -161,7 +161,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 	dl.stop()
 	l := &link{id: m.linkID(), conn: inTurn{cc, make(chan struct{}, 1)}, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
 		base: d.Alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
-		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}, listening: map[control.Endpoint]struct{}{}}
+		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}, listening: map[control.Endpoint]struct{}{}, spares: spares{room: spareRoom}}
 	l.distrusted, l.update = a.check.Distrusted(), h.keyUpdate(a.check)
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.local = localAddr(l.tcp)

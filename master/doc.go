@@ -33,6 +33,7 @@
 //	link.reap       one per link          the link's end
 //	wire.flusher    one per link          the connection's coalesced writes
 //	session.requests one per session      its exit
+//	spare.run       one per spare         nothing; becomes session.requests
 //	session.sender  at most one a session nothing; does what must not block a client's reader
 //
 // The package refuses to rerun a command, to ask a person in the background,

@@ -79,10 +79,11 @@ type host struct {
 	logins  int       // guarded by mu
 	shown   hostShown // guarded by mu; copies for status
 
-	limited  atomic.Bool // a session was refused: successes are worth telling run
-	inLine   atomic.Bool // the dial under way waits for its turn, or for the jump host
-	repeats  atomic.Bool // the dial under way is not the first one since a request came
-	unproven atomic.Bool // the server left a proof of its keys unanswered: it is asked for none again
+	limited  atomic.Bool  // a session was refused: successes are worth telling run
+	limit    atomic.Int32 // places.limit, for who opens sessions ahead of use
+	inLine   atomic.Bool  // the dial under way waits for its turn, or for the jump host
+	repeats  atomic.Bool  // the dial under way is not the first one since a request came
+	unproven atomic.Bool  // the server left a proof of its keys unanswered: it is asked for none again
 
 	users int // guarded by m.mu; requests between Master.host and their answer
 }
@@ -205,6 +206,7 @@ func (h *host) decide(now time.Time) time.Time {
 	}
 	a := agenda{now: now}
 	h.decided++
+	h.limit.Store(int32(h.places.limit))
 	h.serve()
 	h.loseThePatient(&a)
 	h.reconnect(&a)

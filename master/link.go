@@ -87,6 +87,7 @@ type link struct {
 	hops        int                           // guarded by mu; connections that go through it
 	listening   map[control.Endpoint]struct{} // guarded by mu; what the server listens for, for the forwards
 	moving      bool                          // guarded by mu; another link takes over what the server listens for
+	spares      spares                        // guarded by mu; session channels opened ahead of use
 	interactive bool                          // guarded by mu; the class that mark set
 }
 
@@ -138,6 +139,7 @@ func (l *link) reap() {
 	l.mu.Unlock()
 	l.tellState(from.String(), linkDead, l.err)
 	l.wire.Close()
+	l.dropSpares()
 	close(l.done)
 	l.log.Info("connection ended", "err", l.err, "up", time.Since(l.since).Round(time.Second))
 	l.onState(l)
@@ -212,6 +214,7 @@ func (l *link) outOfService(moving bool) {
 	if from < linkDraining {
 		l.tellState(from.String(), linkDraining, nil)
 	}
+	l.dropSpares()
 	l.drained()
 }
 
@@ -327,50 +330,52 @@ func (l *link) hasten(limit time.Duration, slow func()) (stop func()) {
 	return func() { late.Stop(); doubt.Stop() }
 }
 
-// openWithin is open with a limit of its own. One that is slow is told to slow,
-// where that is not nil, and then makes the link prove itself.
+// openWithin is open with a limit of its own.
 func (l *link) openWithin(ctx context.Context, limit time.Duration, slow func(), kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	type opened struct {
-		ch   ssh.Channel
-		reqs <-chan *ssh.Request
-		err  error
-	}
 	if err := l.ending(); err != nil {
 		return nil, nil, err
 	}
-	doubted := l.doubts()
-	got := make(chan opened)
-	gone := make(chan struct{})
+	var (
+		ch       ssh.Channel
+		reqs     <-chan *ssh.Request
+		err      error
+		answered = make(chan struct{})
+	)
 	go func() {
-		ch, reqs, err := l.conn.OpenChannel(kind, extra)
-		select {
-		case got <- opened{ch, reqs, err}:
-		case <-gone:
-			if err == nil {
+		ch, reqs, err = l.conn.OpenChannel(kind, extra)
+		close(answered)
+	}()
+	if why := l.await(ctx, limit, slow, answered); why != nil {
+		go func() {
+			if <-answered; err == nil {
 				go ssh.DiscardRequests(reqs)
 				ch.Close()
 			}
-		}
-	}()
+		}()
+		return nil, nil, why
+	}
+	return ch, reqs, err
+}
+
+// await waits for the answer to a channel open. One that is slow is told to slow,
+// where that is not nil, and then makes the link prove itself.
+func (l *link) await(ctx context.Context, limit time.Duration, slow func(), answered <-chan struct{}) error {
+	doubted := l.doubts()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	defer l.hasten(limit, slow)()
 	select {
-	case o := <-got:
-		return o.ch, o.reqs, o.err
+	case <-answered:
+		return nil
 	case <-ctx.Done():
-		close(gone)
-		return nil, nil, ctx.Err()
+		return ctx.Err()
 	case <-l.done:
 		// An open that the library takes in the moment of the end is never
 		// answered.
-		close(gone)
-		return nil, nil, l.Err()
+		return l.Err()
 	case <-doubted:
-		close(gone)
-		return nil, nil, errLinkDoubted
+		return errLinkDoubted
 	case <-timer.C:
-		close(gone)
-		return nil, nil, unanswered(limit)
+		return unanswered(limit)
 	}
 }

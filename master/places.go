@@ -150,6 +150,10 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 		if err == nil {
 			return s, nil
 		}
+		if errors.Is(err, errSpareClosed) {
+			useless = ls
+			continue
+		}
 		wait, full := false, false
 		if refusesMore(err) {
 			ls.host.call(func() { wait, full = ls.host.refused(ls.link, times) })

@@ -37,6 +37,8 @@ type session struct {
 	unsure bool          // written before done is closed; a write had failed by then
 	torn   bool          // written before done is closed; the connection ended before the channel may have
 
+	spare *spare // what its channel was before, nil if nothing
+
 	told bool // owned by sender; the command was sent a signal
 
 	mu     sync.Mutex
@@ -69,21 +71,28 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 }
 
 // startSession opens the channel and starts what is asked for. Environment
-// needs no answer, so a command costs two round trips: open and exec; a
-// terminal costs a third, because whether it was granted must be known.
+// needs no answer, so a command costs two round trips, open and exec, or only the
+// second one on a channel that was opened ahead; a terminal costs one more, because
+// whether it was granted must be known.
 func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRequest, x *lentDisplay) (*session, error) {
 	host := r.Dest.String()
-	ch, reqs, err := l.open(ctx, ls.slow, "session", nil)
+	ch, reqs, sp, err := l.channel(ctx, ls.slow)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), left: make(chan struct{}), done: make(chan struct{}), meter: r.Bytes, display: x}
+	s := &session{l: l, lease: ls, ch: ch, host: host, r: r, since: time.Now(), left: make(chan struct{}), done: make(chan struct{}), meter: r.Bytes, display: x,
+		spare: sp}
 	l.addSession(s)
+	l.began()
 	if h := ls.host; h.limited.Load() {
 		open := l.count()
 		h.post(func() { h.fitted(open); h.serve() })
 	}
-	go s.requests(reqs)
+	if sp != nil {
+		sp.use <- s
+	} else {
+		go s.requests(reqs)
+	}
 	if err := s.started(ctx, r); err != nil {
 		return nil, err
 	}
@@ -170,6 +179,9 @@ func (s *session) begin(r *control.SessionRequest) error {
 	if r.Kind != control.Shell {
 		payload = ssh.Marshal(struct{ What string }{r.Command})
 	}
+	if s.spare != nil && s.spare.closed(s) {
+		return errSpareClosed
+	}
 	if !s.handOver() {
 		return errLinkDoubted
 	}
@@ -202,6 +214,9 @@ func ptyRequest(t *control.TTY) []byte {
 // closed just this channel. A channel that ended before the request's answer
 // gives the same error in both cases.
 func (s *session) ended(phase control.ErrorPhase, err error) error {
+	if s.spare != nil && phase == control.Lost {
+		return errSpareClosed
+	}
 	if lerr := s.l.died(); lerr != nil {
 		return lostError(s.host, phase, s.l, lerr)
 	}
@@ -346,13 +361,21 @@ func (s *session) Close() error {
 // not arrive; a command that ended takes no harm, and one that was sent a signal
 // already is left to what it does about that.
 func (s *session) hangUp() {
-	select {
-	case <-s.done:
+	if s.finished() {
 		return
-	default:
 	}
 	if !s.tty && !s.told && (s.r.Kind == control.Exec || s.r.Kind == control.Shell) {
 		s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{"HUP"}))
+	}
+}
+
+// finished reports that both sides have closed the channel.
+func (s *session) finished() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -420,13 +443,6 @@ func (s *session) Wait() (control.Exit, error) {
 		Text: "the server closed the session without an exit status"}
 }
 
-// doubts is closed when the link turns suspect.
-func (l *link) doubts() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.doubted
-}
-
 func (l *link) addSession(s *session) {
 	l.mu.Lock()
 	l.sessions[s] = struct{}{}
@@ -437,10 +453,15 @@ func (l *link) addSession(s *session) {
 	l.mu.Unlock()
 }
 
-// count is how many sessions the server has open on the link.
+// count is how many sessions the server has open on the link, spares apart.
 func (l *link) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.counted()
+}
+
+// counted is count with mu held.
+func (l *link) counted() int {
 	n := 0
 	for s := range l.sessions {
 		if s.r.Kind != direct {

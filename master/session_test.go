@@ -279,23 +279,34 @@ func TestEnvironment(t *testing.T) {
 
 // A command costs two round trips on a connection that stands, a terminal one
 // more.
+// Environment costs no round trip anywhere, and with a server that bears a channel
+// opened ahead of use the next command is started in one; a terminal costs one
+// more.
 func TestRoundTrips(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		r.run("host", "true")
-		r.env = []string{"LC_A=1", "LC_B=2"}
-		r.srv.Last().Pipe().Slow(50 * time.Millisecond)
-		for args, want := range map[string]time.Duration{
-			"-o SendEnv=LC_* host true":     200 * time.Millisecond,
-			"-tt -o SendEnv=LC_* host true": 300 * time.Millisecond,
-		} {
-			start := time.Now()
-			s := r.open(strings.Fields(args)...)
-			if d := time.Since(start); d != want {
-				t.Errorf("%s: %v, want %v", args, d, want)
+	const rtt = 100 * time.Millisecond
+	for version, want := range map[string]struct{ first, next, terminal int }{
+		"SSH-2.0-OpenSSH_9.2": {2, 1, 2}, "SSH-2.0-OpenSSH_for_Windows_8.1": {2, 1, 2}, "SSH-2.0-dropbear": {2, 2, 3},
+	} {
+		inBubble(t, sshtest.Options{Version: version}, func(t *testing.T, r *rig) {
+			r.env = []string{"LC_A=1", "LC_B=2"}
+			if _, err := r.held(nil, "host"); err != nil {
+				t.Fatal(err)
 			}
-			s.Close()
-		}
-	})
+			r.srv.Last().Pipe().Slow(rtt / 2)
+			for _, c := range []struct {
+				args string
+				want int
+			}{{"host true", want.first}, {"host true", want.next}, {"host true", want.next}, {"-tt host true", want.terminal}, {"-s host sftp", want.next}} {
+				start := time.Now()
+				s := r.open(append([]string{"-o", "SendEnv=LC_*"}, strings.Fields(c.args)...)...)
+				if d := time.Since(start); d != time.Duration(c.want)*rtt {
+					t.Errorf("%s, %s: %v, want %d round trips", version, c.args, d, c.want)
+				}
+				s.Close()
+				time.Sleep(2 * spareAfter) // and not a moment less: the spare is asked for a moment after the command
+			}
+		})
+	}
 }
 
 func TestTerminal(t *testing.T) {

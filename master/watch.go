@@ -161,6 +161,13 @@ func (l *link) trust() {
 	}
 }
 
+// doubts is closed when the link turns suspect.
+func (l *link) doubts() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubted
+}
+
 // config is what holds now: the destination's values, tightened by those that
 // living requests brought with them.
 func (l *link) config() alive.Config {
