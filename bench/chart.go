@@ -11,20 +11,21 @@ import (
 // A rate counts by its inverse, the time for the same bytes: every bar to the
 // left is muxd's, every bar to the right is ssh's.
 const (
-	chartNames = 330 // width of the names
+	chartNames = 372 // width of the names
 	chartBars  = 300 // of the axis
-	chartTexts = 200 // of the figures
+	chartTexts = 240 // of the figures
 	chartRow   = 17
 	chartHead  = 46
 	chartTop   = 8.0 // the axis ends at eight times and at an eighth
 )
 
-// chartStyle has two sets of colours, for pages that are light and dark. Losing
-// is told by a word too, not by a colour alone.
+// chartStyle has two sets of colours, for pages that are light and dark, each with
+// its own ground: a page may be dark where the reader's system is not. Losing is
+// told by a word too, not by a colour alone.
 const chartStyle = `<style>
-text{font:12px sans-serif;fill:#1f2328}.t{font-weight:bold}.s{fill:#59636e}.l{font-weight:bold;fill:#a40e26}
+.b{fill:#fff}text{font:12px sans-serif;fill:#1f2328}.t{font-weight:bold}.s{fill:#59636e}.l{font-weight:bold;fill:#a40e26}
 .w{fill:#2a7f9e}.x{fill:#cf222e}.e{fill:#8c959f}.a{stroke:#d1d9e0}.o{stroke:#1f2328}.i{stroke:#1f2328;opacity:.55}
-@media (prefers-color-scheme:dark){text{fill:#e6edf3}.s{fill:#9198a1}.l{fill:#ff9492}
+@media (prefers-color-scheme:dark){.b{fill:#0d1117}text{fill:#e6edf3}.s{fill:#9198a1}.l{fill:#ff9492}
 .w{fill:#54aecf}.x{fill:#f85149}.e{fill:#6e7681}.a{stroke:#3d444d}.o{stroke:#e6edf3}.i{stroke:#e6edf3}}
 </style>
 `
@@ -57,18 +58,34 @@ func (r *report) chart() string {
 			y += chartRow
 		}
 	}
-	height := y + 30
+	height := y + 46
 	width := chartNames + chartBars + chartTexts
 	var all strings.Builder
 	fmt.Fprintf(&all, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"muxd beside ssh -S\">\n",
 		width, height, width, height)
 	all.WriteString(chartStyle)
-	fmt.Fprintf(&all, "<text class=\"t\" x=\"4\" y=\"14\">muxc and muxd, where ssh -S is 1: a bar to the left is better</text>\n")
+	fmt.Fprintf(&all, "<rect class=\"b\" width=\"%d\" height=\"%d\"/>\n", width, height)
+	fmt.Fprintf(&all, "<text class=\"t\" x=\"4\" y=\"14\">muxc and muxd, where ssh -S is 1: a bar to the left is muxd's, to the right ssh's</text>\n")
 	axis(&all, y)
 	all.WriteString(b.String())
-	fmt.Fprintf(&all, "<text class=\"s\" x=\"4\" y=\"%d\">%s</text>\n</svg>\n", y+20,
+	fmt.Fprintf(&all, "<text class=\"s\" x=\"4\" y=\"%d\">%s</text>\n", y+20,
 		escape(fmt.Sprintf("a thin line is the 95 %% interval; rates as time for the same bytes; of %d further rows in table.md ssh wins %d", left, lost)))
+	fmt.Fprintf(&all, "<text class=\"s\" x=\"4\" y=\"%d\">%s</text>\n</svg>\n", y+36, escape(r.where()))
 	return all.String()
+}
+
+// where says in a line when and on what it was measured, and how busy that was
+// with other things when the parts began.
+func (r *report) where() string {
+	if len(r.Parts) == 0 {
+		return "nothing was measured"
+	}
+	first, last := r.Parts[0], r.Parts[len(r.Parts)-1]
+	version, _, _ := strings.Cut(r.Machine.SSH, ",")
+	begin, _, _ := strings.Cut(first.Load, " ")
+	end, _, _ := strings.Cut(last.Load, " ")
+	return fmt.Sprintf("%s, %d × %s, %s, %s; load %s at first, %s before the last part",
+		first.Time.Format("2006-01-02 15:04 UTC"), r.Machine.Cores, r.Machine.CPU, r.Machine.System, version, begin, end)
 }
 
 // axis draws the lines at which the ratio is a power of two, and names them.
@@ -93,7 +110,7 @@ func (w row) draw(b *strings.Builder, y int) {
 	class, word := "w", ""
 	switch {
 	case w.loses():
-		class, word = "x", " ssh wins"
+		class, word = "x", "ssh wins"
 	case low <= 1 && high >= 1:
 		class = "e" // neither wins
 	}
@@ -103,10 +120,11 @@ func (w row) draw(b *strings.Builder, y int) {
 	if high > low {
 		fmt.Fprintf(b, "<line class=\"i\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", along(low), along(high), float64(y)+8.5, float64(y)+8.5)
 	}
-	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\">%s", chartNames+chartBars+10, y+12,
+	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\">%s", chartNames+chartBars+8, y+12, digits(ratio))
+	fmt.Fprintf(b, "<tspan class=\"s\" x=\"%d\">%s</tspan>", chartNames+chartBars+48,
 		escape(fmt.Sprintf("%s : %s %s", figure(w.Muxc.Median), figure(w.SSH.Median), w.Unit)))
 	if word != "" {
-		fmt.Fprintf(b, "<tspan class=\"l\">%s</tspan>", word)
+		fmt.Fprintf(b, "<tspan class=\"l\" dx=\"6\">%s</tspan>", word)
 	}
 	b.WriteString("</text>\n")
 }

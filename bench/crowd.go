@@ -1,9 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 )
@@ -75,5 +75,10 @@ func atOnce(p program, n int) (float64, error) {
 		})
 	}
 	all.Wait()
-	return milliseconds(time.Since(start)), errors.Join(errs...)
+	took := milliseconds(time.Since(start))
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) > 0 {
+		return 0, fmt.Errorf("%d of %d, the first: %w", len(errs), n, errs[0])
+	}
+	return took, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -85,10 +86,9 @@ Host *
 
 // newFarm is in the directory of a lab, and with its muxd.
 func newFarm(of *lab, o options) (*farm, error) {
-	l := *of
-	l.conf = l.path("farm-config")
-	l.env = append(l.env, "XDG_CONFIG_HOME="+l.path("xdg"), "AUTOSSH_GATETIME=0")
-	f := &farm{lab: &l}
+	l := &lab{dir: of.dir, conf: of.path("farm-config"), ssh: of.ssh, sshd: of.sshd}
+	l.env = append(slices.Clone(of.env), "XDG_CONFIG_HOME="+l.path("xdg"), "AUTOSSH_GATETIME=0")
+	f := &farm{lab: l}
 	return f, f.plant(o)
 }
 

@@ -66,7 +66,7 @@ func (f *farm) holdRow(r *section, names []string, masters []int, o options) (fl
 	if err != nil {
 		return 0, err
 	}
-	name := fmt.Sprintf("memory (PSS), %d hosts%s", len(names), computed(len(names), len(masters)))
+	name := fmt.Sprintf("%d hosts, memory (PSS)%s", len(names), computed(len(names), len(masters)))
 	theirs *= float64(len(names)) / float64(len(masters))
 	r.add(row{Name: name, Unit: "MiB", Chart: true}, []float64{ours}, []float64{theirs})
 	return ours, nil
@@ -93,7 +93,7 @@ func (f *farm) probing(r *section, masters []int, o options) error {
 	percent := func(d time.Duration, times float64) []float64 {
 		return []float64{100 * d.Seconds() * times / o.watch.Seconds()}
 	}
-	name := fmt.Sprintf("processor, %d hosts, a probe each 15 s%s", o.hosts, computed(o.hosts, len(masters)))
+	name := fmt.Sprintf("%d hosts, processor%s", o.hosts, computed(o.hosts, len(masters)))
 	r.add(row{Name: name, Unit: "% of one", Chart: true}, percent(ours, 1), percent(theirs, float64(o.hosts)/float64(len(masters))))
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,8 +30,11 @@ type lab struct {
 	conf   string // the ssh_config of both programs
 	ssh    string // path of OpenSSH's client
 	env    []string
+	commit string // what both programs of ours were built from
 	sshd   *sshd
 	delays []*delayProxy
+	// gone is set when a run is given up: what fails from then on says nothing.
+	gone atomic.Bool
 }
 
 func newLab() (*lab, error) {
@@ -69,6 +73,7 @@ func (l *lab) build() error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	l.commit = commit()
 	return nil
 }
 
@@ -153,6 +158,7 @@ func (l *lab) closeOnSignal() {
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ch
+		l.gone.Store(true)
 		l.close()
 		os.Exit(exitGivenUp)
 	}()

@@ -135,7 +135,7 @@ var parts = []part{
 	{"forward", "Connections through a forward", tunnelled(idleRows, connectRows, transferRows, crowdRows)},
 	{"proxy", "ssh through -W", tunnelled(proxyRows)},
 	{"memory", "Memory (PSS), idle", memory},
-	{"hosts", "Many idle hosts in one muxd", hosts},
+	{"hosts", "Many idle hosts, a probe of each in 15 s", hosts},
 }
 
 func names(parts []part) string {

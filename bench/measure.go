@@ -26,6 +26,9 @@ func measure(l *lab, r *report, wanted []part, o options, b *results) error {
 	for _, p := range wanted {
 		fmt.Fprintf(os.Stderr, "%s …\n", p.name)
 		s, stuck, err := l.bounded(p, o)
+		if l.gone.Load() {
+			select {} // the process ends in a moment, and what was saved stays
+		}
 		l.endAll()
 		r.end(s, err)
 		if err != nil {
@@ -56,7 +59,7 @@ func (l *lab) bounded(p part, o options) (s *section, stuck bool, err error) {
 	if o.outage {
 		limit = outageLimit
 	}
-	s = newSection(p)
+	s = newSection(p, l.commit)
 	done := make(chan error, 1)
 	go func() { done <- p.run(l, s, o) }()
 	select {
@@ -70,6 +73,6 @@ func (l *lab) bounded(p part, o options) (s *section, stuck bool, err error) {
 	case why := <-done:
 		return s, false, errors.Join(err, why)
 	case <-time.After(giveUp):
-		return newSection(p), true, err
+		return newSection(p, l.commit), true, err
 	}
 }

@@ -69,8 +69,8 @@ func newReport(l *lab) *report {
 }
 
 // newSection is of a part that begins now.
-func newSection(p part) *section {
-	return &section{Name: p.name, Title: p.title, Time: time.Now().UTC(), Load: load(), Commit: commit()}
+func newSection(p part, commit string) *section {
+	return &section{Name: p.name, Title: p.title, Time: time.Now().UTC(), Load: load(), Commit: commit}
 }
 
 // end closes a section and puts it into the report, in place of one of the same
@@ -157,13 +157,19 @@ func load() string {
 	return "not known"
 }
 
-// commit is the source that was measured, with a + where it was changed since.
+// commit is the source that is measured, with a + where it was changed since. The
+// figures themselves do not count.
 func commit() string {
-	out, err := exec.Command("git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*").Output()
+	out, err := exec.Command("git", "rev-parse", "--short=10", "HEAD").Output()
 	if err != nil {
 		return "not known"
 	}
-	return strings.TrimSpace(string(out))
+	name := strings.TrimSpace(string(out))
+	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)bench/results").Output()
+	if err != nil || len(changed) > 0 {
+		name += "+"
+	}
+	return name
 }
 
 // noAutossh is what a row says that cannot be had without it.

@@ -47,7 +47,7 @@ func sample() *report {
 	a := &section{Name: "warm", Title: "Commands", Time: when, Seconds: 12.5, Load: "0.10 0.20 0.30", Commit: "0123456789"}
 	a.add(row{Name: "faster", Unit: "ms", Chart: true, Fresh: some([]float64{200})}, []float64{1, 1.2, 1.1}, []float64{2, 2.5, 2.2})
 	a.add(row{Name: "slower <&>", Unit: "ms", Chart: true}, []float64{3, 3.3, 3.1}, []float64{1, 1.1, 1.3})
-	a.add(row{Name: "no telling", Unit: "ms", Chart: true}, []float64{1, 3, 2}, []float64{2, 1, 3})
+	a.add(row{Name: "no telling", Unit: "ms", Chart: true}, []float64{1, 3, 2.4}, []float64{2, 1, 3})
 	a.add(row{Name: "– for scale", Unit: "ms"}, nil, []float64{0.5})
 	a.add(row{Name: "– far beyond the axis", Unit: "ms", Chart: true}, []float64{100}, []float64{1})
 	b := &section{Name: "throughput", Title: "Throughput", Time: when.Add(time.Hour), Seconds: 100, Load: "1.00 1.00 1.00", Commit: "0123456789"}
@@ -56,6 +56,7 @@ func sample() *report {
 	b.add(row{Name: "– a loss that is in the table only", Unit: "s/GB"}, []float64{2, 2}, []float64{1, 1})
 	b.add(row{Name: "– a win that is in the table only", Unit: "s/GB"}, []float64{0.02, 0.02}, []float64{1, 1})
 	b.add(row{Name: "– no time at all", Unit: "s/GB"}, []float64{0, 0}, []float64{0, 0})
+	b.add(row{Name: "– less than the clock tells", Unit: "s/GB"}, []float64{0, 0}, []float64{1, 1})
 	b.miss("memory", "MiB", noPSS)
 	r.Parts = append(r.Parts, a)
 	b.Seconds = 0
@@ -102,10 +103,10 @@ func TestReportChart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(svg, "<rect "); n != 6 {
+	if n := strings.Count(svg, "<rect class=\"") - 1; n != 6 {
 		t.Errorf("%d bars, want 6", n)
 	}
-	if n := strings.Count(svg, " ssh wins</tspan>"); n != 3 {
+	if n := strings.Count(svg, ">ssh wins</tspan>"); n != 3 {
 		t.Errorf("%d bars are said to be lost, want 3", n)
 	}
 	for _, want := range []string{"prefers-color-scheme:dark", "of 2 further rows in table.md ssh wins 1"} {

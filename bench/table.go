@@ -121,10 +121,14 @@ func (i *interval) text() string {
 	return fmt.Sprintf("%s (%s–%s)", digits(i.Ratio), digits(i.Low), digits(i.High))
 }
 
-// digits of a ratio: a small one would be nothing but zeros in two.
+// digits of a ratio: a small one would be nothing but zeros in two, and of a large
+// one none behind the point matter.
 func digits(v float64) string {
-	if v < 0.1 {
+	switch {
+	case v < 0.1:
 		return fmt.Sprintf("%.3f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.0f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
 }
