@@ -186,6 +186,7 @@ func (l *lab) endAll() {
 		if err := l.stopMuxd(); err != nil && pid != 0 {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
+		awaitEnd(pid) // it writes what it learned to the last
 	}
 	for _, ctl := range l.controlPaths() {
 		pid := l.masterAt(ctl)
@@ -193,6 +194,16 @@ func (l *lab) endAll() {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 		os.Remove(ctl)
+	}
+}
+
+// awaitEnd waits a while for a process to be gone, our child or not.
+func awaitEnd(pid int) {
+	for end := time.Now().Add(5 * time.Second); pid > 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		if syscall.Kill(pid, 0) == syscall.ESRCH {
+			return
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -206,5 +207,35 @@ func TestFailingPart(t *testing.T) {
 	}
 	if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), "no more") {
 		t.Errorf("%s: %v", text, err)
+	}
+}
+
+// A part that hangs is given up, with what it has found if it ends at all.
+func TestHangingPart(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &lab{dir: t.TempDir()}
+			over := make(chan struct{})
+			wait := partLimit + time.Second
+			if !ends {
+				wait = 24 * time.Hour
+				defer close(over)
+			}
+			s, stuck, err := l.bounded(part{"slow", "Slow", func(_ *lab, s *section, _ options) error {
+				s.add(row{Name: "found"}, []float64{1}, []float64{1})
+				select {
+				case <-time.After(wait):
+				case <-over:
+				}
+				return nil
+			}}, options{scale: 0.1})
+			want := 0
+			if ends {
+				want = 1
+			}
+			if stuck == ends || err == nil || len(s.Rows) != want {
+				t.Errorf("ends %v: stuck %v, %v, %d rows", ends, stuck, err, len(s.Rows))
+			}
+		})
 	}
 }
