@@ -52,33 +52,6 @@ func TestRatioPairsItsMeasurements(t *testing.T) {
 	}
 }
 
-func TestLosing(t *testing.T) {
-	slower, same, faster := []float64{3, 3, 3}, []float64{2, 2, 2}, []float64{1, 1, 1}
-	for _, c := range []struct {
-		name   string
-		ours   []float64
-		higher bool
-		want   bool
-	}{
-		{"slower", slower, false, true},
-		{"faster", faster, false, false},
-		{"same", same, false, false},
-		{"higher rate", slower, true, false},
-		{"lower rate", faster, true, true},
-	} {
-		r := &report{}
-		r.add(row{HigherIsBetter: c.higher}, c.ours, same)
-		if got := r.Rows[0].loses(); got != c.want {
-			t.Errorf("%s: loses %v", c.name, got)
-		}
-	}
-	r := &report{}
-	r.add(row{}, nil, same)
-	if r.Rows[0].loses() || r.Rows[0].Ratio != nil {
-		t.Error("a row for scale has a ratio")
-	}
-}
-
 // The copy differs in one field of one line: sshd reads it in place of the
 // system's.
 func TestPasswdChangesOneShell(t *testing.T) {
@@ -108,14 +81,26 @@ func TestPasswdChangesOneShell(t *testing.T) {
 }
 
 func TestParts(t *testing.T) {
-	if all, err := choose(""); err != nil || len(all) != len(parts) {
+	if all, err := choose(parts, ""); err != nil || len(all) != len(parts) {
 		t.Errorf("all: %d parts, %v", len(all), err)
 	}
-	if two, err := choose("memory,cold"); err != nil || len(two) != 2 || two[0].name != "memory" {
+	if two, err := choose(parts, "memory,warm"); err != nil || len(two) != 2 || two[0].name != "memory" {
 		t.Errorf("two: %v, %v", two, err)
 	}
-	if _, err := choose("latency,speed"); err == nil || !strings.Contains(err.Error(), "speed") {
+	if _, err := choose(parts, "warm,speed"); err == nil || !strings.Contains(err.Error(), "speed") {
 		t.Errorf("an unknown part: %v", err)
+	}
+}
+
+// However little is asked for, something is measured, and more for more.
+func TestScale(t *testing.T) {
+	for _, c := range []struct {
+		scale float64
+		want  int
+	}{{0.001, 1}, {0.1, 30}, {1, 300}, {3, 900}} {
+		if got := (options{scale: c.scale}).times(300); got != c.want {
+			t.Errorf("-n %v: %d times, want %d", c.scale, got, c.want)
+		}
 	}
 }
 
@@ -159,11 +144,11 @@ func BenchmarkCommand(b *testing.B) {
 func BenchmarkTransfer(b *testing.B) {
 	const size = 64 << 20
 	l := benchLab(b)
-	for _, t := range allTransfers {
+	for _, t := range allTransfers() {
 		b.Run(strings.ReplaceAll(t.name, " ", "-"), func(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {
-				if _, err := t.run(func(c ...string) program { return l.muxc(t.host, c...) }, size); err != nil {
+				if _, _, err := t.measure(size, way{func(c ...string) program { return l.muxc(t.host, c...) }, 0}); err != nil {
 					b.Fatal(err)
 				}
 			}

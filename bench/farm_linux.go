@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,16 +41,15 @@ func inside() (already bool, err error) {
 	return false, cmd.Run()
 }
 
-// farm is many hosts, each a port of one server in this process, behind a path
-// that can be cut. Every host logs in as a user of its own name, which is how
-// the server knows it.
+// farm is many hosts, which are one server in this process, behind a path that
+// can be cut. Every host logs in as a user of its own name, which is how the
+// server knows it, and why it is another host to both programs.
 type farm struct {
 	*lab
 	server *sshtest.Server
-	names  []string
+	ln     net.Listener
+	port   int
 }
-
-const firstPort = 10000
 
 // kinds of hosts, by the first letter of their names. Five of each of the first
 // five kinds meet the same outages; of the last two there are many.
@@ -74,6 +73,7 @@ Host c*
   ServerAliveCountMax 3
 Host *
   HostName 127.0.0.1
+  Port %d
   ConnectTimeout 10
   IdentityFile %s
   IdentitiesOnly yes
@@ -84,49 +84,48 @@ Host *
   KexAlgorithms curve25519-sha256
 `
 
-func newFarm(o options) (*farm, error) {
-	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("ip link set lo up: %w: %s", err, out)
-	}
-	l, err := bareLab()
-	if err != nil {
-		return nil, err
-	}
+// newFarm is in the directory of a lab, and with its muxd.
+func newFarm(of *lab, o options) (*farm, error) {
+	l := &lab{dir: of.dir, conf: of.path("farm-config"), ssh: of.ssh, sshd: of.sshd}
+	l.env = append(slices.Clone(of.env), "XDG_CONFIG_HOME="+l.path("xdg"), "AUTOSSH_GATETIME=0")
 	f := &farm{lab: l}
-	l.sshd = &sshd{shell: "in this process"}
-	l.env = append(l.env, "XDG_CONFIG_HOME="+l.path("xdg"), "AUTOSSH_GATETIME=0")
-	if err := errors.Join(l.build(), f.plant(o)); err != nil {
-		l.close()
-		return nil, err
-	}
-	return f, nil
+	return f, f.plant(o)
 }
 
 // plant starts the server and writes what describes it.
 func (f *farm) plant(o options) error {
 	key := sshtest.NewKey()
 	f.server = sshtest.NewServer(sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go f.accept(ln)
+	f.ln, f.port = ln, ln.Addr().(*net.TCPAddr).Port
+	var names []string
 	for _, kind := range []string{waited, pinned, mastered, restored, plain} {
-		f.names = append(f.names, numbered(kind, roundHosts)...)
+		names = append(names, numbered(kind, roundHosts)...)
 	}
-	f.names = append(f.names, numbered(idling, o.hosts)...)
-	f.names = append(f.names, numbered(back, o.hosts)...)
-	var conf, known strings.Builder
-	for i, name := range f.names {
-		port := firstPort + i
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			return err
-		}
-		go f.accept(ln)
-		fmt.Fprintf(&conf, "Host %s\n  Port %d\n  User %s\n", name, port, name)
-		fmt.Fprintf(&known, "[127.0.0.1]:%d %s", port, ssh.MarshalAuthorizedKey(f.server.HostKey()))
+	names = append(names, numbered(idling, o.hosts)...)
+	names = append(names, numbered(back, o.masters)...)
+	var conf strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&conf, "Host %s\n  User %s\n", name, name)
 	}
-	fmt.Fprintf(&conf, farmConfig, f.path("id"), f.path("known_hosts"))
-	return errors.Join(os.MkdirAll(f.path("xdg/muxd"), 0o700), writeKey(key, f.path("id")),
+	fmt.Fprintf(&conf, farmConfig, f.port, f.path("farm-id"), f.path("farm-known"))
+	known := fmt.Sprintf("[127.0.0.1]:%d %s", f.port, ssh.MarshalAuthorizedKey(f.server.HostKey()))
+	return errors.Join(os.MkdirAll(f.path("xdg/muxd"), 0o700), writeKey(key, f.path("farm-id")),
 		os.WriteFile(f.path("xdg/muxd/config"), []byte("Host i* g*\n  Pinned yes\n"), 0o600),
-		os.WriteFile(f.path("known_hosts"), []byte(known.String()), 0o600),
-		os.WriteFile(f.path("config"), []byte(conf.String()), 0o600))
+		os.WriteFile(f.path("farm-known"), []byte(known), 0o600),
+		os.WriteFile(f.conf, []byte(conf.String()), 0o600))
+}
+
+// close ends the server; what the lab holds is the lab's.
+func (f *farm) close() {
+	if f.ln != nil {
+		f.ln.Close()
+		f.server.Close()
+	}
 }
 
 func (f *farm) accept(ln net.Listener) {
@@ -151,8 +150,7 @@ func numbered(kind string, n int) []string {
 // cut drops every packet between clients and server, both ways, and returns
 // when it began.
 func (f *farm) cut() (time.Time, error) {
-	rules := fmt.Sprintf("table inet bench {\n chain in {\n type filter hook input priority 0;\n tcp dport %d-%d drop\n tcp sport %d-%d drop\n }\n}\n",
-		firstPort, firstPort+len(f.names), firstPort, firstPort+len(f.names))
+	rules := fmt.Sprintf("table inet bench {\n chain in {\n type filter hook input priority 0;\n tcp dport %d drop\n tcp sport %d drop\n }\n}\n", f.port, f.port)
 	cmd := exec.Command("nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(rules)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -181,11 +179,4 @@ func loginAfter(events []sshtest.Event, user string, t time.Time) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// started is a program with its output thrown away, or given to out.
-func started(p program, out io.Writer) (*exec.Cmd, error) {
-	cmd := exec.Command(p.path)
-	cmd.Args, cmd.Env, cmd.Stdout = p.argv, p.env, out
-	return cmd, cmd.Start()
 }

@@ -5,60 +5,30 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"slices"
 	"strconv"
 	"time"
 )
 
-// forwardPart is one of the measurements with -forward.
-type forwardPart struct {
-	name string
-	run  func(*tunnels, *report, options) error
-}
-
-// forwardParts are measured instead of the others with -forward.
-var forwardParts = []forwardPart{
-	{"idle", idleRows}, // first: what was needed once is not given back
-	{"connect", connectRows},
-	{"transfer", transferRows},
-	{"crowd", crowdRows},
-	{"proxy", proxyRows},
-}
-
-// forward measures connections through forwards: of muxd's, and of a master's
-// beside it, to the same targets in this process.
-func forward(o options) error {
-	if o.only != "" && !slices.ContainsFunc(forwardParts, func(p forwardPart) bool { return p.name == o.only }) {
-		return fmt.Errorf("-forward -only %s: no such part", o.only)
-	}
-	l, err := newLab()
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	l.closeOnSignal()
-	targets, err := startTargets(int64(o.mb) << 20)
-	if err != nil {
-		return err
-	}
-	defer targets.close()
-	t, err := dig(l, targets)
-	if err != nil {
-		return err
-	}
-	defer l.stopMaster("lab")
-	r := newReport(l)
-	for _, p := range forwardParts {
-		if o.only != "" && o.only != p.name {
-			continue
+// tunnelled is a part that needs forwards: of muxd's, and of a master's beside
+// it, to the same targets in this process.
+func tunnelled(rows ...func(*tunnels, *section, options) error) func(*lab, *section, options) error {
+	return func(l *lab, s *section, o options) error {
+		targets, err := startTargets(o.size())
+		if err != nil {
+			return err
 		}
-		fmt.Fprintf(os.Stderr, "%s …\n", p.name)
-		if err := p.run(t, r, o); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		defer targets.close()
+		t, err := dig(l, targets)
+		if err != nil {
+			return err
 		}
+		for _, add := range rows {
+			if err := add(t, s, o); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return r.finish(o)
 }
 
 // Targets of a forward.
@@ -125,7 +95,7 @@ func take(c net.Conn) {
 type tunnels struct {
 	*lab
 	targets *targets
-	sides   []side // ours, if muxd forwards at all, and theirs
+	sides   []side // ours and theirs
 }
 
 // side is one program's forwards.
@@ -139,31 +109,22 @@ func (s side) addr(kind string) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.ports[kind]))
 }
 
-// dig makes the forwards. Of a muxc that cannot it is said why, and ssh is
-// measured alone.
+// dig makes the forwards.
 func dig(l *lab, t *targets) (*tunnels, error) {
 	d := &tunnels{lab: l, targets: t}
 	master, err := l.startMaster("lab")
 	if err != nil {
 		return nil, err
 	}
-	theirs := side{holder: master, ports: map[string]int{}}
-	if err := d.open(theirs.ports, l.ssh, "-S", l.controlPath("lab")); err != nil {
-		return nil, err
-	}
 	if _, err := output(l.muxc("lab", "true")); err != nil {
 		return nil, err
 	}
-	ours := side{ours: true, ports: map[string]int{}}
-	if err := d.open(ours.ports, l.path("muxc")); err != nil {
-		fmt.Fprintf(os.Stderr, "  muxd's side is left out: %v\n", err)
-	} else if ours.holder, err = l.muxdPID(); err != nil {
+	muxd, err := l.muxdPID()
+	if err != nil {
 		return nil, err
-	} else {
-		d.sides = append(d.sides, ours)
 	}
-	d.sides = append(d.sides, theirs)
-	return d, nil
+	d.sides = []side{{true, muxd, map[string]int{}}, {false, master, map[string]int{}}}
+	return d, errors.Join(d.open(d.sides[0].ports, l.path("muxc")), d.open(d.sides[1].ports, l.ssh, "-S", l.controlPath("lab")))
 }
 
 // open asks for a forward to every target, from a port that was free just now.
@@ -174,7 +135,7 @@ func (d *tunnels) open(ports map[string]int, path string, args ...string) error 
 			return err
 		}
 		spec := fmt.Sprintf("127.0.0.1:%d:%s", port, ln.Addr())
-		all := append([]string{"-F", d.path("config")}, args...)
+		all := append([]string{"-F", d.conf}, args...)
 		if _, err := output(d.program(path, append(all, "-O", "forward", "-L", spec, "lab")...)); err != nil {
 			return err
 		}

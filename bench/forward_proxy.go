@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 )
@@ -23,7 +22,7 @@ const logins = 20
 
 // proxyRows measures ssh with a ProxyCommand: a login, and a download with what
 // it costs the client, its ProxyCommand and the holder together.
-func proxyRows(d *tunnels, r *report, o options) error {
+func proxyRows(d *tunnels, r *section, o options) error {
 	s, err := newSpawner()
 	if err != nil {
 		return err
@@ -31,24 +30,16 @@ func proxyRows(d *tunnels, r *report, o options) error {
 	defer s.close()
 	adopt()
 	theirs := func(command ...string) program {
-		return d.through(false, d.ssh+" -F "+d.path("config")+" -S "+d.controlPath("lab")+" -W [%h]:%p lab", command...)
+		return d.through(false, d.ssh+" -F "+d.conf+" -S "+d.controlPath("lab")+" -W [%h]:%p lab", command...)
 	}
 	for _, w := range proxied {
-		proxy := d.path("muxc") + " -F " + d.path("config") + " -W [%h]:%p lab"
+		proxy := d.path("muxc") + " -F " + d.conf + " -W [%h]:%p lab"
 		if w.fd {
 			proxy = strings.Replace(proxy, " -W", " -o FdPass=yes -W", 1)
 		}
 		ours := func(command ...string) program { return d.through(w.fd, proxy, command...) }
-		ways := []proxiedWay{{ours, d.holderOf(true)}, {theirs, d.holderOf(false)}}
-		if _, err := output(ours("true")); err != nil {
-			fmt.Fprintf(os.Stderr, "  muxd's side is left out: %v\n", err)
-			ways[0].p = nil
-		} else if ways[0].holder == 0 {
-			if ways[0].holder, err = d.muxdPID(); err != nil {
-				return err
-			}
-		}
-		if err := proxyRow(s, r, w.name, ways, int64(o.mb)<<20); err != nil {
+		ways := []way{{ours, d.sides[0].holder}, {theirs, d.sides[1].holder}}
+		if err := proxyRow(s, r, w.name, ways, o); err != nil {
 			return err
 		}
 	}
@@ -57,37 +48,17 @@ func proxyRows(d *tunnels, r *report, o options) error {
 
 // through is ssh to the lab by a ProxyCommand.
 func (d *tunnels) through(fd bool, proxy string, command ...string) program {
-	args := []string{"-F", d.path("config"), "-S", "none", "-o", "KexAlgorithms=curve25519-sha256", "-o", "ProxyCommand=" + proxy}
+	args := []string{"-F", d.conf, "-S", "none", "-o", "KexAlgorithms=curve25519-sha256", "-o", "ProxyCommand=" + proxy}
 	if fd {
 		args = append(args, "-o", "ProxyUseFdpass=yes")
 	}
 	return d.program(d.ssh, append(append(args, "lab"), command...)...)
 }
 
-// holderOf is the process that holds that side's connection, 0 if it has none
-// yet.
-func (d *tunnels) holderOf(ours bool) int {
-	for _, s := range d.sides {
-		if s.ours == ours {
-			return s.holder
-		}
-	}
-	return 0
-}
-
-// proxiedWay is one column of a row; p is nil where there is none.
-type proxiedWay struct {
-	p      func(command ...string) program
-	holder int
-}
-
-func proxyRow(s *spawner, r *report, name string, ways []proxiedWay, size int64) error {
+func proxyRow(s *spawner, r *section, name string, ways []way, o options) error {
 	var took, rates, costs [2][]float64
-	for round := range logins + 1 {
+	for round := range o.times(logins) + 1 {
 		for k, w := range ways {
-			if w.p == nil {
-				continue
-			}
 			ms, err := s.run(w.p("true"))
 			if err != nil {
 				return err
@@ -97,23 +68,21 @@ func proxyRow(s *spawner, r *report, name string, ways []proxiedWay, size int64)
 			}
 		}
 	}
-	for range transfers {
+	for range o.times(transfers) {
 		for k, w := range ways {
-			if w.p == nil {
-				continue
-			}
-			rate, cost, err := w.measure(size)
+			rate, cost, err := proxiedDownload(w, o.size())
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			rates[k], costs[k] = append(rates[k], rate), append(costs[k], cost)
+			rates[k] = append(rates[k], rate)
+			if cost > 0 {
+				costs[k] = append(costs[k], cost)
+			}
 		}
 	}
 	r.add(row{Name: name + ": login", Unit: "ms"}, took[0], took[1])
-	r.add(row{Name: "  download", Unit: "MB/s", HigherIsBetter: true}, rates[0], rates[1])
-	if costs[1][0] > 0 {
-		r.add(row{Name: "  processor time of it, clients and holder", Unit: "s/GB"}, costs[0], costs[1])
-	}
+	r.add(row{Name: "– download", Unit: "MB/s", HigherIsBetter: true}, rates[0], rates[1])
+	r.addCost("– processor time, clients and holder", costs[0], costs[1])
 	return nil
 }
 
@@ -121,9 +90,9 @@ func proxyRow(s *spawner, r *report, name string, ways []proxiedWay, size int64)
 // SIGHUP and does not wait (sshconnect.c, ssh_kill_proxy_command).
 const orphaned = 100 * time.Millisecond
 
-// measure downloads once and returns the rate, and the processor time per
+// proxiedDownload returns the rate of a download, and the processor time per
 // gigabyte of all that took part on this side.
-func (w proxiedWay) measure(size int64) (rate, cost float64, err error) {
+func proxiedDownload(w way, size int64) (rate, cost float64, err error) {
 	before := processorTime(w.holder) + childrenTime()
 	took, err := downPipe(w.p, size)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,9 +21,9 @@ func (d *tunnels) turns() []side {
 
 // connectRows measures a connection from the dial to the first byte that came
 // back through it, and for scale one without a forward.
-func connectRows(d *tunnels, r *report, o options) error {
+func connectRows(d *tunnels, r *section, o options) error {
 	var p, straight pair
-	for round := range o.pairs + warmUp {
+	for round := range o.times(300) + warmUp {
 		for _, s := range d.turns() {
 			ms, err := connectOnce(s.addr(echoing))
 			if err != nil {
@@ -40,8 +39,8 @@ func connectRows(d *tunnels, r *report, o options) error {
 		}
 		straight.theirs = append(straight.theirs, ms)
 	}
-	r.add(row{Name: "a connection, to its first byte back", Unit: "ms"}, p.ours, p.theirs)
-	r.add(row{Name: "the same without a forward", Unit: "ms"}, nil, straight.theirs)
+	r.add(row{Name: "a connection, to its first byte back", Unit: "ms", Chart: true}, p.ours, p.theirs)
+	r.add(row{Name: "– without a forward", Unit: "ms"}, nil, straight.theirs)
 	return nil
 }
 
@@ -52,22 +51,22 @@ func connectOnce(addr string) (ms float64, err error) {
 		return 0, err
 	}
 	took := time.Since(start)
-	return float64(took.Nanoseconds()) / 1e6, c.Close()
+	return milliseconds(took), c.Close()
 }
 
 // transferRows measures bulk through a forward, each way, and what it costs the
 // process that holds the connection.
-func transferRows(d *tunnels, r *report, _ options) error {
+func transferRows(d *tunnels, r *section, o options) error {
 	for _, t := range []struct {
 		name, target string
 		run          func(addr string, size int64) error
 	}{
-		{"download through a forward", giving, download},
-		{"upload through a forward", taking, upload},
+		{"download", giving, download},
+		{"upload", taking, upload},
 	} {
 		var rates, costs pair
 		gb := float64(d.targets.size) / 1e9
-		for range transfers {
+		for range o.times(transfers) {
 			for _, s := range d.turns() {
 				before := processorTime(s.holder)
 				start := time.Now()
@@ -80,10 +79,8 @@ func transferRows(d *tunnels, r *report, _ options) error {
 				}
 			}
 		}
-		r.add(row{Name: t.name, Unit: "MB/s", HigherIsBetter: true}, rates.ours, rates.theirs)
-		if len(costs.theirs) > 0 {
-			r.add(row{Name: "  processor time of it, the holder's", Unit: "s/GB"}, costs.ours, costs.theirs)
-		}
+		r.add(row{Name: t.name, Unit: "MB/s", HigherIsBetter: true, Chart: true}, rates.ours, rates.theirs)
+		r.addCost("– processor time of the holder", costs.ours, costs.theirs)
 	}
 	return nil
 }
@@ -124,31 +121,31 @@ func upload(addr string, size int64) error {
 	return err
 }
 
-// crowds is how often all connections come at once.
-const crowds = 10
+// stampedes is how often all connections come at once.
+const stampedes = 10
 
 // crowdRows measures many connections at the same time, from the first dial to
 // the last byte back.
-func crowdRows(d *tunnels, r *report, o options) error {
+func crowdRows(d *tunnels, r *section, o options) error {
 	var p pair
-	for round := range crowds + 1 { // the first is for what has to grow once
+	for round := range o.times(stampedes) + 1 { // the first is for what has to grow once
 		for _, s := range d.turns() {
-			took, conns, err := crowd(s.addr(echoing), o.conns)
+			took, conns, err := dialCrowd(s.addr(echoing), o.conns)
 			closeAll(conns)
 			if err != nil {
 				return err
 			}
 			if round > 0 {
-				p.add(s, float64(took.Nanoseconds())/1e6)
+				p.add(s, milliseconds(took))
 			}
 		}
 	}
-	r.add(row{Name: fmt.Sprintf("%d connections at once, to the last byte", o.conns), Unit: "ms"}, p.ours, p.theirs)
+	r.add(row{Name: fmt.Sprintf("%d connections at once, to the last byte", o.conns), Unit: "ms", Chart: true}, p.ours, p.theirs)
 	return nil
 }
 
-// crowd returns n connections, each of which has carried a byte and back.
-func crowd(addr string, n int) (time.Duration, []net.Conn, error) {
+// dialCrowd returns n connections, each of which has carried a byte and back.
+func dialCrowd(addr string, n int) (time.Duration, []net.Conn, error) {
 	var mu sync.Mutex
 	var conns []net.Conn
 	var errs []error
@@ -185,22 +182,22 @@ func closeAll(conns []net.Conn) {
 
 // idleRows measures what the holder of the connection grows by for each that is
 // open through a forward and carries nothing.
-func idleRows(d *tunnels, r *report, o options) error {
+func idleRows(d *tunnels, r *section, o options) error {
 	if runtime.GOOS != "linux" {
-		fmt.Fprintln(os.Stderr, "  left out: only Linux says what a process holds (smaps_rollup)")
+		r.miss(fmt.Sprintf("memory of each of %d idle connections (PSS)", o.conns), "KiB", noPSS)
 		return nil
 	}
 	var none, each pair
 	for _, s := range d.sides {
-		time.Sleep(settle)
+		time.Sleep(o.settle)
 		before, err := pss(s.holder)
 		if err != nil {
 			return err
 		}
-		_, conns, err := crowd(s.addr(echoing), o.conns)
+		_, conns, err := dialCrowd(s.addr(echoing), o.conns)
 		var after float64
 		if err == nil {
-			time.Sleep(settle)
+			time.Sleep(o.settle)
 			after, err = pss(s.holder)
 		}
 		closeAll(conns)
@@ -210,7 +207,7 @@ func idleRows(d *tunnels, r *report, o options) error {
 		none.add(s, before)
 		each.add(s, (after-before)*1024/float64(o.conns))
 	}
-	r.add(row{Name: "the holder without one (PSS)", Unit: "MiB"}, none.ours, none.theirs)
-	r.add(row{Name: fmt.Sprintf("each of %d idle connections (PSS)", o.conns), Unit: "KiB"}, each.ours, each.theirs)
+	r.add(row{Name: "memory of the holder without one (PSS)", Unit: "MiB"}, none.ours, none.theirs)
+	r.add(row{Name: fmt.Sprintf("memory of each of %d idle connections (PSS)", o.conns), Unit: "KiB", Chart: true}, each.ours, each.theirs)
 	return nil
 }

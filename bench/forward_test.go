@@ -23,7 +23,7 @@ func TestTargets(t *testing.T) {
 		if download(addr(giving), size+1) == nil {
 			t.Errorf("%d bytes are taken for more", size)
 		}
-		_, conns, err := crowd(addr(echoing), 50)
+		_, conns, err := dialCrowd(addr(echoing), 50)
 		if closeAll(conns); err != nil || len(conns) != 50 {
 			t.Errorf("%d of 50: %v", len(conns), err)
 		}
@@ -51,7 +51,7 @@ func TestCrowdCountsEverybody(t *testing.T) {
 			go func() { b := make([]byte, 1); c.Read(b); c.Write(b) }()
 		}
 	}()
-	_, conns, err := crowd(ln.Addr().String(), 10)
+	_, conns, err := dialCrowd(ln.Addr().String(), 10)
 	closeAll(conns)
 	if err == nil || len(conns) != 9 {
 		t.Errorf("%d connections, %v", len(conns), err)

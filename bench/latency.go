@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"time"
 )
 
 // warmUp is how many rounds are thrown away: the first runs pay for page cache
@@ -15,9 +17,51 @@ const warmUp = 5
 // the close one.
 const freshShare = 10
 
-// latency measures commands that are as short as can be, taking turns in an
-// order that changes every round.
-func latency(l *lab, r *report, o options) error {
+// first measures the first command, when neither muxd nor a master runs: what a
+// person waits for once.
+func first(l *lab, r *section, o options) error {
+	if err := l.firstRow(r, "lab", "start, log in, true", true, o.times(12)); err != nil {
+		return err
+	}
+	return l.firstRow(r, x25519, "– with the key exchange that both have", true, o.times(12))
+}
+
+func (l *lab) firstRow(r *section, host, name string, chart bool, n int) error {
+	s, err := newSpawner()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var ours, theirs, fresh []float64
+	for range n {
+		a, b, err := l.firstPair(s, host)
+		if err != nil {
+			return err
+		}
+		c, err := s.run(l.freshSSH(host, "true"))
+		if err != nil {
+			return err
+		}
+		ours, theirs, fresh = append(ours, a), append(theirs, b), append(fresh, c)
+	}
+	r.add(row{Name: name, Unit: "ms", Chart: chart, Fresh: some(fresh)}, ours, theirs)
+	return nil
+}
+
+// firstPair runs the first command of each and ends what it started.
+func (l *lab) firstPair(s *spawner, host string) (ours, theirs float64, err error) {
+	if ours, err = s.run(l.muxc(host, "true")); err != nil {
+		return 0, 0, err
+	}
+	if theirs, err = s.run(l.autoSSH(host, "true")); err != nil {
+		return 0, 0, err
+	}
+	return ours, theirs, errors.Join(l.stopMuxd(), l.stopMaster(host))
+}
+
+// warm measures commands that are as short as can be, taking turns in an order
+// that changes every round.
+func warm(l *lab, r *section, o options) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	s, err := newSpawner()
 	if err != nil {
@@ -27,23 +71,44 @@ func latency(l *lab, r *report, o options) error {
 	if _, err := l.startMaster("lab"); err != nil {
 		return err
 	}
-	defer l.stopMaster("lab")
-	defer l.stopMuxd()
-	programs := []program{l.muxc("lab", "true"), l.muxSSH("lab", "true"),
-		l.program(l.path("muxc"), "-V"), l.program(l.ssh, "-V"), l.program("/bin/true")}
-	took, err := rounds(s, programs, o.pairs)
+	n := o.times(300)
+	took, err := rounds(s, []program{l.muxc("lab", "true"), l.muxSSH("lab", "true"),
+		l.program(l.path("muxc"), "-V"), l.program(l.ssh, "-V"), l.program("/bin/true")}, n)
 	if err != nil {
 		return err
 	}
-	fresh, err := rounds(s, []program{l.muxc("lab", "true"), l.freshSSH("lab", "true"), l.freshSSH(x25519, "true")}, max(5, o.pairs/freshShare))
+	fresh, err := rounds(s, []program{l.muxc("lab", "true"), l.freshSSH("lab", "true"), l.freshSSH(x25519, "true")}, o.times(300/freshShare))
 	if err != nil {
 		return err
 	}
-	r.add(row{Name: "warm command: true", Unit: "ms"}, took[0], took[1])
-	r.add(row{Name: "the program's start alone (-V)", Unit: "ms"}, took[2], took[3])
-	r.add(row{Name: "the smallest process there is: /bin/true", Unit: "ms"}, nil, took[4])
-	r.add(row{Name: "warm muxc : fresh ssh", Unit: "ms"}, fresh[0], fresh[1])
-	r.add(row{Name: "warm muxc : fresh ssh with curve25519", Unit: "ms"}, fresh[0], fresh[2])
+	r.add(row{Name: "true", Unit: "ms", Chart: true, Fresh: some(fresh[1])}, took[0], took[1])
+	r.add(row{Name: "– of it, the client's start (-V)", Unit: "ms", Chart: true}, took[2], took[3])
+	r.add(row{Name: "– the smallest process there is: /bin/true", Unit: "ms"}, nil, took[4])
+	r.add(row{Name: "warm muxc : ssh without a master", Unit: "ms"}, fresh[0], fresh[1])
+	r.add(row{Name: "– with the key exchange that both have", Unit: "ms"}, fresh[0], fresh[2])
+	return l.inARow(s, r, o)
+}
+
+// row200 is how many commands a script gives one after the other.
+const row200 = 200
+
+// inARow measures a script's many commands as one thing: what a client or a
+// master puts off until a command is over is in it.
+func (l *lab) inARow(s *spawner, r *section, o options) error {
+	var took [2][]float64
+	n := o.upTo(row200)
+	for range o.times(6) {
+		for k, p := range []program{l.muxc("lab", "true"), l.muxSSH("lab", "true")} {
+			start := time.Now()
+			for range n {
+				if _, err := s.run(p); err != nil {
+					return err
+				}
+			}
+			took[k] = append(took[k], milliseconds(time.Since(start)))
+		}
+	}
+	r.add(row{Name: fmt.Sprintf("%d in a row", n), Unit: "ms", Chart: true}, took[0], took[1])
 	return nil
 }
 
@@ -54,14 +119,14 @@ func rounds(s *spawner, programs []program, n int) ([][]float64, error) {
 	for i := range order {
 		order[i] = i
 	}
-	for round := range n + warmUp {
+	for round := range n + min(n, warmUp) {
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, k := range order {
 			t, err := s.run(programs[k])
 			if err != nil {
 				return nil, err
 			}
-			if round >= warmUp {
+			if round >= min(n, warmUp) {
 				took[k] = append(took[k], t)
 			}
 		}
@@ -69,41 +134,34 @@ func rounds(s *spawner, programs []program, n int) ([][]float64, error) {
 	return took, nil
 }
 
-// coldRuns is how often everything is started from nothing.
-const coldRuns = 15
+// delay measures the same commands where a round trip takes time. What is a
+// matter of microseconds nearby is here one of round trips.
+func delay(l *lab, r *section, o options) error {
+	for i, rtt := range distances {
+		if err := l.delayRows(r, rtt, o, i); err != nil {
+			return fmt.Errorf("%v: %w", rtt, err)
+		}
+	}
+	return nil
+}
 
-// cold measures the first command, when neither muxd nor a master runs: what a
-// person waits for once.
-func cold(l *lab, r *report, _ options) error {
+func (l *lab) delayRows(r *section, rtt time.Duration, o options, far int) error {
+	host := away(rtt)
+	if err := l.firstRow(r, host, fmt.Sprintf("%v: the first command", rtt), true, o.times(6-2*far)); err != nil {
+		return err
+	}
 	s, err := newSpawner()
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	for _, c := range []struct{ host, name string }{
-		{"lab", "first command: start, log in"},
-		{x25519, "first command, curve25519 both"},
-	} {
-		var ours, theirs []float64
-		for range coldRuns {
-			a, b, err := l.coldPair(s, c.host)
-			if err != nil {
-				return err
-			}
-			ours, theirs = append(ours, a), append(theirs, b)
-		}
-		r.add(row{Name: c.name, Unit: "ms"}, ours, theirs)
+	if _, err := l.startMaster(host); err != nil {
+		return err
 	}
-	return nil
-}
-
-// coldPair runs the first command of each and ends what it started.
-func (l *lab) coldPair(s *spawner, host string) (ours, theirs float64, err error) {
-	if ours, err = s.run(l.muxc(host, "true")); err != nil {
-		return 0, 0, err
+	took, err := rounds(s, []program{l.muxc(host, "true"), l.muxSSH(host, "true")}, o.times(30-10*far))
+	if err != nil {
+		return err
 	}
-	if theirs, err = s.run(l.autoSSH(host, "true")); err != nil {
-		return 0, 0, err
-	}
-	return ours, theirs, errors.Join(l.stopMuxd(), l.stopMaster(host))
+	r.add(row{Name: fmt.Sprintf("%v: a warm command", rtt), Unit: "ms", Chart: true}, took[0], took[1])
+	return errors.Join(l.stopMuxd(), l.stopMaster(host))
 }

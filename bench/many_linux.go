@@ -2,20 +2,14 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"muxd/internal/sshtest"
 )
 
 const (
-	idleFor = 75 * time.Second // five probes of each host
 	// downFor is long enough for every connection to be given up and for
 	// pauses between attempts to have grown.
 	downFor = 45 * time.Second
@@ -24,71 +18,6 @@ const (
 	// startWithin is what dial starts are counted in.
 	startWithin = 100 * time.Millisecond
 )
-
-// idle measures what it costs to hold many connections and to ask each of them
-// every fifteen seconds whether it lives.
-func idle(f *farm, r *report, o options) error {
-	defer f.stopMuxd()
-	names := numbered(idling, o.hosts)
-	if err := f.each(names, func(name string) error { _, err := output(f.muxc(name, nothing)); return err }); err != nil {
-		return err
-	}
-	muxd, err := f.muxdPID()
-	if err != nil {
-		return err
-	}
-	var mu sync.Mutex
-	var masters []int
-	err = f.each(names, func(name string) error {
-		err := f.discard(f.autoSSH(name, nothing))
-		mu.Lock()
-		defer mu.Unlock()
-		masters = append(masters, f.master(name))
-		return err
-	})
-	defer f.each(names, f.stopMaster)
-	if err != nil {
-		return err
-	}
-	time.Sleep(settle)
-	before, theirsBefore := onProcessor(muxd), onProcessor(masters...)
-	time.Sleep(idleFor)
-	ours, theirs := onProcessor(muxd)-before, onProcessor(masters...)-theirsBefore
-	perMinute := func(d time.Duration) []float64 {
-		return []float64{d.Seconds() * 1e3 * float64(time.Minute) / float64(idleFor)}
-	}
-	r.add(row{Name: fmt.Sprintf("%d idle hosts, a probe each 15 s: processor", o.hosts), Unit: "ms/min"}, perMinute(ours), perMinute(theirs))
-	our, err := pss(muxd)
-	if err != nil {
-		return err
-	}
-	var their float64
-	for _, pid := range masters {
-		one, err := pss(pid)
-		if err != nil {
-			return err
-		}
-		their += one
-	}
-	r.add(row{Name: fmt.Sprintf("%d idle hosts: memory (PSS)", o.hosts), Unit: "MiB"}, []float64{our}, []float64{their})
-	return nil
-}
-
-// onProcessor is how long processes have run, to the nanosecond: each of many
-// masters runs for less than the unit of /proc/PID/stat. A thread that has ended
-// is not counted; Go keeps its own.
-func onProcessor(pids ...int) (sum time.Duration) {
-	for _, pid := range pids {
-		paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-		for _, path := range paths {
-			b, _ := os.ReadFile(path)
-			text, _, _ := strings.Cut(string(b), " ")
-			ns, _ := strconv.ParseInt(text, 10, 64)
-			sum += time.Duration(ns)
-		}
-	}
-	return sum
-}
 
 // each does something for every name, eight at a time.
 func (f *farm) each(names []string, do func(string) error) error {
@@ -116,8 +45,8 @@ type comeback struct {
 
 // globalOutage measures how many hosts come back together: with muxd, and then
 // with as many autosshes.
-func globalOutage(f *farm, r *report, o options) error {
-	names := numbered(back, o.hosts)
+func globalOutage(f *farm, r *section, o options) error {
+	names := numbered(back, o.masters)
 	if err := f.each(names, func(name string) error { _, err := output(f.muxc(name, nothing)); return err }); err != nil {
 		return err
 	}
@@ -139,17 +68,17 @@ func globalOutage(f *farm, r *report, o options) error {
 			return err
 		}
 	}
-	name := fmt.Sprintf("%d hosts back: ", o.hosts)
+	name := fmt.Sprintf("%d hosts back: ", o.masters)
 	one := func(times []float64, q float64) []float64 {
-		if len(times) < o.hosts {
+		if len(times) < o.masters {
 			return nil
 		}
 		return []float64{quantile(times, q)}
 	}
-	if n := len(theirs.times); note == "" && n < o.hosts {
+	if n := len(theirs.times); note == "" && n < o.masters {
 		note = fmt.Sprintf(" (autossh: %d came)", n)
 	}
-	if n := len(ours.times); n < o.hosts {
+	if n := len(ours.times); n < o.masters {
 		note += fmt.Sprintf(" (muxd: %d came)", n)
 	}
 	r.add(row{Name: name + "heal to half ready" + note, Unit: "s"}, one(ours.times, 0.5), one(theirs.times, 0.5))

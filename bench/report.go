@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -12,14 +10,13 @@ import (
 )
 
 // reportVersion rises when a field of the JSON changes its meaning.
-const reportVersion = 1
+const reportVersion = 2
 
 // report is everything that one run found out.
 type report struct {
-	Version int       `json:"version"`
-	Time    time.Time `json:"time"`
-	Machine machine   `json:"machine"`
-	Rows    []row     `json:"rows"`
+	Version int        `json:"version"`
+	Machine machine    `json:"machine"`
+	Parts   []*section `json:"parts"`
 }
 
 // machine is what a reader must know of where the figures come from.
@@ -29,19 +26,35 @@ type machine struct {
 	Cores   int    `json:"cores"`
 	Go      string `json:"go"`
 	SSH     string `json:"ssh"`
+	Autossh string `json:"autossh"`
 	Shell   string `json:"login_shell"` // what sshd started, by its own $0
-	LoadNow string `json:"load"`        // at the beginning, over 1, 5 and 15 minutes
+}
+
+// section is what one part found out. Its ratios are of one run, which need not
+// be that of the other parts.
+type section struct {
+	Name    string    `json:"name"`
+	Title   string    `json:"title"`
+	Time    time.Time `json:"time"`
+	Seconds float64   `json:"seconds"`
+	Load    string    `json:"load"` // at the beginning, over 1, 5 and 15 minutes
+	Commit  string    `json:"commit"`
+	Error   string    `json:"error,omitempty"` // why there are no more rows
+	Rows    []row     `json:"rows"`
 }
 
 // row is one comparison. Ratio is ours by theirs; a row without one of the two
-// is there for scale.
+// is there for scale, or says in Missing why it has not both.
 type row struct {
 	Name           string    `json:"name"`
 	Unit           string    `json:"unit"`
 	HigherIsBetter bool      `json:"higher_is_better,omitempty"`
+	Chart          bool      `json:"chart,omitempty"` // is in the picture, whoever wins
 	Muxc           *spread   `json:"muxc,omitempty"`
 	SSH            *spread   `json:"ssh,omitempty"`
 	Ratio          *interval `json:"ratio,omitempty"`
+	Fresh          *spread   `json:"fresh_ssh,omitempty"`
+	Missing        string    `json:"missing,omitempty"`
 }
 
 func newReport(l *lab) *report {
@@ -50,26 +63,55 @@ func newReport(l *lab) *report {
 	if real, err := os.Readlink(loginShell); err == nil && shell == "sh" {
 		shell += " (" + real + ")"
 	}
-	return &report{Version: reportVersion, Time: time.Now().UTC(), Machine: machine{
+	return &report{Version: reportVersion, Machine: machine{
 		System: uname(), CPU: cpuName(), Cores: runtime.NumCPU(), Go: runtime.Version(),
-		SSH: strings.TrimSpace(said), Shell: shell, LoadNow: load()}}
+		SSH: strings.TrimSpace(said), Autossh: autosshVersion(), Shell: shell}}
 }
 
-// add puts a comparison into the report. Either set may be nil.
-func (r *report) add(w row, ours, theirs []float64) {
-	if len(ours) > 0 {
-		s := spreadOf(ours)
-		w.Muxc = &s
+// newSection is of a part that begins now.
+func newSection(p part, commit string) *section {
+	return &section{Name: p.name, Title: p.title, Time: time.Now().UTC(), Load: load(), Commit: commit}
+}
+
+// end closes a section and puts it into the report, in place of one of the same
+// name if there is one.
+func (r *report) end(s *section, err error) {
+	s.Seconds = time.Since(s.Time).Round(100 * time.Millisecond).Seconds()
+	if err != nil {
+		s.Error = err.Error()
 	}
-	if len(theirs) > 0 {
-		s := spreadOf(theirs)
-		w.SSH = &s
+	for i, old := range r.Parts {
+		if old.Name == s.Name {
+			r.Parts[i] = s
+			return
+		}
 	}
+	r.Parts = append(r.Parts, s)
+}
+
+// add puts a comparison into the section. Either set may be nil.
+func (s *section) add(w row, ours, theirs []float64) {
+	w.Muxc, w.SSH = some(ours), some(theirs)
 	if len(ours) > 0 && len(theirs) > 0 {
-		i := ratioOf(ours, theirs)
-		w.Ratio = &i
+		if i := ratioOf(ours, theirs); i.valid() {
+			w.Ratio = &i
+		}
 	}
-	r.Rows = append(r.Rows, w)
+	s.Rows = append(s.Rows, w)
+}
+
+// miss puts a row into the section that cannot be had here, with the reason.
+func (s *section) miss(name, unit, why string) {
+	s.Rows = append(s.Rows, row{Name: name, Unit: unit, Missing: why})
+}
+
+// some is the spread of what was measured, nil of nothing.
+func some(v []float64) *spread {
+	if len(v) == 0 {
+		return nil
+	}
+	s := spreadOf(v)
+	return &s
 }
 
 // loses reports a row in which muxd is clearly worse, by the whole interval.
@@ -83,68 +125,9 @@ func (w row) loses() bool {
 	return w.Ratio.Low > 1
 }
 
-// print writes the table for people: medians, quartiles, and the ratio with
-// its interval. Rows that muxd loses are marked, so that nobody has to look
-// for them.
-func (r *report) print(w io.Writer) {
-	m := r.Machine
-	fmt.Fprintf(w, "%s, %d × %s\n%s, %s, login shell %s, load %s\n\n", m.System, m.Cores, m.CPU, m.SSH, m.Go, m.Shell, m.LoadNow)
-	fmt.Fprintf(w, "%-46s %-22s %-22s %s\n", "", "muxc and muxd", "ssh", "ratio (95 %)")
-	for _, x := range r.Rows {
-		mark := ""
-		if x.loses() {
-			mark = "  muxd loses"
-		}
-		fmt.Fprintf(w, "%-46s %-22s %-22s %s%s\n", x.Name, x.Muxc.text(x.Unit), x.SSH.text(x.Unit), x.Ratio.text(), mark)
-	}
-}
-
-func (s *spread) text(unit string) string {
-	switch {
-	case s == nil:
-		return "–"
-	case s.N == 1:
-		return figure(s.Median) + " " + unit
-	}
-	return fmt.Sprintf("%s (%s–%s) %s", figure(s.Median), figure(s.Q1), figure(s.Q3), unit)
-}
-
-func (i *interval) text() string {
-	switch {
-	case i == nil:
-		return "–"
-	case i.Low == i.High:
-		return fmt.Sprintf("%.2f", i.Ratio)
-	}
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", i.Ratio, i.Low, i.High)
-}
-
-// figure has three digits that mean something.
-func figure(v float64) string {
-	switch {
-	case v >= 100:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
-}
-
-// finish prints the report, and writes it to a file where that was asked for.
-func (r *report) finish(o options) error {
-	r.print(os.Stdout)
-	if o.json == "" {
-		return nil
-	}
-	return r.write(o.json)
-}
-
-func (r *report) write(path string) error {
+func (r *report) json() ([]byte, error) {
 	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
+	return append(b, '\n'), err
 }
 
 func uname() string {
@@ -172,4 +155,31 @@ func load() string {
 		return strings.Join(f[:3], " ")
 	}
 	return "not known"
+}
+
+// commit is the source that is measured, with a + where it was changed since. The
+// figures themselves do not count.
+func commit() string {
+	out, err := exec.Command("git", "rev-parse", "--short=10", "HEAD").Output()
+	if err != nil {
+		return "not known"
+	}
+	name := strings.TrimSpace(string(out))
+	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)bench/results").Output()
+	if err != nil || len(changed) > 0 {
+		name += "+"
+	}
+	return name
+}
+
+// noAutossh is what a row says that cannot be had without it.
+const noAutossh = "autossh is not installed"
+
+func autosshVersion() string {
+	path, err := exec.LookPath("autossh")
+	if err != nil {
+		return "not installed"
+	}
+	out, _ := exec.Command(path, "-V").CombinedOutput()
+	return strings.TrimSpace(string(out))
 }

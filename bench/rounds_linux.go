@@ -6,10 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -30,7 +28,7 @@ const (
 )
 
 // outages measures what befalls hosts of every kind in the same outages.
-func outages(f *farm, r *report, o options) error {
+func outages(f *farm, r *section, o options) error {
 	t := &told{}
 	defer f.stopMuxd()
 	keepers, err := f.hold(t)
@@ -64,7 +62,7 @@ type told struct {
 	autossh                  bool
 }
 
-func (t *told) add(r *report) {
+func (t *told) add(r *section) {
 	r.add(row{Name: "cut to given up, nobody there", Unit: "s"}, t.deadIdle, t.exitIdle)
 	r.add(row{Name: "a client comes: to the verdict : ssh -S hangs for", Unit: "s"}, t.doubtClient, t.hungClient)
 	r.add(row{Name: "  ssh -S without ServerAliveInterval hangs for", Unit: "s"}, nil, t.hungPlain)
@@ -95,20 +93,12 @@ func (f *farm) hold(t *told) ([]*exec.Cmd, error) {
 	return f.keep(path, numbered(restored, roundHosts))
 }
 
-// dismiss ends autosshes and with them their ssh.
-func dismiss(keepers []*exec.Cmd) {
-	for _, k := range keepers {
-		k.Process.Signal(syscall.SIGTERM)
-		k.Wait()
-	}
-}
-
 // keep starts an autossh for each name and waits until all have logged in.
 func (f *farm) keep(path string, names []string) ([]*exec.Cmd, error) {
 	began := time.Now()
 	var keepers []*exec.Cmd
 	for _, name := range names {
-		k, err := started(f.program(path, "-M", "0", "-F", f.path("config"), "-S", f.controlPath(name), "-o", "ControlMaster=yes", "-N", name), nil)
+		k, err := started(f.program(path, "-M", "0", "-F", f.conf, "-S", f.controlPath(name), "-o", "ControlMaster=yes", "-N", name), nil)
 		if err != nil {
 			return keepers, err
 		}
@@ -269,13 +259,8 @@ func (v *visits) hangs(name string) {
 	v.note(&v.plain, time.Since(came), nil)
 }
 
-// master is the process that serves a control path, 0 for none.
-func (f *farm) master(name string) int {
-	out, _ := output(f.program(f.ssh, "-F", f.path("config"), "-S", f.controlPath(name), "-O", "check", name))
-	_, after, _ := strings.Cut(out, "pid=")
-	pid, _ := strconv.Atoi(strings.TrimRight(after, ")\r\n"))
-	return pid
-}
+// master is the process that serves a host's control path, 0 for none.
+func (f *farm) master(name string) int { return f.masterAt(f.controlPath(name)) }
 
 // awaitExit returns when each process ended, of those that ended in time.
 func awaitExit(pids map[string]int, limit time.Time) []time.Time {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,17 +60,25 @@ func (s *spawner) run(p program) (float64, error) {
 	case ws.ExitStatus() != 0:
 		return 0, fmt.Errorf("%s: exit status %d", p, ws.ExitStatus())
 	}
-	return float64(took.Nanoseconds()) / 1e6, nil
+	return milliseconds(took), nil
 }
+
+// patience is how long a program of the preparations may take.
+const patience = time.Minute
 
 // output runs a program of the preparations and returns what it printed, on
 // both streams.
 func output(p program) (string, error) {
-	cmd := exec.Command(p.path)
-	cmd.Args, cmd.Env = p.argv, p.env
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.path)
+	cmd.Args, cmd.Env, cmd.WaitDelay = p.argv, p.env, time.Second
 	b, err := cmd.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%s: %w: %s", p, err, strings.TrimSpace(string(b)))
 	}
 	return string(b), err
 }
+
+// milliseconds is the unit of most rows.
+func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }

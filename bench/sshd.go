@@ -21,6 +21,7 @@ import (
 // configuration of its own.
 type sshd struct {
 	port    int
+	roomy   int // where any number of sessions is allowed on a connection
 	user    string
 	hostKey ssh.PublicKey
 	shell   string // the login shell, as the session sees it
@@ -46,13 +47,15 @@ func startSSHD(dir string, client ssh.PublicKey) (*sshd, error) {
 		return nil, fmt.Errorf("no sshd: install openssh-server (%w)", err)
 	}
 	port, err := freePort()
-	if err != nil {
+	roomy, err2 := freePort()
+	if err := errors.Join(err, err2); err != nil {
 		return nil, err
 	}
 	host := sshtest.NewKey()
-	s := &sshd{port: port, user: u.Username, hostKey: host.PublicKey()}
-	config := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/authorized\n"+
-		"UsePAM no\nStrictModes no\nPidFile none\nPermitRootLogin yes\nMaxStartups 100:30:200\n", port, dir, dir)
+	s := &sshd{port: port, roomy: roomy, user: u.Username, hostKey: host.PublicKey()}
+	config := fmt.Sprintf("Port %d\nPort %d\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/authorized\n"+
+		"UsePAM no\nStrictModes no\nPidFile none\nPermitRootLogin yes\nMaxStartups 100:30:200\n"+
+		"Match LocalPort %d\n  MaxSessions 1000\n", port, roomy, dir, dir, roomy)
 	if err := errors.Join(writeKey(host, filepath.Join(dir, "host")),
 		os.WriteFile(filepath.Join(dir, "authorized"), ssh.MarshalAuthorizedKey(client), 0o600),
 		os.WriteFile(filepath.Join(dir, "sshd_config"), []byte(config), 0o600),
@@ -87,7 +90,7 @@ func (s *sshd) start(dir string) error {
 // await returns when the server takes connections.
 func (s *sshd) await(log string) error {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+		c, err := net.Dial("tcp", s.addr())
 		if err == nil {
 			return c.Close()
 		}
@@ -96,6 +99,8 @@ func (s *sshd) await(log string) error {
 	said, _ := os.ReadFile(log)
 	return fmt.Errorf("sshd does not listen: %s", strings.TrimSpace(string(said)))
 }
+
+func (s *sshd) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
 func (s *sshd) stop() {
 	s.cmd.Process.Signal(syscall.SIGTERM)

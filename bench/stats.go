@@ -43,6 +43,12 @@ type interval struct {
 	High  float64 `json:"high"`
 }
 
+// valid reports a ratio of figures above zero. Others are too short for the clock
+// that measured them.
+func (i interval) valid() bool {
+	return i.Low > 0 && !math.IsInf(i.High, 0) && !math.IsNaN(i.Ratio+i.Low+i.High)
+}
+
 // ratioOf is the ratio of two medians. Measurements of equal index were taken
 // right after each other, so they are drawn together: what slowed down the
 // machine slowed down both.

@@ -1,158 +1,130 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"strconv"
-	"strings"
+	"math/rand/v2"
 	"time"
 )
 
 // transfers is how often each transfer is made, taking turns.
 const transfers = 5
 
-// pipeSize is the piece in which our end of a pipe is read and written: no
-// larger than a pipe takes at once, as most programs do.
-const pipeSize = 64 << 10
+// command makes a client's command line for the host that is measured.
+type command func(command ...string) program
 
-// transfer is a way to move bytes, measured for both clients.
+// transfer is a way to move bytes.
 type transfer struct {
 	name string
 	host string
-	run  func(p func(command ...string) program, size int64) (time.Duration, error)
+	kind stdio
+	dir  direction
 }
 
-var allTransfers = []transfer{
-	{"download to a pipe", "lab", downPipe},
-	{"download to /dev/null", "lab", downNull},
-	{"upload from a pipe", "lab", upPipe},
-	{"download to a pipe, AES-GCM both", gcm, downPipe},
-	{"upload from a pipe, AES-GCM both", gcm, upPipe},
-}
-
-// throughput measures bulk transfers on warm connections, and what they cost:
-// a rate alone hides that both clients may use the processor for very
-// different times.
-func throughput(l *lab, r *report, o options) error {
-	size := int64(o.mb) << 20
-	masters := map[string]int{}
-	for _, host := range []string{"lab", gcm} {
-		if _, err := output(l.muxc(host, "true")); err != nil {
-			return err
-		}
-		pid, err := l.startMaster(host)
-		if err != nil {
-			return err
-		}
-		masters[host] = pid
-		defer l.stopMaster(host)
+// allTransfers are those of the table: what each does by itself, and with one
+// cipher for both by every kind of stdio.
+func allTransfers() []transfer {
+	var all []transfer
+	for _, d := range directions {
+		all = append(all, transfer{d.name + ", " + pipes.name, "lab", pipes, d})
 	}
-	defer l.stopMuxd()
-	muxd, err := l.muxdPID()
-	if err != nil {
-		return err
-	}
-	for _, t := range allTransfers {
-		var rates, costs [2][]float64
-		for range transfers {
-			for k, c := range []struct {
-				p   func(string, ...string) program
-				pid int
-			}{{l.muxc, muxd}, {l.muxSSH, masters[t.host]}} {
-				rate, cost, err := t.measure(size, c.pid, func(command ...string) program { return c.p(t.host, command...) })
-				if err != nil {
-					return fmt.Errorf("%s: %w", t.name, err)
-				}
-				rates[k], costs[k] = append(rates[k], rate), append(costs[k], cost)
+	for _, c := range []struct{ host, name string }{{gcm, "AES-GCM"}, {chacha, "chacha20"}} {
+		for _, d := range directions {
+			for _, k := range []stdio{pipes, files, sockets} {
+				all = append(all, transfer{fmt.Sprintf("%s, %s, %s both", d.name, k.name, c.name), c.host, k, d})
 			}
 		}
-		r.add(row{Name: t.name, Unit: "MB/s", HigherIsBetter: true}, rates[0], rates[1])
-		if costs[0][0] > 0 {
-			r.add(row{Name: "  processor time of it, client and master", Unit: "s/GB"}, costs[0], costs[1])
+	}
+	return all
+}
+
+// way is a client and the process that holds its connection.
+type way struct {
+	p      command
+	holder int
+}
+
+// throughput measures bulk transfers on warm connections, by muxc and by stock
+// ssh through muxd's ControlPath, each beside ssh through its own master. And
+// what they cost: a rate alone hides that both may use the processor for very
+// different times.
+func throughput(l *lab, r *section, o options) error {
+	open := map[string]*doors{}
+	for _, t := range allTransfers() {
+		d := open[t.host]
+		if d == nil {
+			d = &doors{lab: l}
+			if err := d.open(t.host); err != nil {
+				return err
+			}
+			open[t.host] = d
+		}
+		ways := []way{
+			{func(c ...string) program { return l.muxc(t.host, c...) }, d.muxd},
+			{func(c ...string) program { return d.through(d.theirs, t.host, c...) }, d.master},
+			{func(c ...string) program { return d.through(d.ours, t.host, c...) }, d.muxd},
+		}
+		rates, costs, err := t.turns(ways, o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		chart := t.kind.name == pipes.name
+		r.add(row{Name: t.name, Unit: "MB/s", HigherIsBetter: true, Chart: chart}, rates[0], rates[1])
+		r.add(row{Name: "– by stock ssh through muxd", Unit: "MB/s", HigherIsBetter: true, Chart: t.host == "lab"}, rates[2], rates[1])
+		if chart {
+			r.addCost("– processor time, client and holder", costs[0], costs[1])
+			r.addCost("– the same by stock ssh through muxd", costs[2], costs[1])
 		}
 	}
 	return nil
 }
 
+// addCost is a row of processor times; without any it says why.
+func (s *section) addCost(name string, ours, theirs []float64) {
+	if len(theirs) == 0 {
+		s.miss(name, "s/GB", "only Linux says what another process has used")
+		return
+	}
+	s.add(row{Name: name, Unit: "s/GB"}, ours, theirs)
+}
+
+// turns makes the transfer by each way in turn and returns MB/s and s/GB.
+func (t transfer) turns(ways []way, o options) (rates, costs [][]float64, err error) {
+	rates, costs = make([][]float64, len(ways)), make([][]float64, len(ways))
+	order := rand.Perm(len(ways))
+	for range o.times(transfers) {
+		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, k := range order {
+			rate, cost, err := t.measure(o.size(), ways[k])
+			if err != nil {
+				return nil, nil, err
+			}
+			rates[k] = append(rates[k], rate)
+			if cost > 0 {
+				costs[k] = append(costs[k], cost)
+			}
+		}
+	}
+	return rates, costs, nil
+}
+
 // measure returns the rate, and the processor time per gigabyte of the client
 // and of the process that holds the connection, 0 where that is not told.
-func (t transfer) measure(size int64, master int, p func(...string) program) (rate, cost float64, err error) {
-	before := processorTime(master) + childrenTime()
-	took, err := t.run(p, size)
+func (t transfer) measure(size int64, w way) (rate, cost float64, err error) {
+	s, err := t.kind.open(t.dir, size)
 	if err != nil {
 		return 0, 0, err
 	}
-	spent := processorTime(master) + childrenTime() - before
+	defer s.close()
+	before := processorTime(w.holder) + childrenTime()
+	start := time.Now()
+	if err := s.move(w.p(t.dir.remote(size))); err != nil {
+		return 0, 0, err
+	}
+	took := time.Since(start)
 	gb := float64(size) / 1e9
-	if processorTime(master) == 0 {
-		return gb * 1e3 / took.Seconds(), 0, nil
+	rate = gb * 1e3 / took.Seconds()
+	if processorTime(w.holder) == 0 {
+		return rate, 0, nil
 	}
-	return gb * 1e3 / took.Seconds(), spent.Seconds() / gb, nil
-}
-
-func downPipe(p func(...string) program, size int64) (time.Duration, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	cmd := client(p(fmt.Sprintf("head -c %d /dev/zero", size)))
-	cmd.Stdout = w
-	start := time.Now()
-	err = cmd.Start()
-	w.Close()
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, pipeSize))
-	err = errors.Join(err, cmd.Wait())
-	took := time.Since(start)
-	if err == nil && n != size {
-		err = fmt.Errorf("%d bytes came of %d", n, size)
-	}
-	return took, err
-}
-
-func downNull(p func(...string) program, size int64) (time.Duration, error) {
-	cmd := client(p(fmt.Sprintf("head -c %d /dev/zero", size)))
-	start := time.Now()
-	err := cmd.Run()
-	return time.Since(start), err
-}
-
-func upPipe(p func(...string) program, size int64) (time.Duration, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	var out strings.Builder
-	cmd := client(p("wc -c"))
-	cmd.Stdin, cmd.Stdout = r, &out
-	start := time.Now()
-	err = cmd.Start()
-	r.Close()
-	if err != nil {
-		w.Close()
-		return 0, err
-	}
-	piece := make([]byte, pipeSize)
-	for left := size; left > 0 && err == nil; left -= pipeSize {
-		_, err = w.Write(piece[:min(left, pipeSize)])
-	}
-	w.Close()
-	err = errors.Join(err, cmd.Wait())
-	took := time.Since(start)
-	if got := strings.TrimSpace(out.String()); err == nil && got != strconv.FormatInt(size, 10) {
-		err = fmt.Errorf("%s bytes arrived of %d", got, size)
-	}
-	return took, err
-}
-
-func client(p program) *exec.Cmd {
-	cmd := exec.Command(p.path)
-	cmd.Args, cmd.Env = p.argv, p.env
-	return cmd
+	return rate, (processorTime(w.holder) + childrenTime() - before).Seconds() / gb, nil
 }

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"muxd/internal/sshtest"
+)
+
+// Every part runs, with as little of everything as there can be, and has rows. A
+// figure says nothing here.
+func TestEveryPart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a few hundred processes")
+	}
+	sshtest.Require(t, "sshd", "ssh")
+	l, err := newLab()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	o := options{scale: 0.01, mb: 1, conns: 3, hosts: 3, masters: 2, settle: time.Millisecond, watch: time.Millisecond}
+	for _, p := range parts {
+		t.Run(p.name, func(t *testing.T) {
+			defer l.endAll()
+			s, _, err := l.bounded(p, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(s.Rows) == 0 {
+				t.Error("no row")
+			}
+			for _, x := range s.Rows {
+				if x.Missing != "" {
+					t.Logf("%s: %s", x.Name, x.Missing)
+				} else if x.Muxc == nil && x.SSH == nil {
+					t.Errorf("%s: neither a figure nor a reason", x.Name)
+				}
+			}
+			if left := l.controlPaths(); len(left) > 0 {
+				t.Logf("left to the end: %v", left)
+			}
+		})
+	}
+}
