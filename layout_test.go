@@ -27,7 +27,7 @@ var allowed = map[string]struct {
 	"muxd/control/streams":     {[]string{"muxd/control", "github.com/hashicorp/yamux"}, "the only place that knows yamux"},
 	"muxd/control/controltest": {[]string{"muxd/control"}, "a scripted Backend"},
 	"muxd/master":              {[]string{"muxd/control", "muxd/alive", "muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the desk: knows no wire between clients and muxd"},
-	"muxd/internal/dest":       {[]string{"muxd/control", "muxd/alive", "muxd/internal/getopt", "muxd/internal/proc", "muxd/internal/sshconf", "muxd/internal/reach"}, "what a command line asks for: decides and does nothing, so it holds no connection and needs no x/crypto"},
+	"muxd/internal/dest":       {[]string{"muxd/control", "muxd/alive", "muxd/internal/getopt", "muxd/internal/proc", "muxd/internal/sshconf", "muxd/internal/reach", "golang.org/x/sys/cpu"}, "what a command line asks for: decides and does nothing, so it holds no connection and needs no x/crypto; x/sys/cpu says which cipher goes first"},
 	"muxd/internal/build":      {nil, "a name"},
 	"muxd/internal/child":      {[]string{"muxd/control"}, "children for both programs; muxc links it"},
 	"muxd/internal/launch":     {[]string{"muxd/socket"}, "finding and starting muxd; muxc links it"},

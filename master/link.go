@@ -111,8 +111,10 @@ func (c inTurn) SendRequest(name string, wantReply bool, payload []byte) (bool, 
 
 func (l *link) start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	go l.channels(chans)
-	go l.requests(reqs)
-	go l.reap()
+	go func() {
+		l.requests(reqs) // ends when the connection does
+		l.reap()
+	}()
 	go l.watch()
 }
 

@@ -2,17 +2,20 @@ package master
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 const (
-	// wireRead is the read buffer of a connection at rest, wireReadBulk the one
-	// it borrows while bytes flow. x/crypto reads through 4 KiB of its own, so
+	// wireRead is the read buffer of a connection on which little comes,
+	// wireReadBulk the one while bytes flow; each is borrowed for what came, and a
+	// connection that waits has none. x/crypto reads through 4 KiB of its own, so
 	// without ours a download costs 64 reads a megabyte; with 256 KiB, six.
 	wireRead     = 16 << 10
 	wireReadBulk = 256 << 10
@@ -37,7 +40,10 @@ const (
 	lastPackets = 20 * time.Millisecond
 )
 
-var bulkBuffers = sync.Pool{New: func() any { return new([wireReadBulk]byte) }}
+var (
+	readBuffers = sync.Pool{New: func() any { b := make([]byte, wireRead); return &b }}
+	bulkBuffers = sync.Pool{New: func() any { b := make([]byte, wireReadBulk); return &b }}
+)
 
 // writeBuffers hold what waits for the flusher. They begin at two of the SSH
 // library's packets and grow to wireWrite under load; a wire that has nothing
@@ -62,14 +68,18 @@ type wire struct {
 	readOver  atomic.Bool                 // a read failed; set before its caller is told
 	sniffed   []byte                      // owned by Read until the handshake ended
 	sniffing  bool                        // owned by Read
-	small     []byte                      // owned by Read
-	big       *[wireReadBulk]byte         // owned by Read; borrowed
-	unread    []byte                      // owned by Read; the rest of small or big
+	raw       syscall.RawConn             // nil where the connection is no socket of the kernel's
+	try       func(fd uintptr) bool       // what raw calls; made once
+	got       int                         // owned by Read; what try read
+	gotErr    error                       // owned by Read; and how that went
+	flows     bool                        // owned by Read; the next buffer is a large one
+	lent      *[]byte                     // owned by Read; borrowed
+	unread    []byte                      // owned by Read; the rest of what is in lent
 
 	mu       sync.Mutex
 	cond     sync.Cond // on mu
 	pending  *[]byte   // guarded by mu; left to the flusher, borrowed; nil while there is nothing
-	flushing bool      // guarded by mu; the flusher is in a write
+	flushing bool      // guarded by mu; there is a flusher
 	err      error     // guarded by mu; of the flusher's write, or of Close
 	wrote    time.Time // owned by Write; zero before the first
 }
@@ -77,7 +87,8 @@ type wire struct {
 func newWire(c net.Conn) *wire {
 	w := &wire{Conn: c, epoch: time.Now(), sniffing: true, closed: make(chan struct{})}
 	w.cond.L = &w.mu
-	go w.flusher()
+	w.raw = rawConn(c)
+	w.try = w.attempt
 	return w
 }
 
@@ -104,20 +115,15 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill reads once, into the small buffer or, while reads fill it, the big one.
+// fill reads once, into a buffer that is the large one while reads fill the
+// other.
 func (w *wire) fill() error {
-	if w.small == nil {
-		w.small = make([]byte, wireRead)
-	}
-	b := w.small
-	if w.big != nil {
-		b = w.big[:]
-	}
-	n, err := w.Conn.Read(b)
+	n, err := w.pull()
 	if n == 0 {
 		if err == nil {
 			err = io.ErrNoProgress
 		}
+		w.giveBack()
 		w.settle()
 		w.readOver.Store(true)
 		if f := w.onLost.Load(); f != nil {
@@ -127,17 +133,85 @@ func (w *wire) fill() error {
 	}
 	w.lastRead.Store(int64(time.Since(w.epoch)))
 	w.in.Add(int64(n))
-	w.unread = b[:n]
-	w.sniff(b[:n])
+	w.unread = (*w.lent)[:n]
+	w.sniff(w.unread)
+	w.flows = n == len(*w.lent) || w.flows && n >= wireRead
+	return nil
+}
+
+// pull waits for bytes without a buffer, where the kernel tells when they are
+// there, and reads them into one that is borrowed.
+func (w *wire) pull() (int, error) {
+	if w.raw == nil {
+		w.borrow()
+		return w.Conn.Read(*w.lent)
+	}
+	if err := w.raw.Read(w.try); err != nil {
+		if e := (*net.OpError)(nil); errors.As(err, &e) {
+			e.Op = "read" // and not "raw-read": it is told to people
+		}
+		return 0, err
+	}
+	return w.got, w.gotErr
+}
+
+// attempt is one read of the socket; false has it called again when there is
+// something.
+func (w *wire) attempt(fd uintptr) bool {
+	w.borrow()
+	n, err := syscall.Read(int(fd), *w.lent)
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), *w.lent)
+	}
 	switch {
-	case w.big == nil && n == len(b):
-		w.big = bulkBuffers.Get().(*[wireReadBulk]byte)
-	case w.big != nil && n < wireRead:
-		// The bytes stop flowing. What was read moves to the small buffer, so
-		// that a quiet link holds nothing that is borrowed.
-		w.unread = w.small[:copy(w.small, b[:n])]
-		bulkBuffers.Put(w.big)
-		w.big = nil
+	case err == syscall.EAGAIN:
+		w.giveBack()
+		return false
+	case err != nil:
+		n = 0
+		err = &net.OpError{Op: "read", Net: w.LocalAddr().Network(), Source: w.LocalAddr(), Addr: w.RemoteAddr(), Err: os.NewSyscallError("read", err)}
+	case n == 0:
+		err = io.EOF
+	}
+	w.got, w.gotErr = n, err
+	return true
+}
+
+// borrow sees to a buffer of the size that is wanted now.
+func (w *wire) borrow() {
+	if w.lent != nil && (len(*w.lent) == wireReadBulk) == w.flows {
+		return
+	}
+	w.giveBack()
+	pool := &readBuffers
+	if w.flows {
+		pool = &bulkBuffers
+	}
+	w.lent = pool.Get().(*[]byte)
+}
+
+func (w *wire) giveBack() {
+	if w.lent == nil {
+		return
+	}
+	pool := &readBuffers
+	if len(*w.lent) == wireReadBulk {
+		pool = &bulkBuffers
+	}
+	pool.Put(w.lent)
+	w.lent = nil
+}
+
+// rawConn is how to wait for bytes of a socket, nil for what is none: a channel
+// of another connection, a ProxyCommand, a test's.
+func rawConn(c net.Conn) syscall.RawConn {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		raw, _ := c.SyscallConn()
+		return raw
+	case *net.UnixConn:
+		raw, _ := c.SyscallConn()
+		return raw
 	}
 	return nil
 }
@@ -177,7 +251,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	if w.err == nil && quiet && w.pending == nil && !w.flushing {
 		// Nobody else writes now: Write is called by one goroutine at a time
-		// and the flusher sleeps for as long as nothing is pending.
+		// and there is no flusher.
 		w.mu.Unlock()
 		n, err := w.Conn.Write(p)
 		w.out.Add(int64(n))
@@ -201,7 +275,10 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	*w.pending = append(*w.pending, p...)
 	w.out.Add(int64(len(p)))
-	w.cond.Broadcast()
+	if !w.flushing {
+		w.flushing = true
+		go w.flush()
+	}
 	return len(p), nil
 }
 
@@ -213,30 +290,26 @@ func (w *wire) lastWords() {
 	w.fill() // if it fails, the write's error says enough
 }
 
-func (w *wire) flusher() {
+// flush writes what is pending until nothing is. There is one at a time, and none
+// on a wire that has nothing to send.
+func (w *wire) flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for {
-		for w.pending == nil && w.err == nil {
-			w.cond.Wait()
-		}
-		if w.err != nil {
-			return
-		}
+	for w.pending != nil && w.err == nil {
 		b := w.pending
-		w.pending, w.flushing = nil, true
+		w.pending = nil
 		w.mu.Unlock()
 		_, err := w.Conn.Write(*b)
 		*b = (*b)[:0]
 		writeBuffers.Put(b)
 		w.mu.Lock()
-		w.flushing = false
 		if err != nil && w.err == nil {
 			w.err = err
 			w.writeOver.Store(true)
 		}
 		w.cond.Broadcast()
 	}
+	w.flushing = false
 }
 
 // Close closes the connection. What is still pending is not sent.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -151,6 +152,7 @@ func TestWireCloseFreesBoth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+				w.Write([]byte("version")) // before anybody reads, as the SSH library
 				near.Stall()
 				errs := make(chan error, 2)
 				go func() { _, err := w.Read(make([]byte, 1)); errs <- err }()
@@ -188,9 +190,9 @@ func TestWireCloseFreesADirectWrite(t *testing.T) {
 
 // held is what the wire's buffers come to.
 func (w *wire) held() int {
-	n := cap(w.small)
-	if w.big != nil {
-		n += len(w.big)
+	n := 0
+	if w.lent != nil {
+		n += len(*w.lent)
 	}
 	if w.pending != nil {
 		n += cap(*w.pending)
@@ -214,12 +216,13 @@ func TestWireAtRestHoldsSixteenKiB(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			borrowed = borrowed || w.big != nil
+			borrowed = borrowed || len(*w.lent) == wireReadBulk
 			n += k
 		}
 		for range 100 {
 			w.Write(make([]byte, 32<<10))
 		}
+		go w.Read(buf)
 		synctest.Wait()
 		if !borrowed {
 			t.Error("never read in large pieces")
@@ -251,21 +254,90 @@ func TestWireKeepsTheOrderBehindABlockedFlusher(t *testing.T) {
 	}
 }
 
-// What is left to read when the borrowed buffer goes back is not in it: the
-// next who borrows it writes there.
-func TestWireGivesBackWhatItBorrowed(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
-		far.Write(make([]byte, wireRead))
-		io.ReadFull(w, make([]byte, wireRead))
-		if w.big == nil {
-			t.Fatal("nothing borrowed")
-		}
-		io.WriteString(far, "the rest")
-		w.Read(make([]byte, 4))
-		if w.big != nil || string(w.unread) != "rest" || &w.unread[0] != &w.small[4] {
-			t.Errorf("borrowed %v, unread %q", w.big != nil, w.unread)
-		}
-	})
+// A connection of the kernel's has no buffer while it waits, whatever it read
+// before, and the one that it has while bytes flow is a large one.
+func TestWireWaitsWithoutABuffer(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			near, far := socketPair(t, network)
+			w := newWire(near)
+			defer w.Close()
+			waiting := -1 // bytes held when it was found that there is nothing to read
+			w.try = func(fd uintptr) bool {
+				got := w.attempt(fd)
+				if !got {
+					waiting = w.held()
+				}
+				return got
+			}
+			sent := make([]byte, 3*wireRead)
+			for i := range sent {
+				sent[i] = byte(i * 7)
+			}
+			got := make([]byte, len(sent))
+			for range 3 {
+				far.Write(sent) // there is room for all of it
+				if _, err := io.ReadFull(w, got); err != nil || !bytes.Equal(got, sent) {
+					t.Fatal("other bytes came than were sent", err)
+				}
+				near.SetReadDeadline(time.Now().Add(time.Millisecond))
+				if n, err := w.Read(got); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(err.Error(), "read "+network+" ") {
+					t.Fatal(n, err)
+				}
+				if waiting != 0 || w.held() != 0 {
+					t.Errorf("waits with %d bytes, and has %d after that", waiting, w.held())
+				}
+				if !w.flows {
+					t.Error("bytes flowed, and the next buffer is a small one")
+				}
+				near.SetReadDeadline(time.Time{})
+			}
+			far.Write([]byte("a probe's answer"))
+			w.Read(got)
+			if len(*w.lent) != wireReadBulk || w.flows {
+				t.Errorf("%d bytes, flows %v", len(*w.lent), w.flows)
+			}
+			far.Close()
+			if _, err := w.Read(got); err != io.EOF {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// socketPair are both ends of a connection of the kernel's.
+func socketPair(t *testing.T, network string) (near, far net.Conn) {
+	t.Helper()
+	at := "127.0.0.1:0"
+	if network == "unix" {
+		at = filepath.Join(t.TempDir(), "s")
+	}
+	ln, err := net.Listen(network, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if near, err = net.Dial(network, ln.Addr().String()); err == nil {
+		far, err = ln.Accept()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near, far
+}
+
+// A connection that was reset says so in the words of the net package.
+func TestWireTellsAReset(t *testing.T) {
+	near, far := socketPair(t, "tcp")
+	w := newWire(near)
+	defer w.Close()
+	far.(*net.TCPConn).SetLinger(0)
+	far.Close()
+	_, err := w.Read(make([]byte, 1))
+	if want := "read tcp " + near.LocalAddr().String() + "->" + near.RemoteAddr().String() + ": read: connection reset by peer"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
 }
 
 // What is read while the big buffer goes back is not lost.

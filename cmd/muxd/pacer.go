@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"sync"
 	"time"
 )
@@ -11,9 +12,18 @@ import (
 // and with Go's default the small heap of an idle muxd is collected a hundred
 // times a second: a fifth of its processor time is the collector's, the page
 // faults' that follow it and the scavenger's. So it is collected less often then,
-// for 20 or 30 MiB that are given back when the flow ends.
+// for 20 or 30 MiB that are given back when the flow ends. Whichever way the bytes
+// go, by either door or through a forward, the packets are the SSH library's, and
+// so are the collections by which bulk shows. GOMEMLIMIT holds all the while.
 const (
-	bulkPercent = 400 // GOGC in bulk
+	// restPercent and bulkPercent are GOGC at rest and in bulk.
+	restPercent = 100
+	bulkPercent = 400
+	// bulkGarbage is how much may lie about in bulk before it is collected, in
+	// bytes: with a thousand idle hosts in the heap, a percentage of it would be
+	// hundreds of MiB, which no cache holds. Four times as much costs more
+	// processor time, in page faults and misses, than it saves.
+	bulkGarbage = 32 << 20
 	// bulkCycles collections within bulkWindow are bulk.
 	bulkCycles = 8
 	bulkWindow = 400 * time.Millisecond
@@ -57,6 +67,21 @@ func (p *pacer) look() (ends bool) {
 	return ends
 }
 
+// percent is GOGC for bulk beside so many bytes that are in use.
+func percent(live uint64) int {
+	return int(min(max(100*bulkGarbage/max(live, 1), restPercent), bulkPercent))
+}
+
+// live is what the last collection found in use, in bytes.
+func live() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	if s[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return s[0].Value.Uint64()
+}
+
 // cycle is an object that nobody holds: that it goes is how a collection shows
 // without looking for one.
 type cycle struct{ _ [16]byte }
@@ -75,10 +100,11 @@ func pace(getenv func(string) string) {
 		ends := p.look()
 		mu.Unlock()
 		if !ends {
+			debug.SetGCPercent(percent(live()))
 			watch()
 			return
 		}
-		debug.SetGCPercent(100)
+		debug.SetGCPercent(restPercent)
 		debug.FreeOSMemory()
 	}
 	watch = func() { time.AfterFunc(restCheck, rest) }
@@ -88,7 +114,7 @@ func pace(getenv func(string) string) {
 		begins := p.collected(time.Now())
 		mu.Unlock()
 		if begins {
-			debug.SetGCPercent(bulkPercent)
+			debug.SetGCPercent(percent(live()))
 			watch()
 		}
 		runtime.AddCleanup(new(cycle), again, struct{}{})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -43,4 +44,21 @@ func TestPacer(t *testing.T) {
 	if now = now.Add(time.Millisecond); !p.collected(now) {
 		t.Error("bulk did not begin again")
 	}
+}
+
+func TestPacerPercent(t *testing.T) {
+	for _, c := range []struct {
+		live uint64
+		want int
+	}{{0, 400}, {1 << 20, 400}, {8 << 20, 400}, {16 << 20, 200}, {32 << 20, 100}, {1 << 30, 100}} {
+		if got := percent(c.live); got != c.want {
+			t.Errorf("%d MiB in use: %d, want %d", c.live>>20, got, c.want)
+		}
+	}
+	hold := make([]byte, 8<<20)
+	runtime.GC()
+	if n := live(); n < uint64(len(hold)) || n > 1<<30 {
+		t.Errorf("%d bytes in use", n)
+	}
+	runtime.KeepAlive(hold)
 }
