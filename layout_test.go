@@ -21,7 +21,7 @@ var allowed = map[string]struct {
 }{
 	"muxd/socket":              {[]string{"golang.org/x/sys/unix"}, "muxc links it: no net, no xdg (+7 % start-up)"},
 	"muxd/alive":               {nil, "arithmetic: no clock, no goroutine, no lock"},
-	"muxd/control":             {[]string{"muxd/socket"}, "the words both sides share; muxc links it"},
+	"muxd/control":             {[]string{"muxd/socket", "muxd/internal/fdio"}, "the words both sides share; muxc links it"},
 	"muxd/control/client":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/launch", "muxd/internal/child"}, "the library face: imports net, which control must not; finds and starts muxd as muxc does"},
 	"muxd/control/sshmux":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/child", "muxd/internal/fdio", "muxd/internal/getopt", "muxd/internal/proc", "muxd/internal/term", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the second door: OpenSSH's protocol onto the same Backend; knows no master. Which client is an -O shows its command line"},
 	"muxd/control/streams":     {[]string{"muxd/control", "github.com/hashicorp/yamux"}, "the only place that knows yamux"},
@@ -60,6 +60,7 @@ var allowed = map[string]struct {
 // link, directly or not. A name more is microseconds on every command.
 var clientPackages = []string{
 	"muxd/cmd/muxc", "muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build", "muxd/internal/child", "muxd/internal/launch",
+	"muxd/internal/fdio", // of control's other side: the linker drops it
 	"golang.org/x/sys/unix", "golang.org/x/term",
 }
 

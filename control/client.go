@@ -59,6 +59,7 @@ type Op struct {
 	cond   sync.Cond // on mu: credit or over changed
 	credit int       // guarded by mu; bytes of stdin the server takes
 	over   bool      // guarded by mu; the operation ended
+	stdin  *Stdio    // guarded by mu; what is to be handed over before more is read, nil for nothing
 
 	asking *asking // owned by Wait; the prompt being asked, or nil
 	deaf   bool    // owned by Wait; nobody reads stdout
@@ -149,6 +150,8 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 		h.Stderr(b) // nobody to tell: stderr is where one would
 	case frameStdoutEOF:
 		h.StdoutEOF()
+	case framePass:
+		err = o.passes(h, b)
 	case framePrompt:
 		err = o.prompt(h, b)
 	case frameCommand:
@@ -259,17 +262,61 @@ func (o *Op) addCredit(n int) {
 
 // Credit waits until the server takes standard input and returns how many
 // bytes, or 0 when the operation is over. Reading the user's stdin before that
-// would swallow what belongs to the next command.
+// would swallow what belongs to the next command. It is 0 too when the server
+// reads the rest itself, so everything read before must have been sent.
 func (o *Op) Credit() int {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	for o.credit <= 0 && !o.over {
+	for o.credit <= 0 && !o.over && o.stdin == nil {
 		o.cond.Wait()
 	}
+	n, s := o.credit, o.stdin
 	if o.over {
+		n, s = 0, nil
+	}
+	o.mu.Unlock()
+	if s != nil {
+		o.sendPassed(*s)
 		return 0
 	}
-	return o.credit
+	return n
+}
+
+// passes answers the question for standard input or for both outputs. That for
+// standard input is answered by whoever reads it, once all that was read is sent,
+// or never, because it has ended.
+func (o *Op) passes(h Handler, b []byte) error {
+	d := decoder{b: b}
+	stdin := d.u8() == passedStdin
+	if err := d.done(); err != nil {
+		return err
+	}
+	s := Stdio{NotPassed, NotPassed, NotPassed}
+	_, can := o.conn.(FDConn)
+	if p, ok := h.(Passer); ok && can {
+		s = p.Pass(stdin)
+	}
+	switch {
+	case !stdin:
+		o.sendPassed(s) // also that there are none; of a failure the next read tells
+	case s[0] != NotPassed:
+		o.mu.Lock()
+		o.stdin = &s
+		o.mu.Unlock()
+		o.cond.Broadcast()
+	}
+	return nil
+}
+
+func (o *Op) sendPassed(s Stdio) {
+	which, fds := s.list()
+	o.w.sendFDs(framePassed, []byte{which}, fds)
+}
+
+// WantsStdin reports, from Handler.Opened on, that standard input is to be sent.
+func (o *Op) WantsStdin() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.credit > 0
 }
 
 // StdinRoom is the space that Stdin needs in front of the bytes.

@@ -11,7 +11,8 @@
 // connections has package control/client, which imports net and is apart for that
 // reason.
 //
-// The bytes of a stdio forward may travel on a socket of their own, which the
+// Where many bytes travel, the server asks for the client's own standard input
+// and output and uses them itself. The bytes of a stdio forward may travel on a socket of their own, which the
 // client hands over with its request; package socket argues why that socket's
 // O_NONBLOCK may be set.
 //

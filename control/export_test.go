@@ -9,6 +9,7 @@ const (
 	MaxGreeting    = maxGreeting
 	StdinCredit    = stdinCredit
 	MaxText        = maxText
+	PassFrom       = passFrom
 
 	FrameStdin     = byte(frameStdin)
 	FrameStdinEOF  = byte(frameStdinEOF)
@@ -23,6 +24,7 @@ const (
 	FrameRequest   = byte(frameRequest)
 	FrameNotice    = byte(frameNotice)
 	FrameWaiting   = byte(frameWaiting)
+	FramePassed    = byte(framePassed)
 	FramePromptOff = byte(framePromptCancel)
 )
 

@@ -23,6 +23,7 @@ const (
 	frameRan          frameType = 8  // how a Command ended
 	frameRetry        frameType = 9  // the person wants another attempt now
 	frameMoved        frameType = 10 // another process goes on for the client: its number
+	framePassed       frameType = 11 // descriptors, for a Pass
 )
 
 // Frames from the server.
@@ -42,6 +43,7 @@ const (
 	frameStdoutEOF    frameType = 44
 	frameWaiting      frameType = 45 // how the wait for the connection stands
 	frameEvent        frameType = 46
+	framePass         frameType = 47 // the descriptors are asked for on which the client reads or writes
 )
 
 // frameHeader is the length of a frame's header: u32 length of what follows

@@ -216,7 +216,8 @@ func TestWriterKeepsItsFirstError(t *testing.T) {
 // The queue's buffers are small when it is empty, and a queue that is not
 // emptied is bounded.
 func TestStdinQueueAtRest(t *testing.T) {
-	q := newStdinQueue(stdinCredit)
+	q := newStdinQueue()
+	q.allow(stdinCredit)
 	if err := q.put(make([]byte, stdinCredit)); err != nil {
 		t.Fatal(err)
 	}

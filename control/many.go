@@ -76,7 +76,7 @@ func (s *Server) serveMany(ctx context.Context, c ServerConn) {
 // serveStream serves one stream, whose first frame is the request.
 func (s *Server) serveStream(ctx context.Context, c Conn, pid int) {
 	defer c.Close()
-	o := newOperation(s, c, pid, nil)
+	o := newOperation(s, c, pid)
 	defer s.clients.Add(-1)
 	if s.clients.Add(1) > maxClients {
 		o.w.finish(frameError, (&Error{Phase: NotDialled, Text: "muxd serves too many clients"}).encode())

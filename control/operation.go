@@ -29,7 +29,10 @@ type operation struct {
 	r   frameReader // owned by read
 	w   *frameWriter
 	in  *stdinQueue
-	end *socket.End // for a stdio forward's bytes; nil where none came, and then they travel in frames
+	end *socket.End // for a stdio forward's bytes; nil where none came, and then they travel elsewhere
+
+	outputs chan struct{} // capacity 1; filled while output is handed to the client in frames
+	passed  passed
 
 	mu      sync.Mutex
 	door    Door                   // guarded by mu; what the client stands for, nil for nothing
@@ -51,15 +54,10 @@ type answer struct {
 	err error
 }
 
-// newOperation is given the socket that came for a stdio forward's bytes, if one
-// did: then no stdin comes in frames. Its owner is who closes it.
-func newOperation(s *Server, c Conn, pid int, end *socket.End) *operation {
-	credit := stdinCredit
-	if end != nil {
-		credit = 0
-	}
-	return &operation{s: s, c: c, pid: pid, end: end, r: frameReader{r: c}, w: newFrameWriter(c),
-		in: newStdinQueue(credit), prompts: map[uint32]chan answer{}, impatient: make(chan struct{}, 1)}
+func newOperation(s *Server, c Conn, pid int) *operation {
+	return &operation{s: s, c: c, pid: pid, r: frameReader{r: c}, w: newFrameWriter(c),
+		in: newStdinQueue(), prompts: map[uint32]chan answer{}, impatient: make(chan struct{}, 1),
+		outputs: make(chan struct{}, 1), passed: passed{answer: make(chan struct{}, 1)}}
 }
 
 // run carries the request out and writes its last frame. It returns when
@@ -68,13 +66,18 @@ func newOperation(s *Server, c Conn, pid int, end *socket.End) *operation {
 // without its client, and without the operation, until ctx ends.
 func (o *operation) run(ctx context.Context, request []byte) (rest func(ctx context.Context)) {
 	// A client that does not read must not hold up the end of muxd.
-	defer context.AfterFunc(ctx, func() { o.c.SetWriteDeadline(time.Now().Add(stopGrace)) })()
+	// Its own descriptors know no deadline, and go with its connection.
+	defer context.AfterFunc(ctx, func() {
+		o.c.SetWriteDeadline(time.Now().Add(stopGrace))
+		time.AfterFunc(stopGrace, func() { o.c.Close() })
+	})()
 	muxd := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	readDone := make(chan struct{})
 	go func() { defer close(readDone); o.read(cancel) }()
 	rest, err := o.dispatch(ctx, muxd, request)
+	o.passed.close()
 	if err != nil {
 		o.w.finish(frameError, asError(NotDialled, err).encode())
 	}
@@ -242,14 +245,19 @@ func (o *operation) session(ctx context.Context, st Stream, p *Plan, door Door) 
 			o.Notice("PTY allocation request failed: the session goes on without a terminal")
 		}
 	}
-	if err := o.w.send(frameOpened, creditBody(stdinCredit)); err != nil {
+	credit := stdinCredit
+	if p.StdinNull {
+		credit = 0
+	}
+	o.in.allow(credit)
+	if err := o.w.send(frameOpened, creditBody(credit)); err != nil {
 		return nil // the client is gone; nobody to tell
 	}
 	door.Opened()
 	if p.Hold != nil {
 		defer o.whileServed(st, door)()
 	}
-	exit, err := o.pump(st, p)
+	exit, err := o.pump(ctx, st, p)
 	if p.Hold != nil && door.Ended() {
 		exit, err = Exit{}, nil // that was asked for
 	}
@@ -305,6 +313,7 @@ func (o *operation) read(cancel context.CancelFunc) {
 		o.s.Log.Warn("client cut", "pid", o.pid, "err", err)
 	}
 	cancel()
+	o.passed.close() // at once: whoever reads that input next may already do
 	o.in.close()
 	o.mu.Lock()
 	o.gone = true
@@ -318,7 +327,7 @@ func (o *operation) read(cancel context.CancelFunc) {
 
 // atFault reports an error that is what the client sent, not that it went.
 func atFault(err error) bool {
-	return errors.Is(err, errShort) || errors.Is(err, errCredit) || errors.Is(err, errFrame)
+	return errors.Is(err, errShort) || errors.Is(err, errCredit) || errors.Is(err, errFrame) || errors.Is(err, errPassed)
 }
 
 // handle is one frame from the client.
@@ -350,6 +359,8 @@ func (o *operation) handle(t frameType, b []byte) error {
 		o.retry()
 	case frameRan:
 		return o.ranCommand(b)
+	case framePassed:
+		return o.handOver(b)
 	case frameMoved:
 		return o.moved(b)
 	case frameOutputClosed:

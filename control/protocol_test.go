@@ -113,6 +113,8 @@ func TestProtocolDocument(t *testing.T) {
 	if n := len(constants(t, "answerStatus", "")); len(doc["answer"]) != n {
 		t.Errorf("%d answers of %d", len(doc["answer"]), n)
 	}
+	compare(t, "bit", column(t, doc["bit"], 1, 0), map[string]string{"passedStdin": fmt.Sprintf("%#x", passedStdin),
+		"passedStdout": fmt.Sprintf("%#x", passedStdout), "passedStderr": fmt.Sprintf("%#x", passedStderr), "passedJoined": fmt.Sprintf("%#x", passedJoined)})
 	compare(t, "command", column(t, doc["command"], 1, 0), constants(t, "CommandKind", ""))
 	if n := len(constants(t, "PromptKind", "")); len(doc["kind"]) != n {
 		t.Errorf("%d kinds of prompt of %d", len(doc["kind"]), n)
@@ -152,7 +154,7 @@ func TestProtocolPhases(t *testing.T) {
 func TestProtocolLimits(t *testing.T) {
 	code := map[string]string{}
 	for name, v := range map[string]int{"prefaceLen": prefaceLen, "MaxFrame": MaxFrame, "MaxFDs": MaxFDs, "maxHello": maxHello,
-		"maxText": maxText, "MaxCommandOutput": MaxCommandOutput, "maxList": maxList, "maxData": maxData, "stdinCredit": stdinCredit, "creditStep": creditStep,
+		"maxText": maxText, "MaxCommandOutput": MaxCommandOutput, "maxList": maxList, "maxData": maxData, "stdinCredit": stdinCredit, "creditStep": creditStep, "passFrom": passFrom,
 		"heldNotices": heldNotices, "heldPrompts": heldPrompts, "maxGreeting": maxGreeting, "maxClients": maxClients} {
 		code[name] = fmt.Sprint(v)
 	}

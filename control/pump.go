@@ -1,27 +1,38 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"muxd/internal/fdio"
 )
 
 // pump moves the session's bytes until it ended, and returns how. The exit frame
 // is the last one: it goes out only after both outputs were written to their
-// end, so that a client that has it has everything.
-func (o *operation) pump(st Stream, p *Plan) (Exit, error) {
+// end, so that a client that has it has everything; and after the client's own
+// descriptors were closed, so that it is alone with them.
+func (o *operation) pump(ctx context.Context, st Stream, p *Plan) (Exit, error) {
 	m := p.meter()
-	go o.pumpStdin(st, m)
+	defer o.passed.close()
+	if p.StdinNull {
+		st.CloseWrite()
+	} else {
+		go o.pumpStdin(st, m)
+	}
 	stderr := make(chan struct{})
 	go func() {
 		defer close(stderr)
-		o.pumpOutput(frameStderr, st.Stderr(), m)
+		o.pumpOutput(ctx, 1, st.Stderr(), m, func() {})
 	}()
-	if err := o.pumpOutput(frameStdout, st, m); p.Direct != nil && err == io.EOF {
+	if err := o.pumpOutput(ctx, 0, st, m, func() { st.CloseRead() }); p.Direct != nil && err == io.EOF {
 		// Whoever reads the client's stdout may wait for its end before it
 		// closes the other direction.
+		o.passed.closeOutputs()
 		o.w.send(frameStdoutEOF, nil)
 	}
 	<-stderr
@@ -43,17 +54,74 @@ const lentAtRest = 16
 // smallOutput is the buffer of a session that says little.
 const smallOutput = 4 << 10
 
-// pumpOutput copies output to the client until its end. When the client cannot
-// be written any more it goes on reading, so that the session can end; its
-// reader closes the session anyway.
-func (o *operation) pumpOutput(t frameType, r io.Reader, m *Meter) error {
-	return copyOutput(r, smallOutput, m, func(b []byte) { o.w.sendData(t, b) })
+// pumpOutput copies output n to the client until its end: in frames, and once it
+// proves to be bulk to the client's own descriptor, if that can be had. When
+// neither takes anything any more it goes on reading, so that the session can end.
+// Of a descriptor that takes no more, closed is told; of a client that takes no
+// frames, its reader closes the session.
+func (o *operation) pumpOutput(ctx context.Context, n int, r io.Reader, m *Meter, closed func()) error {
+	sent, deaf := 0, false
+	return copyOutput(r, smallOutput, m, func(b []byte) {
+		if deaf {
+			return
+		}
+		w := o.passed.outlet(n)
+		if w == nil {
+			if w = o.inFrames(ctx, n, b, sent >= passFrom); w == nil {
+				sent += len(b)
+				return
+			}
+		}
+		if w.write(b[frameHeader:]) != nil {
+			deaf = true
+			closed()
+		}
+	})
+}
+
+// inFrames sends a piece of output n, unless it is to go to the descriptor that
+// is returned.
+func (o *operation) inFrames(ctx context.Context, n int, b []byte, bulk bool) *output {
+	o.outputs <- struct{}{}
+	defer func() { <-o.outputs }()
+	if bulk && !o.passed.asked {
+		o.askOutputs(ctx)
+	}
+	w := o.passed.outlet(n)
+	if w == nil {
+		o.w.sendData(frameStdout+frameType(n), b)
+	}
+	return w
+}
+
+// carryStdin copies the client's own standard input to the session. Nothing is
+// read once the command takes no more: that is for whoever reads it next.
+func carryStdin(st Stream, in *fdio.Reader, m *Meter) {
+	err := copyBytes(in, smallOutput, func(b []byte) {
+		n, err := st.Write(b[frameHeader:])
+		m.In.Add(int64(n))
+		if err != nil {
+			in.Close()
+		}
+	})
+	if !errors.Is(err, os.ErrClosed) { // what cannot be read has ended, as for the client
+		st.CloseWrite()
+		in.Close()
+	}
 }
 
 // copyOutput reads to the end, whose error it returns, and hands on what comes,
 // with room for a frame's header before it. Its buffer is the small one, of that
 // many bytes, while little comes.
 func copyOutput(r io.Reader, atRest int, m *Meter, put func(b []byte)) error {
+	return copyBytes(r, atRest, func(b []byte) {
+		m.Out.Add(int64(len(b) - frameHeader))
+		put(b)
+	})
+}
+
+// copyBytes is copyOutput for either direction.
+func copyBytes(r io.Reader, atRest int, put func(b []byte)) error {
 	small := make([]byte, frameHeader+atRest)
 	var big *[frameHeader + maxData]byte
 	back := func() {
@@ -68,7 +136,6 @@ func copyOutput(r io.Reader, atRest int, m *Meter, put func(b []byte)) error {
 	for {
 		n, err := r.Read(b[frameHeader:])
 		if n > 0 {
-			m.Out.Add(int64(n))
 			put(b[:frameHeader+n])
 		}
 		if err != nil {
@@ -96,10 +163,14 @@ const creditStep = stdinCredit / 8
 // pumpStdin copies what the client sent to the session, and gives credit for
 // what the session took.
 func (o *operation) pumpStdin(st Stream, m *Meter) {
-	owed := 0
+	owed, taken, asked := 0, 0, false
 	for {
 		b, err := o.in.take()
 		if err == io.EOF {
+			if in := o.in.handed(); in != nil {
+				carryStdin(st, in, m)
+				return
+			}
 			st.CloseWrite()
 			return
 		}
@@ -121,6 +192,10 @@ func (o *operation) pumpStdin(st Stream, m *Meter) {
 				owed = 0
 			}
 		}
+		if taken += len(b); taken >= passFrom && !asked {
+			asked = true
+			o.askFor(passedStdin)
+		}
 	}
 }
 
@@ -129,12 +204,13 @@ func (o *operation) pumpStdin(st Stream, m *Meter) {
 type stdinQueue struct {
 	mu     sync.Mutex
 	cond   sync.Cond
-	max    int
-	buf    []byte // guarded by mu
-	out    []byte // owned by take's caller until the next take
-	unpaid int    // guarded by mu; bytes in buf, and in out not yet used
-	ended  bool   // guarded by mu; EOF was sent
-	closed bool   // guarded by mu; the client is gone
+	max    int          // guarded by mu
+	buf    []byte       // guarded by mu
+	out    []byte       // owned by take's caller until the next take
+	unpaid int          // guarded by mu; bytes in buf, and in out not yet used
+	ended  bool         // guarded by mu; EOF was sent
+	next   *fdio.Reader // guarded by mu; what is read behind it, nil for nothing
+	closed bool         // guarded by mu; the client is gone
 }
 
 // queueAtRest is how much of its buffers a queue keeps once it was emptied of
@@ -146,10 +222,31 @@ const queueAtRest = 32 << 10
 
 var errCredit = errors.New("more stdin than the credit allows, or after its end")
 
-func newStdinQueue(max int) *stdinQueue {
-	q := &stdinQueue{max: max}
+func newStdinQueue() *stdinQueue {
+	q := new(stdinQueue)
 	q.cond.L = &q.mu
 	return q
+}
+
+// allow says how much the client may have under way; before it is nothing.
+func (q *stdinQueue) allow(n int) {
+	q.mu.Lock()
+	q.max = n
+	q.mu.Unlock()
+}
+
+// handOver is eof where the client's own input goes on behind what it sent.
+func (q *stdinQueue) handOver(in *fdio.Reader) {
+	q.mu.Lock()
+	q.next = in
+	q.mu.Unlock()
+	q.eof()
+}
+
+func (q *stdinQueue) handed() *fdio.Reader {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.next
 }
 
 // put never blocks; a client that sends beyond its credit is at fault.

@@ -117,7 +117,9 @@ func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 		s.serveMany(ctx, c)
 		return
 	}
-	rest := newOperation(s, c, c.PeerPID(), p.end).run(ctx, p.request)
+	o := newOperation(s, c, c.PeerPID())
+	o.r.r, o.end = passing{c, &o.passed}, p.end
+	rest := o.run(ctx, p.request)
 	if rest != nil {
 		p.request = nil
 		rest(ctx)

@@ -72,6 +72,20 @@ func (f *frameWriter) send(t frameType, body []byte) error {
 	return f.write(nil)
 }
 
+// sendFDs is send for a frame that descriptors go with.
+func (f *frameWriter) sendFDs(t frameType, body []byte, fds []int) {
+	if len(fds) == 0 {
+		f.send(t, body)
+		return
+	}
+	f.take()
+	defer f.give()
+	if f.write(nil) == nil {
+		_, err := f.w.(FDConn).WriteFDs(appendFrame(nil, t, body), fds...)
+		f.fail(err)
+	}
+}
+
 // finish is send for the last frame: nothing follows it, whoever tries.
 func (f *frameWriter) finish(t frameType, body []byte) error {
 	f.take()

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Conn is a connection between a client and a muxd of the same user. Close and
@@ -74,4 +76,17 @@ func (c *Conn) fault(op string, err error) error {
 		err = os.ErrClosed
 	}
 	return &os.PathError{Op: op, Path: c.file.Name(), Err: err}
+}
+
+// Spare reports that this process has descriptors enough to take some that it
+// could do without: half of those that it may open are free.
+func (c *Conn) Spare() bool {
+	lowest := -1
+	c.raw.Control(func(fd uintptr) { lowest, _ = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	if lowest < 0 {
+		return false
+	}
+	unix.Close(lowest)
+	var r unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil && uint64(lowest) < uint64(r.Cur)/2
 }

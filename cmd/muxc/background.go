@@ -83,6 +83,5 @@ func resume(u *ui) (int, error) {
 	u.watchEnd()
 	u.mu.Unlock()
 	go u.relaySize(u.op)
-	go u.op.CloseStdin()
 	return u.finish(u.op.WaitStream(u))
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -124,8 +125,8 @@ func (h *host) bounded(before int64, n int, d time.Duration) (most int64) {
 }
 
 // TestStoppedClientsMemory is F22: clients that are stopped under an endless
-// output live on, cost muxd no more than their windows, and go on when they are
-// continued, to the byte.
+// output, with whoever reads it, live on, cost muxd no more than their windows, and
+// go on when they are continued, to the byte.
 func TestStoppedClientsMemory(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
@@ -134,11 +135,12 @@ func TestStoppedClientsMemory(t *testing.T) {
 	const n = 4
 	var all []*running
 	var sums []*hashing
+	var readers []*counted
 	for range n {
 		c, sum := h.muxc("box", "exec seq 0 999999999"), &hashing{Hash: sha256.New()}
 		lines := &counted{to: sum}
 		c.Stdout = lines
-		all, sums = append(all, h.start(c, nil)), append(sums, sum)
+		all, sums, readers = append(all, h.start(c, nil)), append(sums, sum), append(readers, lines)
 		t.Cleanup(func() {
 			if lines.wrong != "" {
 				t.Errorf("in the place of line %d there came %q", lines.next, lines.wrong)
@@ -148,6 +150,7 @@ func TestStoppedClientsMemory(t *testing.T) {
 	for i, p := range all {
 		h.eventually("output flows", func() bool { return sums[i].bytes() > 1<<20 })
 		p.signal(syscall.SIGSTOP)
+		readers[i].stopped.Lock()
 	}
 	grown := h.bounded(before, n, 3*time.Second)
 	t.Logf("%d KiB more for %d stopped clients", grown>>10, n)
@@ -155,6 +158,7 @@ func TestStoppedClientsMemory(t *testing.T) {
 	for i, p := range all {
 		held := sums[i].bytes()
 		p.signal(syscall.SIGCONT)
+		readers[i].stopped.Unlock()
 		h.eventually("it goes on", func() bool { return sums[i].bytes() > held+4<<20 }) // beyond what was under way
 		p.signal(syscall.SIGKILL)
 		p.wait()
@@ -168,9 +172,13 @@ type counted struct {
 	next  int
 	rest  []byte
 	wrong string
+
+	stopped sync.Mutex // held while nothing is to be read
 }
 
 func (c *counted) Write(p []byte) (int, error) {
+	c.stopped.Lock()
+	defer c.stopped.Unlock()
 	c.rest = append(c.rest, p...)
 	var want []byte
 	for {

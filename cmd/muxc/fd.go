@@ -37,6 +37,13 @@ func readSome(fd int, b []byte) (int, error) {
 	}
 }
 
+// unread reports a pipe or socket that nobody reads any more.
+func unread(fd int) bool {
+	p := []unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n > 0 && p[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+}
+
 func wait(fd int, events int16) {
 	unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, -1)
 }

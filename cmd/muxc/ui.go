@@ -108,8 +108,7 @@ func (u *ui) Opened(p *control.Plan) {
 	} else if p.Serves {
 		go u.relaySize(u.op)
 	}
-	if p.StdinNull {
-		go u.op.CloseStdin()
+	if !u.op.WantsStdin() { // it is read by muxd, or by nobody
 		return
 	}
 	if p.Reattach && u.state != nil {
@@ -271,7 +270,7 @@ func (u *ui) exitCode(x control.Exit) int {
 		return int(x.Code & 0xff)
 	}
 	n := control.SignalNumber(x.Signal)
-	if u.noReader && x.Signal == "PIPE" {
+	if x.Signal == "PIPE" && (u.noReader || unread(1)) {
 		return 128 + n // our reader went away; that is no news to anybody
 	}
 	text := u.dest + ": the command was killed by signal " + x.Signal

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"muxd/control"
+)
+
+// passing says that muxd can wait for another process's descriptors without a
+// thread for each, and without ever taking what came after the end.
+const passing = runtime.GOOS == "linux"
+
+// Pass implements control.Passer.
+//
+// A terminal stays ours, because its bytes are looked at here, and because a
+// process that is stopped must neither read nor write it. A pipe of another user
+// stays ours too: muxd could not open it again, which is what makes it cheap to
+// wait for.
+func (u *ui) Pass(stdin bool) control.Stdio {
+	var st [3]unix.Stat_t
+	s := control.Stdio{0, 1, 2}
+	for fd := range s {
+		if stdin != (fd == 0) || !passing || unix.Fstat(fd, &st[fd]) != nil || !passable(&st[fd]) {
+			s[fd] = control.NotPassed
+		}
+	}
+	if a, b := &st[1], &st[2]; s[1] == 1 && s[2] == 2 && a.Mode&unix.S_IFMT != unix.S_IFREG && a.Ino == b.Ino && a.Dev == b.Dev {
+		s[2] = 1
+	}
+	return s
+}
+
+// passable reports a file, a socket, our own pipe, or /dev/null.
+func passable(st *unix.Stat_t) bool {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFSOCK:
+		return true
+	case unix.S_IFIFO:
+		return int(st.Uid) == unix.Geteuid()
+	case unix.S_IFCHR:
+		return unix.Major(uint64(st.Rdev)) == 1 && unix.Minor(uint64(st.Rdev)) == 3
+	}
+	return false
+}
