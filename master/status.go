@@ -54,7 +54,8 @@ func (h *host) status() control.HostStatus {
 	h.mu.Lock()
 	d := h.shown.dest
 	st := control.HostStatus{Name: d.Name, User: d.User, Addr: d.Addr(), State: h.state.String(), Since: h.since,
-		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.PersistText(),
+		Waiting: h.shown.waiting, Logins: h.logins, Failed: h.failed, Lost: h.losses, Limit: h.shown.limit,
+		In: h.shown.pastIn, Out: h.shown.pastOut, Persist: d.PersistText(),
 		Attempt: h.shown.attempt, Next: h.shown.next, Wanted: h.shown.wanted}
 	if h.lastErr != nil {
 		st.LastErr = withoutHost(h.lastErr)
@@ -68,6 +69,7 @@ func (h *host) status() control.HostStatus {
 		ls, ss := l.status()
 		ls.Use = l.use(current)
 		st.Links = append(st.Links, ls)
+		st.In, st.Out = st.In+ls.In, st.Out+ls.Out
 		st.Sessions = append(st.Sessions, ss...)
 	}
 	return st
@@ -122,7 +124,7 @@ func (l *link) status() (control.LinkStatus, []control.SessionStatus) {
 }
 
 func (s *session) status() control.SessionStatus {
-	st := control.SessionStatus{PID: s.r.PID, Kind: string(s.r.Kind), TTY: s.r.TTY != nil, Since: s.since}
+	st := control.SessionStatus{PID: s.r.PID, Kind: string(s.r.Kind), TTY: s.r.TTY != nil, Since: s.since, Command: s.r.Command}
 	if s.meter != nil {
 		st.In, st.Out = s.meter.In.Load(), s.meter.Out.Load()
 	}

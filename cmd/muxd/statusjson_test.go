@@ -25,12 +25,12 @@ func sample() *control.Status {
 	return &control.Status{PID: 7, Build: "1.2.3", Started: noon.Add(-2 * time.Hour), Socket: "/run/user/1/muxd/ctl", Clients: 3,
 		Hosts: []control.HostStatus{{
 			Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
-			Waiting: 1, Logins: 2, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
+			Waiting: 1, Logins: 2, Failed: 3, Lost: 1, In: 5000, Out: 6000, Limit: 10, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
 			Attempt: 3, Next: noon.Add(1500 * time.Millisecond), Wanted: "pinned", KeepWarm: 9 * time.Second, KeepWarmLearned: true,
 			Links: []control.LinkStatus{{State: "ready", Use: "main", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
 				Server: "SSH-2.0-OpenSSH_10.0", LastByte: noon.Add(-3 * time.Second), RTT: 12345 * time.Microsecond, In: 1000, Out: 2000,
 				Sessions: 1, Interval: 15 * time.Second, CountMax: 3}},
-			Sessions: []control.SessionStatus{{PID: 8, Kind: "exec", TTY: true, Since: noon.Add(-time.Minute), In: 10, Out: 20}},
+			Sessions: []control.SessionStatus{{PID: 8, Kind: "exec", TTY: true, Since: noon.Add(-time.Minute), In: 10, Out: 20, Command: "make -j8"}},
 			Forwards: forwards(),
 		}, {Name: "idle", User: "me", Addr: "10.0.0.2:22", State: "idle", Since: noon.Add(-5 * time.Minute), Persist: "no"}},
 	}
