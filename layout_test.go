@@ -36,6 +36,7 @@ var allowed = map[string]struct {
 	"muxd/internal/getopt":     {nil, "pure; muxc links it"},
 	"muxd/internal/socks":      {nil, "pure: a protocol over any stream"},
 	"muxd/internal/x11":        {[]string{"muxd/control"}, "displays and cookies; knows no SSH"},
+	"muxd/internal/table":      {[]string{"muxd/control", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"}, "what muxd status and muxd top look like; never in muxc"},
 	"muxd/internal/term":       {[]string{"golang.org/x/term", "golang.org/x/sys/unix"}, "the person's terminal; muxc links it"},
 	"muxd/internal/inet":       {nil, "addresses as C reads them"},
 	"muxd/internal/learned":    {[]string{"muxd/alive"}, "what was learned, on disk: knows no host and no connection; the caller gives the path"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -10,16 +9,9 @@ import (
 	"muxd/control"
 )
 
-// printForwards tells of a host's forwards below its line, each on one of its
-// own: the option first, by which a person knows it.
-func printForwards(w io.Writer, h *control.HostStatus, now time.Time) {
-	for i := range h.Forwards {
-		fmt.Fprintf(w, "  %s\n", forwardLine(&h.Forwards[i], now))
-	}
-}
-
-// forwardLine is what a person wants to know first: does it stand, since when,
-// whose is it, is it used, and if not, why.
+// forwardLine is what a person wants to know first: which one is it, by the
+// option that asked for it, does it stand, since when, whose is it, is it used,
+// and if not, why.
 func forwardLine(f *control.ForwardStatus, now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s, %s, ", f.Forward, f.State, age(now, f.Since), owner(f))

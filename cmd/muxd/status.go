@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/table"
+	"muxd/internal/term"
 	"muxd/socket"
 )
 
@@ -45,7 +47,7 @@ func status(args []string) int {
 	if asJSON {
 		return printJSON(os.Stdout, newStatusJSON(st))
 	}
-	printStatus(os.Stdout, st, time.Now())
+	printStatus(os.Stdout, st, time.Now(), lookOf(1))
 	return 0
 }
 
@@ -58,63 +60,112 @@ func printJSON(w io.Writer, v any) int {
 	return 0
 }
 
+// look is what the place allows that something is printed to.
+type look struct {
+	width  int // in columns; 0 is any
+	colour bool
+}
+
+// lookOf is that of a descriptor: what is no terminal takes lines of any length,
+// unless COLUMNS says otherwise, and wants no colour.
+func lookOf(fd int) look {
+	if !term.IsTerminal(fd) {
+		n, _ := strconv.Atoi(os.Getenv("COLUMNS"))
+		return look{width: max(0, n)}
+	}
+	l := look{width: 80, colour: table.Colours(os.Getenv)}
+	if w, err := term.Size(fd); err == nil && w.Cols > 0 {
+		l.width = int(w.Cols)
+	}
+	return l
+}
+
+// columns of the table of hosts: name and state stay, however narrow it is.
+var columns = []table.Column{
+	{Title: "HOST", Least: 12}, {Title: "STATE"}, {Title: "FOR", Rank: 5}, {Title: "LAST BYTE", Rank: 8}, {Title: "RTT", Rank: 7},
+	{Title: "LOGIN", Rank: 4}, {Title: "SESSIONS", Rank: 6}, {Title: "RECONN", Rank: 3}, {Title: "TO", Rank: 2, Least: 16},
+}
+
 // printStatus is the table for people. Times are ages against now.
-func printStatus(w io.Writer, st *control.Status, now time.Time) {
-	fmt.Fprintf(w, "muxd %s, pid %d, up %s, %s\n", st.Build, st.PID, age(now, st.Started), st.Socket)
+func printStatus(w io.Writer, st *control.Status, now time.Time, l look) {
+	say := func(text string, indent int, ink table.Ink) {
+		for _, line := range table.Fold(text, l.width, indent) {
+			fmt.Fprintln(w, ink.Paint(line, l.colour))
+		}
+	}
+	say(fmt.Sprintf("muxd %s, pid %d, up %s, %s", st.Build, st.PID, age(now, st.Started), st.Socket), 0, table.Plain)
 	if len(st.Hosts) == 0 {
 		fmt.Fprintln(w, "no connections")
 		return
 	}
-	var table strings.Builder
-	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "HOST\tSTATE\tFOR\tSESSIONS\tLAST BYTE\tRTT\tLOGINS\tTO")
+	t := table.Table{Columns: columns}
+	for i := range st.Hosts {
+		t.Rows = append(t.Rows, hostRow(&st.Hosts[i], now))
+	}
+	lines := t.Lines(l.width, l.colour) // the header, and one for each host
+	fmt.Fprintln(w, lines[0])
 	for i := range st.Hosts {
 		h := &st.Hosts[i]
-		last, rtt := "-", "-"
-		if n := len(h.Links); n > 0 {
-			last = age(now, h.Links[n-1].LastByte) + " ago"
-			if r := h.Links[n-1].RTT; r > 0 {
-				rtt = r.Round(100 * time.Microsecond).String()
-			}
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s@%s\n", h.Name, h.State, age(now, h.Since),
-			len(h.Sessions), last, rtt, h.Logins, h.User, h.Addr)
-	}
-	tw.Flush()
-	lines := strings.SplitAfter(table.String(), "\n") // the header, and one for each host
-	io.WriteString(w, lines[0])
-	for i := range st.Hosts {
-		io.WriteString(w, lines[i+1])
-		printLinks(w, &st.Hosts[i])
-		printForwards(w, &st.Hosts[i], now)
-	}
-	for i := range st.Hosts {
-		h := &st.Hosts[i]
+		fmt.Fprintln(w, lines[i+1])
 		if text := lastTry(h, now); text != "" {
-			fmt.Fprintf(w, "%s: %s\n", h.Name, text)
+			say(text, 2, table.OfState(h.State).Unless(table.Good))
+		}
+		if text := connections(h); text != "" {
+			say(text, 2, table.Plain)
+		}
+		for f := range h.Forwards {
+			say(forwardLine(&h.Forwards[f], now), 2, table.OfState(h.Forwards[f].State).Unless(table.Good))
 		}
 		if h.KeepWarmLearned && h.KeepWarm > 0 && h.KeepWarm < alive.UnsetInterval {
-			fmt.Fprintf(w, "%s: used every %v while idle, because the path forgets longer silence (learned; muxd reconnect --forget %s)\n",
-				h.Name, h.KeepWarm, h.Name)
+			say(fmt.Sprintf("used every %v while idle, because the path forgets longer silence (learned; muxd reconnect --forget %s)", h.KeepWarm, h.Name), 2, table.Faint)
 		}
 	}
 }
 
-// printLinks says what each connection is for, where there are several.
-func printLinks(w io.Writer, h *control.HostStatus) {
+// connections says what each one is for, where there are several.
+func connections(h *control.HostStatus) string {
 	if len(h.Links) < 2 {
-		return
+		return ""
 	}
 	var each []string
-	for _, l := range h.Links {
-		what := l.Use
+	for i := range h.Links {
+		what := h.Links[i].Use
 		if what == "" {
-			what = l.State
+			what = h.Links[i].State
 		}
-		each = append(each, fmt.Sprintf("%s %d", what, l.Sessions))
+		each = append(each, fmt.Sprintf("%s %d", what, h.Links[i].Sessions))
 	}
-	fmt.Fprintf(w, "  %d connections, with sessions: %s\n", len(h.Links), strings.Join(each, ", "))
+	return fmt.Sprintf("%d connections, with sessions: %s", len(h.Links), strings.Join(each, ", "))
 }
+
+func hostRow(h *control.HostStatus, now time.Time) []table.Cell {
+	last, rtt, login := "-", "-", "-"
+	if n := len(h.Links); n > 0 {
+		newest := &h.Links[n-1]
+		last, login = age(now, newest.LastByte)+" ago", age(now, newest.Since)
+		if newest.RTT > 0 {
+			rtt = roundTrip(newest.RTT)
+		}
+	}
+	cells := make([]table.Cell, 0, len(columns))
+	for _, text := range []string{h.Name, h.State, age(now, h.Since), last, rtt, login, sessions(h),
+		strconv.Itoa(max(0, h.Logins-1)), h.User + "@" + h.Addr} {
+		cells = append(cells, table.Cell{Text: text})
+	}
+	cells[1].Ink = table.OfState(h.State)
+	return cells
+}
+
+// sessions is how many there are, and of how many the server takes where that is
+// known.
+func sessions(h *control.HostStatus) string {
+	if h.Limit == 0 {
+		return strconv.Itoa(len(h.Sessions))
+	}
+	return fmt.Sprintf("%d/%d", len(h.Sessions), h.Limit*max(1, len(h.Links)))
+}
+
+func roundTrip(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
 
 // lastTry is why there is no connection, and when there may be one.
 func lastTry(h *control.HostStatus, now time.Time) string {
