@@ -14,6 +14,7 @@ type Status struct {
 
 // HostStatus is one destination.
 type HostStatus struct {
+	ID      string // tells destinations apart that have the same name; says nothing else
 	Name    string // as typed by whoever asked first
 	User    string
 	Addr    string // host:port as resolved by the configuration
@@ -87,7 +88,7 @@ func cleanCommand(s string) string {
 // The shortest encodings of a list's elements, in bytes, all texts empty: what
 // a count is held against before memory is taken for it.
 const (
-	minHost    = 105
+	minHost    = 109
 	minLink    = 76
 	minSession = 37
 	minForward = 94
@@ -123,7 +124,7 @@ func (s *Status) decode(b []byte) error {
 }
 
 func (h *HostStatus) encode(e *encoder) {
-	for _, v := range []string{h.Name, h.User, h.Addr, h.State} {
+	for _, v := range []string{h.ID, h.Name, h.User, h.Addr, h.State} {
 		e.str(CleanLine(v))
 	}
 	e.when(h.Since)
@@ -156,7 +157,7 @@ func (h *HostStatus) encode(e *encoder) {
 }
 
 func (h *HostStatus) decode(d *decoder) {
-	h.Name, h.User, h.Addr, h.State = d.str(), d.str(), d.str(), d.str()
+	h.ID, h.Name, h.User, h.Addr, h.State = d.str(), d.str(), d.str(), d.str(), d.str()
 	h.Since = d.when()
 	h.Waiting = int(d.u32())
 	h.Logins = int(d.u32())

@@ -93,7 +93,7 @@ func printStatus(w io.Writer, st *control.Status, now time.Time, l look) {
 			fmt.Fprintln(w, ink.Paint(line, l.colour))
 		}
 	}
-	say(fmt.Sprintf("muxd %s, pid %d, up %s, %s", st.Build, st.PID, age(now, st.Started), st.Socket), 0, table.Plain)
+	say(fmt.Sprintf("muxd %s, pid %d, up %s, %s", st.Build, st.PID, table.Age(now, st.Started), st.Socket), 0, table.Plain)
 	if len(st.Hosts) == 0 {
 		fmt.Fprintln(w, "no connections")
 		return
@@ -107,14 +107,14 @@ func printStatus(w io.Writer, st *control.Status, now time.Time, l look) {
 	for i := range st.Hosts {
 		h := &st.Hosts[i]
 		fmt.Fprintln(w, lines[i+1])
-		if text := lastTry(h, now); text != "" {
+		if text := table.LastTry(h, now); text != "" {
 			say(text, 2, table.OfState(h.State).Unless(table.Good))
 		}
 		if text := connections(h); text != "" {
 			say(text, 2, table.Plain)
 		}
 		for f := range h.Forwards {
-			say(forwardLine(&h.Forwards[f], now), 2, table.OfState(h.Forwards[f].State).Unless(table.Good))
+			say(table.Forward(&h.Forwards[f], now), 2, table.OfState(h.Forwards[f].State).Unless(table.Good))
 		}
 		if h.KeepWarmLearned && h.KeepWarm > 0 && h.KeepWarm < alive.UnsetInterval {
 			say(fmt.Sprintf("used every %v while idle, because the path forgets longer silence (learned; muxd reconnect --forget %s)", h.KeepWarm, h.Name), 2, table.Faint)
@@ -142,59 +142,16 @@ func hostRow(h *control.HostStatus, now time.Time) []table.Cell {
 	last, rtt, login := "-", "-", "-"
 	if n := len(h.Links); n > 0 {
 		newest := &h.Links[n-1]
-		last, login = age(now, newest.LastByte)+" ago", age(now, newest.Since)
+		last, login = table.Age(now, newest.LastByte)+" ago", table.Age(now, newest.Since)
 		if newest.RTT > 0 {
-			rtt = roundTrip(newest.RTT)
+			rtt = table.RoundTrip(newest.RTT)
 		}
 	}
 	cells := make([]table.Cell, 0, len(columns))
-	for _, text := range []string{h.Name, h.State, age(now, h.Since), last, rtt, login, sessions(h),
+	for _, text := range []string{h.Name, h.State, table.Age(now, h.Since), last, rtt, login, table.Sessions(h),
 		strconv.Itoa(max(0, h.Logins-1)), h.User + "@" + h.Addr} {
 		cells = append(cells, table.Cell{Text: text})
 	}
 	cells[1].Ink = table.OfState(h.State)
 	return cells
-}
-
-// sessions is how many there are, and of how many the server takes where that is
-// known.
-func sessions(h *control.HostStatus) string {
-	if h.Limit == 0 {
-		return strconv.Itoa(len(h.Sessions))
-	}
-	return fmt.Sprintf("%d/%d", len(h.Sessions), h.Limit*max(1, len(h.Links)))
-}
-
-func roundTrip(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
-
-// lastTry is why there is no connection, and when there may be one.
-func lastTry(h *control.HostStatus, now time.Time) string {
-	text, sep := h.LastErr, ""
-	if text != "" {
-		sep = "; "
-	}
-	if h.Attempt > 0 {
-		text += fmt.Sprintf("%sattempt %d", sep, h.Attempt)
-		sep = ", "
-	}
-	if !h.Next.IsZero() {
-		text += fmt.Sprintf("%snext try in %d s", sep, seconds(now, h.Next))
-	}
-	return text
-}
-
-// age is a duration as people say it: two units at most.
-func age(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.IsZero():
-		return "-"
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(max(0, d).Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
 }

@@ -23,6 +23,7 @@ type statusJSON struct {
 }
 
 type hostJSON struct {
+	ID       string        `json:"id"`
 	Name     string        `json:"name"`
 	User     string        `json:"user"`
 	Addr     string        `json:"addr"`
@@ -127,7 +128,7 @@ func newStatusJSON(st *control.Status) statusJSON {
 }
 
 func newHostJSON(h *control.HostStatus) hostJSON {
-	j := hostJSON{Name: h.Name, User: h.User, Addr: h.Addr, State: h.State, Since: when(h.Since), Waiting: h.Waiting,
+	j := hostJSON{ID: h.ID, Name: h.Name, User: h.User, Addr: h.Addr, State: h.State, Since: when(h.Since), Waiting: h.Waiting,
 		Logins: h.Logins, Failed: h.Failed, Lost: h.Lost, BytesIn: h.In, BytesOut: h.Out, Limit: h.Limit, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
 		Next: when(h.Next), Wanted: h.Wanted, KeepMS: h.KeepWarm.Milliseconds(), Learned: h.KeepWarmLearned, Links: []linkJSON{}, Sessions: []sessionJSON{}, Forwards: []forwardJSON{}}
 	for _, l := range h.Links {

@@ -25,7 +25,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 500e6, time.FixedZone("", 3600))
 func sample() *control.Status {
 	return &control.Status{PID: 7, Build: "1.2.3", Started: noon.Add(-2 * time.Hour), Socket: "/run/user/1/muxd/ctl", Clients: 3,
 		Hosts: []control.HostStatus{{
-			Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
+			ID: "0123456789abcdef", Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
 			Waiting: 1, Logins: 2, Failed: 3, Lost: 1, In: 5000, Out: 6000, Limit: 10, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
 			Attempt: 3, Next: noon.Add(1500 * time.Millisecond), Wanted: "pinned", KeepWarm: 9 * time.Second, KeepWarmLearned: true,
 			Links: []control.LinkStatus{{State: "ready", Use: "main", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
@@ -187,7 +187,7 @@ func TestStatusOfHostileText(t *testing.T) {
 					text = strings.ReplaceAll(text, sgr, "")
 				}
 			}
-			if strings.ContainsAny(text, "\x1b\x9b\x07\r\u202e") {
+			if strings.ContainsAny(text, "\x1b\u009b\x07\r\u202e") {
 				t.Errorf("%q", text)
 			}
 			for line := range strings.Lines(text) {
@@ -204,7 +204,7 @@ func TestForwardFitsTheScreen(t *testing.T) {
 	f := control.ForwardStatus{Forward: control.Forward{Kind: control.ForwardLocal, Listen: control.Endpoint{Host: "localhost", Port: 8080},
 		Connect: control.Endpoint{Host: "db", Port: 5432}}, State: control.ForwardActive, Since: noon.Add(-3 * time.Hour), Owners: []int{41173},
 		Open: 2, Total: 17, In: 1 << 30, Out: 999}
-	if line := "  " + forwardLine(&f, noon); len(line) > 80 {
+	if line := "  " + table.Forward(&f, noon); len(line) > 80 {
 		t.Errorf("%d columns: %s", len(line), line)
 	}
 }
@@ -212,7 +212,7 @@ func TestForwardFitsTheScreen(t *testing.T) {
 func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1.0K", 1023: "1.0K", 10188: "9.9K", 10189: "10K", 1023487: "999K", 1023488: "1.0M",
 		1 << 40: "1.0T", 1<<63 - 1: "8.0E"} {
-		if got := size(n); got != want {
+		if got := table.Size(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}
@@ -227,11 +227,11 @@ func TestAge(t *testing.T) {
 		{59*time.Minute + 59*time.Second, "59m59s"}, {time.Hour, "1h00m"}, {47*time.Hour + 59*time.Minute, "47h59m"},
 		{48 * time.Hour, "2d00h"}, {1000 * time.Hour, "41d16h"},
 	} {
-		if got := age(noon, noon.Add(-tt.ago)); got != tt.want {
+		if got := table.Age(noon, noon.Add(-tt.ago)); got != tt.want {
 			t.Errorf("%v: %s, want %s", tt.ago, got, tt.want)
 		}
 	}
-	if got := age(noon, time.Time{}); got != "-" {
+	if got := table.Age(noon, time.Time{}); got != "-" {
 		t.Errorf("no time: %s", got)
 	}
 }

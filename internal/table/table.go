@@ -36,6 +36,7 @@ type Column struct {
 type Cell struct {
 	Text string
 	Ink  Ink
+	Own  bool // drawn here and not told by anybody: its spaces count
 }
 
 // Table is columns and rows. A row has a cell for each column.
@@ -55,14 +56,16 @@ func (t *Table) Lines(width int, colour bool) []string {
 	for r, row := range t.Rows {
 		rows[r] = make([]Cell, len(row))
 		for i, c := range row {
-			rows[r][i] = Cell{control.CleanLine(c.Text), c.Ink}
+			if rows[r][i] = c; !c.Own {
+				rows[r][i].Text = control.CleanLine(c.Text)
+			}
 			natural[i] = max(natural[i], Width(rows[r][i].Text))
 		}
 	}
 	shown, widths := t.fit(natural, width)
 	head := make([]Cell, len(t.Columns))
 	for i, c := range t.Columns {
-		head[i] = Cell{c.Title, Faint}
+		head[i] = Cell{Text: c.Title, Ink: Faint}
 	}
 	lines := []string{t.line(head, shown, widths, colour)}
 	for _, row := range rows {

@@ -8,7 +8,7 @@ import (
 
 func sample() *Table {
 	return &Table{Columns: []Column{{Title: "HOST", Least: 6}, {Title: "STATE"}, {Title: "N", Rank: 2, Right: true}, {Title: "TO", Rank: 1, Least: 4}},
-		Rows: [][]Cell{{{Text: "a-long-name"}, {"ready", Good}, {Text: "12345"}, {Text: "somewhere"}}, {{Text: "日本語"}, {"idle", Faint}, {Text: "1"}, {Text: "x"}}}}
+		Rows: [][]Cell{{{Text: "a-long-name"}, {Text: "ready", Ink: Good}, {Text: "12345"}, {Text: "somewhere"}}, {{Text: "日本語"}, {Text: "idle", Ink: Faint}, {Text: "1"}, {Text: "x"}}}}
 }
 
 func TestColumnsGiveWay(t *testing.T) {
