@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"muxd/alive"
@@ -110,7 +109,7 @@ func printStatus(w io.Writer, st *control.Status, now time.Time, l look) {
 		if text := table.LastTry(h, now); text != "" {
 			say(text, 2, table.OfState(h.State).Unless(table.Good))
 		}
-		if text := connections(h); text != "" {
+		if text := table.Connections(h); text != "" {
 			say(text, 2, table.Plain)
 		}
 		for f := range h.Forwards {
@@ -122,29 +121,12 @@ func printStatus(w io.Writer, st *control.Status, now time.Time, l look) {
 	}
 }
 
-// connections says what each one is for, where there are several.
-func connections(h *control.HostStatus) string {
-	if len(h.Links) < 2 {
-		return ""
-	}
-	var each []string
-	for i := range h.Links {
-		what := h.Links[i].Use
-		if what == "" {
-			what = h.Links[i].State
-		}
-		each = append(each, fmt.Sprintf("%s %d", what, h.Links[i].Sessions))
-	}
-	return fmt.Sprintf("%d connections, with sessions: %s", len(h.Links), strings.Join(each, ", "))
-}
-
 func hostRow(h *control.HostStatus, now time.Time) []table.Cell {
 	last, rtt, login := "-", "-", "-"
-	if n := len(h.Links); n > 0 {
-		newest := &h.Links[n-1]
-		last, login = table.Age(now, newest.LastByte)+" ago", table.Age(now, newest.Since)
-		if newest.RTT > 0 {
-			rtt = table.RoundTrip(newest.RTT)
+	if l := table.Link(h); l != nil {
+		last, login = table.Age(now, l.LastByte)+" ago", table.Age(now, l.Since)
+		if l.RTT > 0 {
+			rtt = table.RoundTrip(l.RTT)
 		}
 	}
 	cells := make([]table.Cell, 0, len(columns))

@@ -155,7 +155,7 @@ func TestStatusForPeople(t *testing.T) {
 			}
 		}
 	}
-	if got := connections(&control.HostStatus{Links: []control.LinkStatus{{State: "ready", Use: "main", Sessions: 10}, {State: "draining", Sessions: 1}, {State: "ready", Use: "bulk"}}}); got != "3 connections, with sessions: main 10, draining 1, bulk 0" {
+	if got := table.Connections(&control.HostStatus{Links: []control.LinkStatus{{State: "ready", Use: "main", Sessions: 10}, {State: "draining", Sessions: 1}, {State: "ready", Use: "bulk"}}}); got != "3 connections, with sessions: main 10, draining 1, bulk 0" {
 		t.Errorf("%q", got)
 	}
 	var b strings.Builder

@@ -9,6 +9,36 @@ import (
 	"muxd/control"
 )
 
+// Link is the connection that stands for a host: the one that new work goes to,
+// else the newest one; nil where there is none.
+func Link(h *control.HostStatus) *control.LinkStatus {
+	for i := range h.Links {
+		if h.Links[i].Use == control.UseMain {
+			return &h.Links[i]
+		}
+	}
+	if n := len(h.Links); n > 0 {
+		return &h.Links[n-1]
+	}
+	return nil
+}
+
+// Connections says what each one is for, where there are several.
+func Connections(h *control.HostStatus) string {
+	if len(h.Links) < 2 {
+		return ""
+	}
+	var each []string
+	for i := range h.Links {
+		what := h.Links[i].Use
+		if what == "" {
+			what = h.Links[i].State
+		}
+		each = append(each, fmt.Sprintf("%s %d", what, h.Links[i].Sessions))
+	}
+	return fmt.Sprintf("%d connections, with sessions: %s", len(h.Links), strings.Join(each, ", "))
+}
+
 // Sessions is how many there are, and of how many the server takes where that is
 // known.
 func Sessions(h *control.HostStatus) string {

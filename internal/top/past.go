@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/table"
 )
 
 // kept is how many samples a curve has: more than the widest terminal shows.
@@ -52,10 +53,10 @@ func (p *past) push(rtt, rate float64) {
 	}
 }
 
-// roundTrip is that of the newest connection; 0 where there is none.
+// roundTrip is that of the host's connection; 0 where there is none.
 func roundTrip(h *control.HostStatus) time.Duration {
-	if n := len(h.Links); n > 0 {
-		return h.Links[n-1].RTT
+	if l := table.Link(h); l != nil {
+		return l.RTT
 	}
 	return 0
 }

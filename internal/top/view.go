@@ -109,8 +109,8 @@ func (m *Model) row(h *control.HostStatus, curve int) []table.Cell {
 	if h.ID == m.selected {
 		mark, ink = "›", table.Strong
 	}
-	if n := len(h.Links); n > 0 {
-		last = table.Age(m.at, h.Links[n-1].LastByte)
+	if l := table.Link(h); l != nil {
+		last = table.Age(m.at, l.LastByte)
 	}
 	if r := roundTrip(h); r > 0 {
 		rtt = table.RoundTrip(r)
@@ -176,12 +176,11 @@ func (m *Model) folded(text string, indent int, ink table.Ink) []string {
 // summary is who the host is and how it came to be connected.
 func (m *Model) summary(h *control.HostStatus) string {
 	text := fmt.Sprintf("%s: %s@%s, %s for %s", h.Name, h.User, h.Addr, h.State, table.Age(m.at, h.Since))
-	if n := len(h.Links); n > 0 {
-		l := &h.Links[n-1]
+	if l := table.Link(h); l != nil {
 		method, _, _ := strings.Cut(l.Auth, " ") // the key is told by muxd status --json
 		text += fmt.Sprintf(", logged in %s ago by %s", table.Age(m.at, l.Since), method)
-		if n > 1 {
-			text += ", " + count(n, "connection")
+		if each := table.Connections(h); each != "" {
+			text += ", " + each
 		}
 	}
 	if h.Logins > 1 {
