@@ -119,13 +119,14 @@ func (o *operation) events(ctx context.Context, d *decoder) error {
 
 func (r *AdminRequest) encode(e *encoder) {
 	e.str(r.Command)
+	e.str(r.Shown)
 	e.bool(r.Forget)
 	e.bool(r.Down)
 	e.ms(r.Limit)
 }
 
 func (r *AdminRequest) decode(d *decoder) {
-	*r = AdminRequest{Command: d.str(), Forget: d.bool(), Down: d.bool(), Limit: d.ms()}
+	*r = AdminRequest{Command: d.str(), Shown: d.str(), Forget: d.bool(), Down: d.bool(), Limit: d.ms()}
 }
 
 func (v Event) encode() []byte {

@@ -102,11 +102,11 @@ func TestMillisecondsAreBounded(t *testing.T) {
 func fullStatus() *Status {
 	at := time.Unix(0, 1_700_000_000_123456789)
 	return &Status{PID: 1, Build: "b", Started: at, Socket: "/s", Clients: 2, Hosts: []HostStatus{
-		{Name: "n", User: "u", Addr: "a:22", State: "ready", Since: at, Waiting: 1, Logins: 2, Persist: "10m", LastErr: "e",
-			Attempt: 3, Next: at.Add(time.Second), Wanted: "pinned", KeepWarm: time.Minute, KeepWarmLearned: true,
+		{ID: "i", Name: "n", User: "u", Addr: "a:22", State: "ready", Since: at, Waiting: 1, Logins: 2, Failed: 7, Lost: 8, In: 9, Out: 10, Persist: "10m", LastErr: "e",
+			Attempt: 3, Next: at.Add(time.Second), Wanted: "pinned", KeepWarm: time.Minute, KeepWarmLearned: true, Limit: 11,
 			Links: []LinkStatus{{State: "ready", Use: "bulk", Since: at, Remote: "r", Auth: "k", Server: "SSH-2.0-x", LastByte: at,
 				RTT: time.Second, In: math.MaxInt64, Out: 2, Sessions: 3, Interval: time.Minute, CountMax: 4}},
-			Sessions: []SessionStatus{{PID: 9, Kind: "exec", TTY: true, Since: at, In: 1, Out: 2}},
+			Sessions: []SessionStatus{{PID: 9, Kind: "exec", TTY: true, Since: at, In: 1, Out: 2, Command: "make -j8"}},
 			Forwards: []ForwardStatus{
 				{Forward: Forward{Kind: ForwardRemote, Listen: Endpoint{Host: "*", Port: 1}, Connect: Endpoint{Path: "/p"}}, State: ForwardDegraded, Since: at,
 					Sticky: true, Owners: []int{3, 4}, Waiting: 8, Open: 5, Total: math.MaxInt64, In: 6, Out: 7, LastErr: "e", Next: at, Probed: true, Probe: "p"},

@@ -154,7 +154,7 @@ func TestProtocolPhases(t *testing.T) {
 func TestProtocolLimits(t *testing.T) {
 	code := map[string]string{}
 	for name, v := range map[string]int{"prefaceLen": prefaceLen, "MaxFrame": MaxFrame, "MaxFDs": MaxFDs, "maxHello": maxHello,
-		"maxText": maxText, "MaxCommandOutput": MaxCommandOutput, "maxList": maxList, "maxData": maxData, "stdinCredit": stdinCredit, "creditStep": creditStep, "passFrom": passFrom,
+		"maxText": maxText, "maxCommand": maxCommand, "MaxCommandOutput": MaxCommandOutput, "maxList": maxList, "maxData": maxData, "stdinCredit": stdinCredit, "creditStep": creditStep, "passFrom": passFrom,
 		"heldNotices": heldNotices, "heldPrompts": heldPrompts, "maxGreeting": maxGreeting, "maxClients": maxClients} {
 		code[name] = fmt.Sprint(v)
 	}

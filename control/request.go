@@ -189,7 +189,8 @@ type ManageRequest struct {
 // AdminRequest asks something about one destination, or all of them, as muxd's
 // own commands do.
 type AdminRequest struct {
-	Command string        // reconnect, recycle, wait, doctor
+	Command string        // reconnect, recycle, exit (of one that is shown), wait, doctor
+	Shown   string        // the HostStatus.ID of the destination that is meant, whatever Dest says; "" for none
 	Dest    Destination   // nil: all
 	Forget  bool          // reconnect: what was learned of the destination is forgotten too
 	Down    bool          // wait: until there is no connection, and not until there is one

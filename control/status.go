@@ -14,6 +14,7 @@ type Status struct {
 
 // HostStatus is one destination.
 type HostStatus struct {
+	ID      string // tells destinations apart that have the same name; says nothing else
 	Name    string // as typed by whoever asked first
 	User    string
 	Addr    string // host:port as resolved by the configuration
@@ -21,6 +22,9 @@ type HostStatus struct {
 	Since   time.Time
 	Waiting int    // requests waiting for the connection
 	Logins  int    // logins since muxd started
+	Failed  int    // attempts to connect that failed since then
+	Lost    int    // connections that ended since then without anybody's wish
+	In, Out int64  // bytes on the wire of all connections since then
 	Persist string // how long an idle connection is kept: a duration, "forever" or "no"
 	LastErr string
 	Attempt int       // of the connection that is being made, the one under way or the last one; 0 for none
@@ -30,6 +34,7 @@ type HostStatus struct {
 	// KeepWarmLearned says that the path taught it and nobody set it.
 	KeepWarm        time.Duration
 	KeepWarmLearned bool
+	Limit           int // sessions that the server was seen to take on one connection; 0 while it refused none
 	Links           []LinkStatus
 	Sessions        []SessionStatus
 	Forwards        []ForwardStatus // in the order in which they were asked for
@@ -65,14 +70,27 @@ type SessionStatus struct {
 	TTY     bool
 	Since   time.Time
 	In, Out int64
+	Command string // what runs there or is connected to, cut short; "" for a shell
+}
+
+// maxCommand bounds the command of a session in Status, in bytes: a table shows
+// less, and 4096 sessions of whole commands would be no answer.
+const maxCommand = 256
+
+// cleanCommand is the beginning of a command on one line.
+func cleanCommand(s string) string {
+	if len(s) > maxCommand {
+		s = s[:boundary(s, maxCommand-len(ellipsis))] + ellipsis
+	}
+	return CleanLine(s)
 }
 
 // The shortest encodings of a list's elements, in bytes, all texts empty: what
 // a count is held against before memory is taken for it.
 const (
-	minHost    = 77
+	minHost    = 109
 	minLink    = 76
-	minSession = 33
+	minSession = 37
 	minForward = 94
 	minOwner   = 4
 )
@@ -106,12 +124,16 @@ func (s *Status) decode(b []byte) error {
 }
 
 func (h *HostStatus) encode(e *encoder) {
-	for _, v := range []string{h.Name, h.User, h.Addr, h.State} {
+	for _, v := range []string{h.ID, h.Name, h.User, h.Addr, h.State} {
 		e.str(CleanLine(v))
 	}
 	e.when(h.Since)
 	e.u32(uint32(h.Waiting))
 	e.u32(uint32(h.Logins))
+	e.u32(uint32(h.Failed))
+	e.u32(uint32(h.Lost))
+	e.u64(uint64(h.In))
+	e.u64(uint64(h.Out))
 	e.str(h.Persist)
 	e.str(CleanLine(h.LastErr))
 	e.u32(uint32(h.Attempt))
@@ -119,6 +141,7 @@ func (h *HostStatus) encode(e *encoder) {
 	e.str(CleanLine(h.Wanted))
 	e.dur(h.KeepWarm)
 	e.bool(h.KeepWarmLearned)
+	e.u32(uint32(h.Limit))
 	e.u32(uint32(len(h.Links)))
 	for i := range h.Links {
 		h.Links[i].encode(e)
@@ -134,10 +157,13 @@ func (h *HostStatus) encode(e *encoder) {
 }
 
 func (h *HostStatus) decode(d *decoder) {
-	h.Name, h.User, h.Addr, h.State = d.str(), d.str(), d.str(), d.str()
+	h.ID, h.Name, h.User, h.Addr, h.State = d.str(), d.str(), d.str(), d.str(), d.str()
 	h.Since = d.when()
 	h.Waiting = int(d.u32())
 	h.Logins = int(d.u32())
+	h.Failed = int(d.u32())
+	h.Lost = int(d.u32())
+	h.In, h.Out = int64(d.u64()), int64(d.u64())
 	h.Persist = d.str()
 	h.LastErr = d.str()
 	h.Attempt = int(d.u32())
@@ -145,6 +171,7 @@ func (h *HostStatus) decode(d *decoder) {
 	h.Wanted = d.str()
 	h.KeepWarm = d.dur()
 	h.KeepWarmLearned = d.bool()
+	h.Limit = int(d.u32())
 	h.Links = make([]LinkStatus, d.count(minLink))
 	for i := range h.Links {
 		h.Links[i].decode(d)
@@ -195,6 +222,7 @@ func (s *SessionStatus) encode(e *encoder) {
 	e.when(s.Since)
 	e.u64(uint64(s.In))
 	e.u64(uint64(s.Out))
+	e.str(cleanCommand(s.Command))
 }
 
 func (s *SessionStatus) decode(d *decoder) {
@@ -203,6 +231,7 @@ func (s *SessionStatus) decode(d *decoder) {
 	s.TTY = d.bool()
 	s.Since = d.when()
 	s.In, s.Out = int64(d.u64()), int64(d.u64())
+	s.Command = d.str()
 }
 
 func (f *ForwardStatus) encode(e *encoder) {

@@ -200,9 +200,10 @@ func TestAdmin(t *testing.T) {
 		v    *control.Invocation
 		want []string
 	}{
-		{control.AdminRequest{Command: "reconnect", Forget: true}, nil, []string{"{Command:reconnect Dest:<nil> Forget:true Down:false Limit:0s}"}},
+		{control.AdminRequest{Command: "reconnect", Forget: true}, nil, []string{"{Command:reconnect Shown: Dest:<nil> Forget:true Down:false Limit:0s}"}},
+		{control.AdminRequest{Command: "exit", Shown: "0123"}, nil, []string{"{Command:exit Shown:0123 Dest:<nil> Forget:false Down:false Limit:0s}"}},
 		{control.AdminRequest{Command: "wait", Down: true, Limit: 1500 * time.Millisecond}, about("box"),
-			[]string{"resolving", "{Command:wait Dest:box Forget:false Down:true Limit:1.5s}"}},
+			[]string{"resolving", "{Command:wait Shown: Dest:box Forget:false Down:true Limit:1.5s}"}},
 	} {
 		c, _ := r.dial()
 		op, err := control.Admin(c, &tt.r, tt.v)

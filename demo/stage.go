@@ -42,7 +42,7 @@ func newStage(ctx context.Context, rtt time.Duration) (*stage, error) {
 	key := sshtest.NewKey()
 	s := &stage{dir: dir, rtt: rtt, key: key, wires: map[*sshtest.Conn]struct{}{},
 		server: sshtest.NewServer(sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}})}
-	s.env = append(os.Environ(), "MUXD_SOCKET="+s.path("ctl"), "XDG_STATE_HOME="+s.path("state"))
+	s.env = append(os.Environ(), "MUXD_SOCKET="+s.path("ctl"), "XDG_STATE_HOME="+s.path("state"), "COLUMNS=72")
 	if err := errors.Join(s.build(ctx), s.listen(), s.writeFiles()); err != nil {
 		s.clear()
 		return nil, err

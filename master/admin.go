@@ -19,6 +19,13 @@ const outcomePatience = 5 * time.Second
 // Admin implements control.Backend.
 func (m *Master) Admin(ctx context.Context, r *control.AdminRequest) (*control.Managed, error) {
 	d, one := r.Dest.(*dest.Destination)
+	if r.Shown != "" {
+		h := m.shown(r.Shown)
+		if h == nil {
+			return nil, &control.Error{Phase: control.NotDialled, Text: "muxd does not know that host any more"}
+		}
+		d, one = h.destination(), true
+	}
 	if !one {
 		return m.adminAll(ctx, r)
 	}
@@ -27,6 +34,10 @@ func (m *Master) Admin(ctx context.Context, r *control.AdminRequest) (*control.M
 		return m.adminReconnect(ctx, d, r.Forget)
 	case "recycle":
 		return m.adminRecycle(ctx, d)
+	case "exit":
+		if r.Shown != "" {
+			return m.Manage(ctx, &control.ManageRequest{Command: "exit", Dest: d})
+		}
 	case "wait":
 		return m.adminWait(ctx, d, r)
 	case "doctor":

@@ -128,6 +128,7 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 	}
 	h.mu.Lock()
 	h.lastErr = err
+	h.failed++
 	h.mu.Unlock()
 	if d.purpose.besides() {
 		h.furtherFailed(err, now)
@@ -205,6 +206,8 @@ func (h *host) changed(l *link) {
 			return
 		}
 		delete(h.links, l)
+		h.pastIn += l.wire.in.Load()
+		h.pastOut += l.wire.out.Load()
 		h.withdraw(l)
 		h.lost(l)
 		if len(h.links) == 0 {

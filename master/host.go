@@ -63,11 +63,13 @@ type host struct {
 	hostKey     []byte            // of the last login, in wire form; nil before the first
 	used        time.Time         // when it was last in use; zero: never, or closed by request
 	quietSince  time.Time         // since when there is nothing to remember it for; zero while there is
-	decided     int               // how often decide looked; a test counts that nothing spins
-	outage                        // why there is no connection, and when the next one is tried
-	served      *link             // the forwards were told that it is in service
-	hop         *lease            // on the jump host, between two attempts; nil: none
-	asked       bool              // a request came since the last dial
+	pastIn      int64             // bytes on the wire of connections that are gone
+	pastOut     int64
+	decided     int    // how often decide looked; a test counts that nothing spins
+	outage             // why there is no connection, and when the next one is tried
+	served      *link  // the forwards were told that it is in service
+	hop         *lease // on the jump host, between two attempts; nil: none
+	asked       bool   // a request came since the last dial
 
 	forwards *forward.Set   // safe for concurrent use
 	sticky   *forward.Owner // of those that need no client
@@ -77,6 +79,8 @@ type host struct {
 	since   time.Time // guarded by mu
 	lastErr error     // guarded by mu
 	logins  int       // guarded by mu
+	failed  int       // guarded by mu; attempts to connect
+	losses  int       // guarded by mu; connections that ended without anybody's wish
 	shown   hostShown // guarded by mu; copies for status
 
 	limited  atomic.Bool  // a session was refused: successes are worth telling run
@@ -97,6 +101,9 @@ type hostShown struct {
 	attempt int
 	next    time.Time
 	wanted  string
+	limit   int
+	pastIn  int64
+	pastOut int64
 }
 
 // waiter is a request that waits for a link.
@@ -246,7 +253,7 @@ func (h *host) publish() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), wanted: why, attempt: h.tries, next: h.retry,
-		links: h.shown.links[:0:0], current: h.current}
+		limit: h.places.limit, pastIn: h.pastIn, pastOut: h.pastOut, links: h.shown.links[:0:0], current: h.current}
 	for l := range h.links {
 		h.shown.links = append(h.shown.links, l)
 	}

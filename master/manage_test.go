@@ -81,3 +81,39 @@ func TestExitOfASilentConnection(t *testing.T) {
 		r.wantLinks("")
 	})
 }
+
+// TestActsOnWhatIsShown: by the id of status, whatever the name means by now;
+// and what connections had been through is counted when they are gone.
+func TestActsOnWhatIsShown(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		admin := func(command, id string) (*control.Managed, error) {
+			return r.m.Admin(t.Context(), &control.AdminRequest{Command: command, Shown: id})
+		}
+		r.run("host", "true")
+		before := r.host().status()
+		if before.In == 0 || before.Out == 0 || before.In != before.Links[0].In {
+			t.Errorf("%+v", before)
+		}
+		if got, err := admin("exit", before.ID); err != nil || got.Text != "Exit request sent." {
+			t.Errorf("%+v, %v", got, err)
+		}
+		r.wantState("idle")
+		synctest.Wait()
+		if st := r.host().status(); st.In < before.In || st.Out < before.Out || st.Lost != 0 || st.ID != before.ID {
+			t.Errorf("%+v, before %+v", st, before)
+		}
+		if got, err := admin("reconnect", before.ID); err != nil || got.Text != "host: ready" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		r.srv.Last().Drop()
+		time.Sleep(time.Minute)
+		if st := r.host().status(); st.Lost != 1 || st.Logins != 3 || st.In <= before.In {
+			t.Errorf("%+v", st)
+		}
+		_, err := admin("exit", "0123456789abcdef")
+		wantError(t, err, control.NotDialled, "muxd does not know that host any more")
+		if got, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "exit", Dest: r.host().destination()}); err == nil {
+			t.Errorf("%+v", got)
+		}
+	})
+}

@@ -92,6 +92,7 @@ func (h *host) lost(l *link) {
 	}
 	h.mu.Lock()
 	h.lastErr = connectionLost(err)
+	h.losses++
 	h.mu.Unlock()
 	if unanswering(err) && h.silenced.at.IsZero() {
 		h.noteSilence(l)

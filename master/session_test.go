@@ -555,7 +555,7 @@ func TestMeterAndStatus(t *testing.T) {
 		s.meter.Out.Store(4)
 		time.Sleep(time.Second)
 		st := r.host().status()
-		if len(st.Sessions) != 1 || st.Sessions[0] != (control.SessionStatus{PID: 42, Kind: "exec", Since: s.since, In: 3, Out: 4}) {
+		if len(st.Sessions) != 1 || st.Sessions[0] != (control.SessionStatus{PID: 42, Kind: "exec", Since: s.since, In: 3, Out: 4, Command: "cat"}) {
 			t.Errorf("%+v", st.Sessions)
 		}
 		if l := st.Links[0]; l.Sessions != 1 || l.In == 0 || l.Out == 0 || l.Server != "SSH-2.0-sshtest" || l.Remote != "192.0.2.2:22" || l.Auth == "" {

@@ -50,11 +50,26 @@ func probeForwards(ctx context.Context, all []*host, into []control.HostStatus) 
 	wg.Wait()
 }
 
+// shownID is how a host is named to whoever saw it in status. Its key is a
+// digest already.
+func shownID(d *dest.Destination) string { return d.Key[:min(len(d.Key), 16)] }
+
+// shown returns the host of an ID, nil where it is gone.
+func (m *Master) shown(id string) *host {
+	for _, h := range m.all() {
+		if shownID(h.destination()) == id {
+			return h
+		}
+	}
+	return nil
+}
+
 func (h *host) status() control.HostStatus {
 	h.mu.Lock()
 	d := h.shown.dest
-	st := control.HostStatus{Name: d.Name, User: d.User, Addr: d.Addr(), State: h.state.String(), Since: h.since,
-		Waiting: h.shown.waiting, Logins: h.logins, Persist: d.PersistText(),
+	st := control.HostStatus{ID: shownID(d), Name: d.Name, User: d.User, Addr: d.Addr(), State: h.state.String(), Since: h.since,
+		Waiting: h.shown.waiting, Logins: h.logins, Failed: h.failed, Lost: h.losses, Limit: h.shown.limit,
+		In: h.shown.pastIn, Out: h.shown.pastOut, Persist: d.PersistText(),
 		Attempt: h.shown.attempt, Next: h.shown.next, Wanted: h.shown.wanted}
 	if h.lastErr != nil {
 		st.LastErr = withoutHost(h.lastErr)
@@ -68,6 +83,7 @@ func (h *host) status() control.HostStatus {
 		ls, ss := l.status()
 		ls.Use = l.use(current)
 		st.Links = append(st.Links, ls)
+		st.In, st.Out = st.In+ls.In, st.Out+ls.Out
 		st.Sessions = append(st.Sessions, ss...)
 	}
 	return st
@@ -122,7 +138,7 @@ func (l *link) status() (control.LinkStatus, []control.SessionStatus) {
 }
 
 func (s *session) status() control.SessionStatus {
-	st := control.SessionStatus{PID: s.r.PID, Kind: string(s.r.Kind), TTY: s.r.TTY != nil, Since: s.since}
+	st := control.SessionStatus{PID: s.r.PID, Kind: string(s.r.Kind), TTY: s.r.TTY != nil, Since: s.since, Command: s.r.Command}
 	if s.meter != nil {
 		st.In, st.Out = s.meter.In.Load(), s.meter.Out.Load()
 	}

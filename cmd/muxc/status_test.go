@@ -78,7 +78,7 @@ func TestStatus(t *testing.T) {
 	}
 
 	r := h.run(h.command("muxd", "status"), nil)
-	want := fmt.Sprintf(`\Amuxd \S+, pid %d, up \d+s, %s\nHOST +STATE .*\n(box +ready .* 1 .* %s@%s\n|box +idle .* \S+@127\.0\.0\.1:1\n){2}box: connect to 127\.0\.0\.1:1: connection refused; attempt 1\n\z`,
+	want := fmt.Sprintf(`\Amuxd \S+, pid %d, up \d+s, %s\nHOST +STATE .*\n(box +ready .* 1 .* %s@%s\n|box +idle .* \S+@127\.0\.0\.1:1\n  connect to 127\.0\.0\.1:1: connection refused; attempt 1\n){2}\z`,
 		h.pid(), h.socket(), h.sshd.User, h.sshd.Addr)
 	if r.code != 0 || r.err != "" || !regexp.MustCompile(want).MatchString(r.out) {
 		t.Errorf("%s\ndoes not match\n%s", r.out, want)

@@ -15,6 +15,8 @@ const usage = `usage: muxd                     run in the foreground (muxc start
        muxd status [--json] [--probe-forwards]
                                 connections, sessions, forwards, last error;
                                 --probe-forwards: open each far side once
+       muxd top                 the same, live: curves of round trip and throughput,
+                                sessions, forwards; keys to reconnect, recycle, stop
        muxd login HOST... | --all
                                 log in ahead; --all: every host muxd knows
        muxd wait HOST [--for ready|down] [--timeout 30s]
@@ -60,6 +62,8 @@ func run(args []string) int {
 		return serve()
 	case "status":
 		return status(args)
+	case "top":
+		return liveView(args)
 	case "login":
 		return login(args)
 	case "wait":

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/table"
+	"muxd/internal/term"
 	"muxd/socket"
 )
 
@@ -45,7 +46,7 @@ func status(args []string) int {
 	if asJSON {
 		return printJSON(os.Stdout, newStatusJSON(st))
 	}
-	printStatus(os.Stdout, st, time.Now())
+	printStatus(os.Stdout, st, time.Now(), lookOf(1))
 	return 0
 }
 
@@ -58,92 +59,81 @@ func printJSON(w io.Writer, v any) int {
 	return 0
 }
 
+// look is what the place allows that something is printed to.
+type look struct {
+	width  int // in columns; 0 is any
+	colour bool
+}
+
+// lookOf is that of a descriptor: what is no terminal takes lines of any length,
+// unless COLUMNS says otherwise, and wants no colour.
+func lookOf(fd int) look {
+	if !term.IsTerminal(fd) {
+		n, _ := strconv.Atoi(os.Getenv("COLUMNS"))
+		return look{width: max(0, n)}
+	}
+	l := look{width: 80, colour: table.Colours(os.Getenv)}
+	if w, err := term.Size(fd); err == nil && w.Cols > 0 {
+		l.width = int(w.Cols)
+	}
+	return l
+}
+
+// columns of the table of hosts: name and state stay, however narrow it is.
+var columns = []table.Column{
+	{Title: "HOST", Least: 12}, {Title: "STATE"}, {Title: "FOR", Rank: 5}, {Title: "LAST BYTE", Rank: 8}, {Title: "RTT", Rank: 7},
+	{Title: "LOGIN", Rank: 4}, {Title: "SESSIONS", Rank: 6}, {Title: "RECONN", Rank: 3}, {Title: "TO", Rank: 2, Least: 16},
+}
+
 // printStatus is the table for people. Times are ages against now.
-func printStatus(w io.Writer, st *control.Status, now time.Time) {
-	fmt.Fprintf(w, "muxd %s, pid %d, up %s, %s\n", st.Build, st.PID, age(now, st.Started), st.Socket)
+func printStatus(w io.Writer, st *control.Status, now time.Time, l look) {
+	say := func(text string, indent int, ink table.Ink) {
+		for _, line := range table.Fold(text, l.width, indent) {
+			fmt.Fprintln(w, ink.Paint(line, l.colour))
+		}
+	}
+	say(fmt.Sprintf("muxd %s, pid %d, up %s, %s", st.Build, st.PID, table.Age(now, st.Started), st.Socket), 0, table.Plain)
 	if len(st.Hosts) == 0 {
 		fmt.Fprintln(w, "no connections")
 		return
 	}
-	var table strings.Builder
-	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "HOST\tSTATE\tFOR\tSESSIONS\tLAST BYTE\tRTT\tLOGINS\tTO")
+	t := table.Table{Columns: columns}
+	for i := range st.Hosts {
+		t.Rows = append(t.Rows, hostRow(&st.Hosts[i], now))
+	}
+	lines := t.Lines(l.width, l.colour) // the header, and one for each host
+	fmt.Fprintln(w, lines[0])
 	for i := range st.Hosts {
 		h := &st.Hosts[i]
-		last, rtt := "-", "-"
-		if n := len(h.Links); n > 0 {
-			last = age(now, h.Links[n-1].LastByte) + " ago"
-			if r := h.Links[n-1].RTT; r > 0 {
-				rtt = r.Round(100 * time.Microsecond).String()
-			}
+		fmt.Fprintln(w, lines[i+1])
+		if text := table.LastTry(h, now); text != "" {
+			say(text, 2, table.OfState(h.State).Unless(table.Good))
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s@%s\n", h.Name, h.State, age(now, h.Since),
-			len(h.Sessions), last, rtt, h.Logins, h.User, h.Addr)
-	}
-	tw.Flush()
-	lines := strings.SplitAfter(table.String(), "\n") // the header, and one for each host
-	io.WriteString(w, lines[0])
-	for i := range st.Hosts {
-		io.WriteString(w, lines[i+1])
-		printLinks(w, &st.Hosts[i])
-		printForwards(w, &st.Hosts[i], now)
-	}
-	for i := range st.Hosts {
-		h := &st.Hosts[i]
-		if text := lastTry(h, now); text != "" {
-			fmt.Fprintf(w, "%s: %s\n", h.Name, text)
+		if text := table.Connections(h); text != "" {
+			say(text, 2, table.Plain)
+		}
+		for f := range h.Forwards {
+			say(table.Forward(&h.Forwards[f], now), 2, table.OfState(h.Forwards[f].State).Unless(table.Good))
 		}
 		if h.KeepWarmLearned && h.KeepWarm > 0 && h.KeepWarm < alive.UnsetInterval {
-			fmt.Fprintf(w, "%s: used every %v while idle, because the path forgets longer silence (learned; muxd reconnect --forget %s)\n",
-				h.Name, h.KeepWarm, h.Name)
+			say(fmt.Sprintf("used every %v while idle, because the path forgets longer silence (learned; muxd reconnect --forget %s)", h.KeepWarm, h.Name), 2, table.Faint)
 		}
 	}
 }
 
-// printLinks says what each connection is for, where there are several.
-func printLinks(w io.Writer, h *control.HostStatus) {
-	if len(h.Links) < 2 {
-		return
-	}
-	var each []string
-	for _, l := range h.Links {
-		what := l.Use
-		if what == "" {
-			what = l.State
+func hostRow(h *control.HostStatus, now time.Time) []table.Cell {
+	last, rtt, login := "-", "-", "-"
+	if l := table.Link(h); l != nil {
+		last, login = table.Age(now, l.LastByte)+" ago", table.Age(now, l.Since)
+		if l.RTT > 0 {
+			rtt = table.RoundTrip(l.RTT)
 		}
-		each = append(each, fmt.Sprintf("%s %d", what, l.Sessions))
 	}
-	fmt.Fprintf(w, "  %d connections, with sessions: %s\n", len(h.Links), strings.Join(each, ", "))
-}
-
-// lastTry is why there is no connection, and when there may be one.
-func lastTry(h *control.HostStatus, now time.Time) string {
-	text, sep := h.LastErr, ""
-	if text != "" {
-		sep = "; "
+	cells := make([]table.Cell, 0, len(columns))
+	for _, text := range []string{h.Name, h.State, table.Age(now, h.Since), last, rtt, login, table.Sessions(h),
+		strconv.Itoa(max(0, h.Logins-1)), h.User + "@" + h.Addr} {
+		cells = append(cells, table.Cell{Text: text})
 	}
-	if h.Attempt > 0 {
-		text += fmt.Sprintf("%sattempt %d", sep, h.Attempt)
-		sep = ", "
-	}
-	if !h.Next.IsZero() {
-		text += fmt.Sprintf("%snext try in %d s", sep, seconds(now, h.Next))
-	}
-	return text
-}
-
-// age is a duration as people say it: two units at most.
-func age(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.IsZero():
-		return "-"
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(max(0, d).Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+	cells[1].Ink = table.OfState(h.State)
+	return cells
 }

@@ -23,6 +23,7 @@ type statusJSON struct {
 }
 
 type hostJSON struct {
+	ID       string        `json:"id"`
 	Name     string        `json:"name"`
 	User     string        `json:"user"`
 	Addr     string        `json:"addr"`
@@ -30,6 +31,10 @@ type hostJSON struct {
 	Since    *time.Time    `json:"since"`
 	Waiting  int           `json:"waiting"`
 	Logins   int           `json:"logins"`
+	Failed   int           `json:"failed_attempts"`
+	Lost     int           `json:"lost_connections"`
+	BytesIn  int64         `json:"bytes_in"`
+	BytesOut int64         `json:"bytes_out"`
 	Persist  string        `json:"persist"`
 	LastErr  string        `json:"last_error,omitempty"`
 	Attempt  int           `json:"attempt,omitempty"`
@@ -37,6 +42,7 @@ type hostJSON struct {
 	Wanted   string        `json:"wanted,omitempty"`
 	KeepMS   int64         `json:"keep_warm_ms"`
 	Learned  bool          `json:"keep_warm_learned"`
+	Limit    int           `json:"session_limit,omitempty"`
 	Links    []linkJSON    `json:"links"`
 	Sessions []sessionJSON `json:"sessions"`
 	Forwards []forwardJSON `json:"forwards"`
@@ -65,6 +71,7 @@ type sessionJSON struct {
 	Since    *time.Time `json:"since"`
 	BytesIn  int64      `json:"bytes_in"`
 	BytesOut int64      `json:"bytes_out"`
+	Command  string     `json:"command,omitempty"`
 }
 
 type forwardJSON struct {
@@ -121,8 +128,8 @@ func newStatusJSON(st *control.Status) statusJSON {
 }
 
 func newHostJSON(h *control.HostStatus) hostJSON {
-	j := hostJSON{Name: h.Name, User: h.User, Addr: h.Addr, State: h.State, Since: when(h.Since), Waiting: h.Waiting,
-		Logins: h.Logins, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
+	j := hostJSON{ID: h.ID, Name: h.Name, User: h.User, Addr: h.Addr, State: h.State, Since: when(h.Since), Waiting: h.Waiting,
+		Logins: h.Logins, Failed: h.Failed, Lost: h.Lost, BytesIn: h.In, BytesOut: h.Out, Limit: h.Limit, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
 		Next: when(h.Next), Wanted: h.Wanted, KeepMS: h.KeepWarm.Milliseconds(), Learned: h.KeepWarmLearned, Links: []linkJSON{}, Sessions: []sessionJSON{}, Forwards: []forwardJSON{}}
 	for _, l := range h.Links {
 		j.Links = append(j.Links, linkJSON{State: l.State, Use: l.Use, Since: when(l.Since), Remote: l.Remote, Auth: l.Auth,
@@ -131,7 +138,7 @@ func newHostJSON(h *control.HostStatus) hostJSON {
 	}
 	for _, s := range h.Sessions {
 		j.Sessions = append(j.Sessions, sessionJSON{PID: s.PID, Kind: s.Kind, TTY: s.TTY, Since: when(s.Since),
-			BytesIn: s.In, BytesOut: s.Out})
+			BytesIn: s.In, BytesOut: s.Out, Command: s.Command})
 	}
 	for i := range h.Forwards {
 		j.Forwards = append(j.Forwards, newForwardJSON(&h.Forwards[i]))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/table"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -24,13 +25,13 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 500e6, time.FixedZone("", 3600))
 func sample() *control.Status {
 	return &control.Status{PID: 7, Build: "1.2.3", Started: noon.Add(-2 * time.Hour), Socket: "/run/user/1/muxd/ctl", Clients: 3,
 		Hosts: []control.HostStatus{{
-			Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
-			Waiting: 1, Logins: 2, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
+			ID: "0123456789abcdef", Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
+			Waiting: 1, Logins: 2, Failed: 3, Lost: 1, In: 5000, Out: 6000, Limit: 10, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
 			Attempt: 3, Next: noon.Add(1500 * time.Millisecond), Wanted: "pinned", KeepWarm: 9 * time.Second, KeepWarmLearned: true,
 			Links: []control.LinkStatus{{State: "ready", Use: "main", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
 				Server: "SSH-2.0-OpenSSH_10.0", LastByte: noon.Add(-3 * time.Second), RTT: 12345 * time.Microsecond, In: 1000, Out: 2000,
 				Sessions: 1, Interval: 15 * time.Second, CountMax: 3}},
-			Sessions: []control.SessionStatus{{PID: 8, Kind: "exec", TTY: true, Since: noon.Add(-time.Minute), In: 10, Out: 20}},
+			Sessions: []control.SessionStatus{{PID: 8, Kind: "exec", TTY: true, Since: noon.Add(-time.Minute), In: 10, Out: 20, Command: "make -j8"}},
 			Forwards: forwards(),
 		}, {Name: "idle", User: "me", Addr: "10.0.0.2:22", State: "idle", Since: noon.Add(-5 * time.Minute), Persist: "no"}},
 	}
@@ -142,32 +143,59 @@ func flatten(path string, v any, into map[string]string) {
 	}
 }
 
+// What people see, at the widths that terminals have: 0 is none.
 func TestStatusForPeople(t *testing.T) {
+	for _, width := range []int{0, 40, 60, 80, 120, 200} {
+		var b bytes.Buffer
+		printStatus(&b, sample(), noon, look{width: width})
+		golden(t, fmt.Sprintf("testdata/status-%d.txt", width), b.Bytes(), "look")
+		for line := range strings.Lines(b.String()) {
+			if n := table.Width(strings.TrimRight(line, "\n")); width > 0 && n > width {
+				t.Errorf("%d columns of %d: %s", n, width, line)
+			}
+		}
+	}
+	if got := table.Connections(&control.HostStatus{Links: []control.LinkStatus{{State: "ready", Use: "main", Sessions: 10}, {State: "draining", Sessions: 1}, {State: "ready", Use: "bulk"}}}); got != "3 connections, with sessions: main 10, draining 1, bulk 0" {
+		t.Errorf("%q", got)
+	}
 	var b strings.Builder
-	printStatus(&b, sample(), noon)
-	const want = `muxd 1.2.3, pid 7, up 2h00m, /run/user/1/muxd/ctl
-HOST  STATE  FOR    SESSIONS  LAST BYTE  RTT     LOGINS  TO
-box   ready  1h00m  1         3s ago     12.3ms  2       me@10.0.0.1:22
-  -R localhost:8080:[::1]:80 degraded 5s, sticky and pid 11 12, 3 waiting, 2/17 open 1.2M in 34K out; remote port forwarding failed for listen port 8080, next try in 3 s; probe: connection refused
-  -L /run/db.sock:/var/run/postgresql/.s.PGSQL.5432 active 1h00m, pid 13, not used yet; probe: ok
-  -D localhost:1080 active 26h00m, sticky, 0/1 open 0B in 11G out; a:1: connection timed out
-  -R localhost:0 waiting 0s, pid 11, not used yet
-idle  idle   5m00s  0         -          -       0       me@10.0.0.2:22
-box: connect to 10.0.0.1:22: connection refused; attempt 3, next try in 2 s
-box: used every 9s while idle, because the path forgets longer silence (learned; muxd reconnect --forget box)
-`
-	if b.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-	}
-	b.Reset()
-	printLinks(&b, &control.HostStatus{Links: []control.LinkStatus{{State: "ready", Use: "main", Sessions: 10}, {State: "draining", Sessions: 1}, {State: "ready", Use: "bulk"}}})
-	if b.String() != "  3 connections, with sessions: main 10, draining 1, bulk 0\n" {
-		t.Errorf("%q", b.String())
-	}
-	b.Reset()
-	printStatus(&b, &control.Status{PID: 7, Build: "1.2.3", Started: noon, Socket: "/s"}, noon)
+	printStatus(&b, &control.Status{PID: 7, Build: "1.2.3", Started: noon, Socket: "/s"}, noon, look{})
 	if b.String() != "muxd 1.2.3, pid 7, up 0s, /s\nno connections\n" {
 		t.Errorf("%q", b.String())
+	}
+}
+
+// What a server or a name says does nothing to the terminal, and keeps the
+// columns where they are.
+func TestStatusOfHostileText(t *testing.T) {
+	st := sample()
+	st.Hosts = st.Hosts[:1]
+	h := &st.Hosts[0]
+	h.Name, h.User, h.LastErr = "日本語のとても長いホスト名\x1b[2J\nblocked", "\u202eroot", "\x1b]0;title\x07 gone\r\nbox ready"
+	h.Forwards = h.Forwards[:1]
+	h.Forwards[0].LastErr, h.Forwards[0].Probe = "\x9b31m", strings.Repeat("x", 200)
+	for _, width := range []int{0, 40, 80} {
+		for _, colour := range []bool{false, true} {
+			var b strings.Builder
+			printStatus(&b, st, noon, look{width, colour})
+			text := b.String()
+			if colour {
+				for _, sgr := range []string{"\x1b[2m", "\x1b[32m", "\x1b[1;31m", "\x1b[m"} {
+					if !strings.Contains(text, sgr) {
+						t.Errorf("no %q in %q", sgr, text)
+					}
+					text = strings.ReplaceAll(text, sgr, "")
+				}
+			}
+			if strings.ContainsAny(text, "\x1b\u009b\x07\r\u202e") {
+				t.Errorf("%q", text)
+			}
+			for line := range strings.Lines(text) {
+				if n := table.Width(strings.TrimRight(line, "\n")); width > 0 && n > width {
+					t.Errorf("%d columns of %d: %s", n, width, line)
+				}
+			}
+		}
 	}
 }
 
@@ -176,7 +204,7 @@ func TestForwardFitsTheScreen(t *testing.T) {
 	f := control.ForwardStatus{Forward: control.Forward{Kind: control.ForwardLocal, Listen: control.Endpoint{Host: "localhost", Port: 8080},
 		Connect: control.Endpoint{Host: "db", Port: 5432}}, State: control.ForwardActive, Since: noon.Add(-3 * time.Hour), Owners: []int{41173},
 		Open: 2, Total: 17, In: 1 << 30, Out: 999}
-	if line := "  " + forwardLine(&f, noon); len(line) > 80 {
+	if line := "  " + table.Forward(&f, noon); len(line) > 80 {
 		t.Errorf("%d columns: %s", len(line), line)
 	}
 }
@@ -184,7 +212,7 @@ func TestForwardFitsTheScreen(t *testing.T) {
 func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1.0K", 1023: "1.0K", 10188: "9.9K", 10189: "10K", 1023487: "999K", 1023488: "1.0M",
 		1 << 40: "1.0T", 1<<63 - 1: "8.0E"} {
-		if got := size(n); got != want {
+		if got := table.Size(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}
@@ -199,11 +227,11 @@ func TestAge(t *testing.T) {
 		{59*time.Minute + 59*time.Second, "59m59s"}, {time.Hour, "1h00m"}, {47*time.Hour + 59*time.Minute, "47h59m"},
 		{48 * time.Hour, "2d00h"}, {1000 * time.Hour, "41d16h"},
 	} {
-		if got := age(noon, noon.Add(-tt.ago)); got != tt.want {
+		if got := table.Age(noon, noon.Add(-tt.ago)); got != tt.want {
 			t.Errorf("%v: %s, want %s", tt.ago, got, tt.want)
 		}
 	}
-	if got := age(noon, time.Time{}); got != "-" {
+	if got := table.Age(noon, time.Time{}); got != "-" {
 		t.Errorf("no time: %s", got)
 	}
 }

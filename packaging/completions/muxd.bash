@@ -10,7 +10,7 @@ _muxd_hosts() {
 _muxd() {
     local cur=${COMP_WORDS[COMP_CWORD]} words=
     if ((COMP_CWORD == 1)); then
-        words="status login wait reconnect recycle events doctor install uninstall stop --version --help"
+        words="status top login wait reconnect recycle events doctor install uninstall stop --version --help"
     elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --for ]]; then
         words="ready down"
     else

@@ -2,6 +2,7 @@
 complete -c muxd -f
 complete -c muxd -n __fish_use_subcommand -a status -d 'Connections, sessions and forwards'
 complete -c muxd -n __fish_use_subcommand -a login -d 'Log in ahead'
+complete -c muxd -n __fish_use_subcommand -a top -d 'The same, live'
 complete -c muxd -n __fish_use_subcommand -a wait -d 'Until there is a connection, or none'
 complete -c muxd -n __fish_use_subcommand -a reconnect -d 'Try now'
 complete -c muxd -n __fish_use_subcommand -a recycle -d 'Have a new connection, and no session cut'
