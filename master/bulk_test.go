@@ -156,6 +156,10 @@ func TestTransferDoesNotWait(t *testing.T) {
 	inBubble(t, stays(sshtest.Options{}), func(t *testing.T, r *rig) {
 		r.shellOn("host")
 		r.host().call(func() { r.host().loginTook = time.Second })
+		r.through(func(ctx context.Context, network, addr string) (net.Conn, error) {
+			sleep(ctx, 100*time.Millisecond)
+			return r.srv.DialContext(ctx, network, addr)
+		})
 		if d := took(r); d != 0 {
 			t.Errorf("waited %v for a login that takes a second", d)
 		}

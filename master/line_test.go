@@ -286,6 +286,7 @@ func TestOneSessionAConnection(t *testing.T) {
 		r.wantLinks("ready ready ready")
 		time.Sleep(2 * time.Second)
 		r.wantLinks("ready")
+		r.wantLogins(3)
 		r.run("host", "true")
 		time.Sleep(dest.DefaultPersist)
 		r.wantLinks("")
