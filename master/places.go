@@ -110,21 +110,20 @@ func (h *host) fitted(open int) {
 // reports whether one may be waited for: with no session open on the link, none
 // about to be and none that just ended, the server refuses them altogether, which
 // says nothing of how many it takes. full says that there was no reason to expect
-// a place: then this refusal is none of those in a row. Channels that were opened
-// ahead have places too, and now that the server was heard the next try gets one.
+// a place: then this refusal is none of those in a row.
 func (h *host) refused(l *link, times int) (wait, full bool) {
-	open, ahead := l.count(), l.crowded()
+	open := l.count()
 	p := &h.places
 	full = p.limit > 0 && open >= p.limit
 	switch {
 	case full:
-	case open > 0 && (ahead == 0 && p.limit == 0 || times > placePatience):
+	case open > 0 && (p.limit == 0 || times > placePatience):
 		h.learnLimit(open)
 	default: // the place of one that just ended, or that was given and is not open yet
 		l.paused = true
 		time.AfterFunc(placeRetry, func() { h.post(func() { l.paused = false; h.serve() }) })
 	}
-	return open > 0 || times <= placePatience && (ahead > 0 || l.placed > 1 || l.endedWithin(placeLinger)), full
+	return open > 0 || times <= placePatience && (l.placed > 1 || l.endedWithin(placeLinger)), full
 }
 
 // openSession opens one session, waiting in line when the server has no place.

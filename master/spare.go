@@ -256,17 +256,6 @@ func (l *link) spareRefused(sp *spare) {
 	}
 }
 
-// crowded notes that the server had no place for a session, and returns how many
-// spares it has. From then on they leave a place.
-func (l *link) crowded() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.spares.list) > 0 {
-		l.spares.room = min(l.spares.room, l.counted()+len(l.spares.list)-1)
-	}
-	return len(l.spares.list)
-}
-
 // atServer is how many sessions the server has, or is asked for. Called with mu
 // held.
 func (l *link) atServer() int { return l.counted() + l.spares.asked + len(l.spares.list) }
