@@ -77,22 +77,36 @@ func bearsSpares(version string) bool { return strings.HasPrefix(version, "SSH-2
 // channel is an open session channel and its requests. Where it was a spare, then
 // that instead of the requests, and the caller has to send it its session.
 func (l *link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, *spare, error) {
-	if sp := l.takeSpare(); sp != nil {
-		if err := l.await(ctx, openTimeout, slow, sp.ready); err != nil {
-			sp.use <- nil
+	sp := l.takeSpare()
+	if sp == nil {
+		ch, reqs, err := l.openAsked(ctx, slow)
+		if !refusesMore(err) {
+			return ch, reqs, nil, err
+		}
+		// It may have refused for the very spares that it has.
+		if sp = l.takeSpare(); sp == nil {
 			return nil, nil, nil, err
 		}
-		if sp.err == nil {
-			return sp.ch, nil, sp, nil
-		}
+		l.mu.Lock()
+		l.spares.room = min(l.spares.room, l.atServer())
+		l.mu.Unlock()
 	}
-	// Where the server refuses it for the very spares that it has, the limit is
-	// learned too low, and the next try takes one of them: by then the server was
-	// heard.
+	if err := l.await(ctx, openTimeout, slow, sp.ready); err != nil {
+		sp.use <- nil
+		return nil, nil, nil, err
+	}
+	if sp.err == nil {
+		return sp.ch, nil, sp, nil
+	}
+	ch, reqs, err := l.openAsked(ctx, slow)
+	return ch, reqs, nil, err
+}
+
+// openAsked opens a channel for a session that somebody waits for.
+func (l *link) openAsked(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, error) {
 	l.asks(1)
 	defer l.asks(-1)
-	ch, reqs, err := l.open(ctx, slow, "session", nil)
-	return ch, reqs, nil, err
+	return l.open(ctx, slow, "session", nil)
 }
 
 func (l *link) asks(n int) {
