@@ -169,7 +169,7 @@ func TestQuestionGoesWithItsHost(t *testing.T) {
 	m := send(seen(s, 80, 24, 1), press("s"))
 	st := status(1)
 	st.Hosts = st.Hosts[1:]
-	if m = send(m, Sample{At: noon, Status: st}, press("y")); len(s.acts) > 0 {
+	if send(m, Sample{At: noon, Status: st}, press("y")); len(s.acts) > 0 {
 		t.Errorf("%v", s.acts)
 	}
 }
