@@ -54,12 +54,12 @@ func measure(l *lab, r *report, wanted []part, o options, b *results) error {
 
 // bounded runs one part. It is stuck if even the death of what it waits for did
 // not end it: its goroutine goes on with a section that nobody reads.
-func (l *lab) bounded(p part, o options) (s *section, stuck bool, err error) {
+func (l *lab) bounded(p part, o options) (_ *section, stuck bool, err error) {
 	limit := time.Duration(float64(partLimit) * max(1, o.scale))
 	if o.outage {
 		limit = outageLimit
 	}
-	s = newSection(p, l.commit)
+	s := newSection(p, l.commit)
 	done := make(chan error, 1)
 	go func() { done <- p.run(l, s, o) }()
 	select {
