@@ -12,6 +12,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,9 +21,14 @@ import (
 
 func main() {
 	rtt := flag.Duration("rtt", 20*time.Millisecond, "round trip time of the network that is played")
+	hold := flag.Bool("hold", false, "play nothing: print the environment for a shell, and stay until stdin ends")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rtt)
+	play := run
+	if *hold {
+		play = stay
+	}
+	err := play(ctx, *rtt)
 	cancel()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
@@ -51,5 +57,22 @@ func run(ctx context.Context, rtt time.Duration) error {
 	}
 	fmt.Print("\nFor your own hosts: go install ./cmd/muxc ./cmd/muxd\n" +
 		"and then muxc where you type ssh. README.md says what works today.\n")
+	return nil
+}
+
+// stay holds the stage for somebody else's play, docs/screens.sh's.
+func stay(ctx context.Context, rtt time.Duration) error {
+	s, err := newStage(ctx, rtt)
+	if err != nil {
+		return err
+	}
+	defer s.clear()
+	fmt.Printf("\nstage=%s\n", s.dir)
+	ended := make(chan struct{})
+	go func() { defer close(ended); io.Copy(io.Discard, os.Stdin) }()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 	return nil
 }

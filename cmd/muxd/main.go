@@ -27,6 +27,9 @@ const usage = `usage: muxd                     run in the foreground (muxc start
                                 have a new connection, and no session cut
        muxd events [--json] [HOST]
                                 print what changes, as it changes
+       muxd metrics [--file PATH]
+                                numbers for monitoring, in OpenMetrics' text; --file:
+                                for node_exporter's textfile collector
        muxd doctor [--json] [HOST... | --all]
                                 what could be better, and how
        muxd install --ssh-config [--write]
@@ -68,6 +71,8 @@ func run(args []string) int {
 		return login(args)
 	case "wait":
 		return wait(args)
+	case "metrics":
+		return printMetrics(args)
 	case "events":
 		return events(args)
 	case "reconnect", "recycle":

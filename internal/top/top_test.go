@@ -207,7 +207,7 @@ func TestRates(t *testing.T) {
 	}
 	h.In = 10 // another muxd
 	p.add(noon.Add(3*time.Second), h)
-	if p.inRate >= 0 {
+	if p.inRate >= 0 || p.outRate >= 0 {
 		t.Errorf("%+v", p)
 	}
 	for range 2 * kept {

@@ -10,7 +10,7 @@ _muxd_hosts() {
 _muxd() {
     local cur=${COMP_WORDS[COMP_CWORD]} words=
     if ((COMP_CWORD == 1)); then
-        words="status top login wait reconnect recycle events doctor install uninstall stop --version --help"
+        words="status top login wait reconnect recycle events metrics doctor install uninstall stop --version --help"
     elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --for ]]; then
         words="ready down"
     else
@@ -21,6 +21,7 @@ _muxd() {
         reconnect) words="--all --forget $(_muxd_hosts)" ;;
         recycle) words="--all $(_muxd_hosts)" ;;
         doctor) words="--all --json $(_muxd_hosts)" ;;
+        metrics) words="--file" ;;
         events) words="--json $(_muxd_hosts)" ;;
         install | uninstall) words="--ssh-config --service --write" ;;
         stop) words="--force" ;;

@@ -7,6 +7,7 @@ complete -c muxd -n __fish_use_subcommand -a wait -d 'Until there is a connectio
 complete -c muxd -n __fish_use_subcommand -a reconnect -d 'Try now'
 complete -c muxd -n __fish_use_subcommand -a recycle -d 'Have a new connection, and no session cut'
 complete -c muxd -n __fish_use_subcommand -a events -d 'Print what changes'
+complete -c muxd -n __fish_use_subcommand -a metrics -d 'Numbers for monitoring'
 complete -c muxd -n __fish_use_subcommand -a doctor -d 'What could be better, and how'
 complete -c muxd -n __fish_use_subcommand -a install -d 'Have ssh or the service manager use muxd'
 complete -c muxd -n __fish_use_subcommand -a uninstall -d 'Undo that'
@@ -22,3 +23,4 @@ complete -c muxd -n '__fish_seen_subcommand_from install uninstall' -l ssh-confi
 complete -c muxd -n '__fish_seen_subcommand_from install uninstall' -l service
 complete -c muxd -n '__fish_seen_subcommand_from install uninstall' -l write
 complete -c muxd -n '__fish_seen_subcommand_from stop' -l force
+complete -c muxd -n '__fish_seen_subcommand_from metrics' -l file -r
