@@ -38,8 +38,10 @@ const (
 	// spareTrust is how old the last byte from the server may be for a command to
 	// be sent without another proof that it is there. A connection that died since
 	// takes the command with it, which then may have run; one that is opened anew
-	// is proved by the answer to that.
-	spareTrust = 2 * time.Second
+	// is proved by the answer to that, and the command goes to another. Commands of
+	// a script come that soon, and people's do not: for them the proof is worth its
+	// round trip.
+	spareTrust = 500 * time.Millisecond
 	// spareAfter is how long after a command the spare for the next is opened: the
 	// command goes first.
 	spareAfter = time.Millisecond

@@ -122,6 +122,7 @@ func TestCommandIntoSilence(t *testing.T) {
 			f := h.flowing()
 			e := h.listen()
 			fault(n)
+			time.Sleep(time.Second) // a command that comes at once is sent without another proof
 			began := time.Now()
 			h.setenv("TERM", "xterm")
 			bounded := h.onScreen(h.muxc("-o", "WaitForReady=6", "box", "echo x >>"+ran))

@@ -18,7 +18,7 @@ import (
 func outageDoor(t *testing.T, wait string, lines ...string) (*doorway, *sshtest.Proxy) {
 	t.Helper()
 	d := doorHost(t)
-	d.own("WaitForReady " + wait + "\n")
+	d.own("WaitForReady " + wait + "\nMaxConnections 1\n")
 	p := d.through()
 	write(t, d.cfg, strings.Join(lines, "\n")+"\n"+read(t, d.cfg))
 	d.hold(d.path)

@@ -56,7 +56,12 @@ func (s *soak) warmUp() {
 func (s *soak) settle() {
 	s.t.Helper()
 	for _, name := range s.names {
-		s.run(s.command("muxd", "recycle", name), nil).is(s.t, name+": new sessions go to a fresh connection, the old one ends with its last session\n", "", 0)
+		// On a busy machine a connection may be gone again, and another not be there yet.
+		done := name + ": new sessions go to a fresh connection, the old one ends with its last session\n"
+		s.eventually(name+" has another connection", func() bool {
+			s.run(s.command("muxd", "wait", name, "--timeout", "60"), nil)
+			return s.run(s.command("muxd", "recycle", name), nil).out == done
+		})
 	}
 	var last string
 	calm := func() bool {
