@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -249,26 +249,38 @@ func waitFor(ctx context.Context, all *sync.WaitGroup) error {
 
 // input carries what the client sends, and the escapes in it.
 func (s *session) input(st control.Stream, m *control.Meter) {
+	var refused error
 	err := copyIn(s.in, func(b []byte) error {
-		if s.esc == nil {
-			return write(st, b, m)
-		}
-		for _, ev := range s.esc.Feed(b) {
-			if ev.Action == term.Pass {
-				if err := write(st, ev.Bytes, m); err != nil {
-					return err
-				}
-				continue
-			}
-			s.escape(st, ev)
-		}
-		return nil
+		refused = s.pass(st, b, m)
+		return refused
 	})
-	if err == io.EOF {
-		st.CloseWrite()
+	if refused != nil {
+		s.in.Close() // the command reads no more: the rest is for whoever reads it next
 		return
 	}
-	s.in.Close() // the command reads no more: the rest is for whoever reads it next
+	if !errors.Is(err, os.ErrClosed) {
+		// Its end, or what cannot be read any more, which is the same for ssh
+		// (channels.c, channel_handle_rfd): sftp's socket is reset when sftp dies with
+		// something unread.
+		st.CloseWrite()
+	}
+}
+
+// pass hands on what the client sent, but for the escapes in it.
+func (s *session) pass(st control.Stream, b []byte, m *control.Meter) error {
+	if s.esc == nil {
+		return write(st, b, m)
+	}
+	for _, ev := range s.esc.Feed(b) {
+		if ev.Action == term.Pass {
+			if err := write(st, ev.Bytes, m); err != nil {
+				return err
+			}
+			continue
+		}
+		s.escape(st, ev)
+	}
+	return nil
 }
 
 func write(st control.Stream, b []byte, m *control.Meter) error {

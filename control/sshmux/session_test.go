@@ -359,3 +359,24 @@ func TestSessionRequest(t *testing.T) {
 		})
 	}
 }
+
+// A socket that is reset has ended, as for ssh: that of sftp is when sftp is
+// killed with something unread, and its server would wait for ever.
+func TestInputReset(t *testing.T) {
+	b, ch := sessions(false)
+	r := newRig(t, b)
+	r.serve()
+	c, in := r.greet(), pipes(t)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	in.drop(0)
+	in.fds[0] = pair[0]
+	o := c.exec(ch, in)
+	_, err = unix.Write(pair[0], []byte("unread"))
+	must(t, err)
+	in.drop(0)
+	must(t, unix.Close(pair[1]))
+	o.did(t, "eof")
+	o.End(control.Exit{}, nil)
+	c.expect(exitMessage, uint32(sessionID), uint32(0))
+}
