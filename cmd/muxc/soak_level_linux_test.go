@@ -171,7 +171,9 @@ func compareDumps(t *testing.T, calm, after map[string]int) {
 		t.Errorf("%v is no dump of a muxd", calm)
 	}
 	for who, n := range after {
-		if n > calm[who]+calm[who]/20 && !strings.HasPrefix(who, "runtime") {
+		// One more may be the end of the client that asked last; a leak is one for each
+		// of many sessions.
+		if n > calm[who]+calm[who]/20+1 && !strings.HasPrefix(who, "runtime") {
 			t.Errorf("%d goroutines begun by %s, %d in a muxd without faults", n, who, calm[who])
 		}
 	}
