@@ -227,11 +227,11 @@ func TestProxyCommandThatDoesNotEnd(t *testing.T) {
 		least time.Duration // that it has to end by itself
 	}{
 		"told": {func(h *host, _ []int) { h.run(h.muxc("-O", "exit", "box"), nil) },
-			`connection lost \(closed by request \(-O exit\)\)`, 1500 * time.Millisecond},
+			`connection lost \(closed by request \(-O exit\)\)`, 500 * time.Millisecond},
 		"carrier dies": {func(h *host, pids []int) { kill(h.t, pids[1], syscall.SIGKILL) },
 			`connection lost \([^()]+( \([^()]+\))?\)`, 0},
 		"hangs": {func(h *host, pids []int) { kill(h.t, -pids[0], syscall.SIGSTOP) },
-			`connection lost \(no answer: nothing was received for \d+s\)`, 1500 * time.Millisecond},
+			`connection lost \(no answer: nothing was received for \d+s\)`, 500 * time.Millisecond},
 		"server dies": {func(h *host, _ []int) { h.sshd.KillSessions() },
 			`connection lost \([^()]+( \([^()]+\))?\)`, 0},
 	} {
