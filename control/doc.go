@@ -12,9 +12,9 @@
 // reason.
 //
 // Where many bytes travel, the server asks for the client's own standard input
-// and output and uses them itself. The bytes of a stdio forward may travel on a socket of their own, which the
-// client hands over with its request; package socket argues why that socket's
-// O_NONBLOCK may be set.
+// and output and uses them itself. The bytes of a stdio forward may travel on a
+// socket of their own, which the client hands over with its request; package
+// socket argues why that socket's O_NONBLOCK may be set.
 //
 // The package refuses three things. It never interprets what it carries: the
 // configuration, the host and the command are the Backend's business. It never

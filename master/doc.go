@@ -6,7 +6,8 @@
 // Two lifetimes are two types. A host lives for as long as somebody wants the
 // destination; a link is one SSH connection and is never revived. A host has a
 // set of links: the one in service, further ones where the server takes no more
-// sessions on it, and those that carry the sessions they have to their end. A
+// sessions on it, those for transfers, so that shells stay quick beside them, and
+// those that carry the sessions they have to their end. A
 // jump host is a host like any other, held by a lease of whatever goes through
 // it.
 //
@@ -28,10 +29,9 @@
 //	link.watch      one per link          the Prober; closes the connection on its verdict
 //	link.probe      at most one per link  the round trip time
 //	link.channels,
-//	link.requests   one per link          answers of the server's own opens and requests
+//	link.requests   one per link          answers of the server's own opens and requests; its end (reap)
 //	link.hostKeys   at most one per link  the user's known_hosts (UpdateHostKeys, in hostkey)
-//	link.reap       one per link          the link's end
-//	wire.flusher    one per link          the connection's coalesced writes
+//	wire.flusher    at most one per link  the connection's coalesced writes; only while there are some
 //	session.requests one per session      its exit
 //	spare.run       one per spare         nothing; becomes session.requests
 //	session.sender  at most one a session nothing; does what must not block a client's reader

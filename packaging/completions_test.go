@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 // complete is what bash would offer for the last of the words.
@@ -28,9 +30,7 @@ printf '%s\n' "${COMPREPLY[@]}"`
 }
 
 func TestBash(t *testing.T) {
-	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("needs bash")
-	}
+	sshtest.Require(t, "bash")
 	home := t.TempDir()
 	os.MkdirAll(filepath.Join(home, ".ssh"), 0o700)
 	os.WriteFile(filepath.Join(home, ".ssh/config"), []byte("Host box other\n  User a\nhost *.lan ?x !no\nMatch all\n"), 0o600)
@@ -72,9 +72,7 @@ func TestBash(t *testing.T) {
 func TestOtherShells(t *testing.T) {
 	for shell, files := range map[string][]string{"zsh": {"_muxc", "_muxd"}, "fish": {"muxc.fish", "muxd.fish"}} {
 		t.Run(shell, func(t *testing.T) {
-			if _, err := exec.LookPath(shell); err != nil {
-				t.Skip("needs " + shell)
-			}
+			sshtest.Require(t, shell)
 			for _, f := range files {
 				if out, err := exec.Command(shell, "-n", "completions/"+f).CombinedOutput(); err != nil {
 					t.Errorf("%s: %v: %s", f, err, out)

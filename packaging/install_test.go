@@ -6,16 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 // What make install lays out works from where it lies, and uninstall leaves
 // nothing.
 func TestMakeInstall(t *testing.T) {
-	for _, tool := range []string{"make", "install"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("needs " + tool)
-		}
-	}
+	sshtest.Require(t, "make", "install")
 	root := t.TempDir()
 	run := func(name string, args ...string) string {
 		t.Helper()

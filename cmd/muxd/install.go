@@ -57,43 +57,36 @@ func parseInstalls(command string, args []string) (in installs, ok bool) {
 
 // install is muxd install: it prints what it would do, and does it when told to.
 func install(args []string) int {
-	in, ok := parseInstalls("install", args)
-	if !ok {
-		return 2
-	}
-	u, err := user.Current()
-	if err != nil {
-		return complain(err)
-	}
-	if in.service {
-		s, err := thisService(u)
-		if err == nil && in.write {
-			err = s.install(os.Stdout, runCommand)
-		} else if err == nil {
-			s.print(os.Stdout)
+	return installing("install", args, func(s service, write bool) error {
+		if write {
+			return s.install(os.Stdout, runCommand)
 		}
-		return done(err)
-	}
-	p, err := socket.Choose(os.Getenv)
-	if err != nil {
-		return complain(err)
-	}
-	block := sshBlock(p)
-	if !in.write {
-		fmt.Print(block)
-		return 0
-	}
-	said, err := addBlock(sshConfig(u), block)
-	if err != nil {
-		return complain(err)
-	}
-	fmt.Println(said)
-	return 0
+		s.print(os.Stdout)
+		return nil
+	}, func(file string, write bool) (said string, err error) {
+		p, err := socket.Choose(os.Getenv)
+		if err != nil || !write {
+			return strings.TrimSuffix(sshBlock(p), "\n"), err
+		}
+		return addBlock(file, sshBlock(p))
+	})
 }
 
 // uninstall is the way back from install.
 func uninstall(args []string) int {
-	in, ok := parseInstalls("uninstall", args)
+	return installing("uninstall", args, func(s service, write bool) error {
+		if write {
+			return s.uninstall(os.Stdout, runCommand)
+		}
+		s.printBack(os.Stdout)
+		return nil
+	}, removeBlock)
+}
+
+// installing does either, to the service or to ssh's configuration, whose function
+// returns what is to be said.
+func installing(command string, args []string, toService func(s service, write bool) error, toConfig func(file string, write bool) (string, error)) int {
+	in, ok := parseInstalls(command, args)
 	if !ok {
 		return 2
 	}
@@ -103,18 +96,15 @@ func uninstall(args []string) int {
 	}
 	if in.service {
 		s, err := thisService(u)
-		if err == nil && in.write {
-			err = s.uninstall(os.Stdout, runCommand)
-		} else if err == nil {
-			printCommands(os.Stdout, s.forget)
-			for _, f := range s.files {
-				fmt.Printf("$ rm %s\n", f.path)
-			}
-			printCommands(os.Stdout, s.reload)
+		if err == nil {
+			err = toService(s, in.write)
 		}
-		return done(err)
+		if err != nil {
+			return complain(err)
+		}
+		return 0
 	}
-	said, err := removeBlock(sshConfig(u), in.write)
+	said, err := toConfig(sshConfig(u), in.write)
 	if err != nil {
 		return complain(err)
 	}
@@ -139,13 +129,6 @@ func thisService(u *user.User) (service, error) {
 		config = filepath.Join(u.HomeDir, ".config")
 	}
 	return systemdUser(config, exe)
-}
-
-func done(err error) int {
-	if err != nil {
-		return complain(err)
-	}
-	return 0
 }
 
 // addBlock puts the block at the end of the file, where it takes nothing from

@@ -86,6 +86,15 @@ func (s service) print(w io.Writer) {
 	printCommands(w, s.enable)
 }
 
+// printBack shows what uninstall would run.
+func (s service) printBack(w io.Writer) {
+	printCommands(w, s.forget)
+	for _, f := range s.files {
+		fmt.Fprintf(w, "$ rm %s\n", f.path)
+	}
+	printCommands(w, s.reload)
+}
+
 func printCommands(w io.Writer, commands [][]string) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "$ %s\n", strings.Join(c, " "))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"muxd/internal/sshtest"
 )
 
 func TestUnitWord(t *testing.T) {
@@ -96,9 +98,7 @@ func TestServiceInstallAndBack(t *testing.T) {
 
 // The units are what systemd takes for units.
 func TestUnitsVerify(t *testing.T) {
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		t.Skip("needs systemd-analyze")
-	}
+	sshtest.Require(t, "systemd-analyze")
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 func TestPageIsUpToDate(t *testing.T) {
@@ -37,9 +39,7 @@ func TestConfigPage(t *testing.T) {
 
 // groff has nothing against the pages, where it is installed.
 func TestPagesAreClean(t *testing.T) {
-	if _, err := exec.LookPath("groff"); err != nil {
-		t.Skip("needs groff")
-	}
+	sshtest.Require(t, "groff")
 	for _, name := range []string{"muxc.1", "muxd.8", "muxd_config.5"} {
 		cmd := exec.Command("groff", "-mandoc", "-Tutf8", "-ww", "-z", "../man/"+name)
 		if out, err := cmd.CombinedOutput(); err != nil || len(strings.TrimSpace(string(out))) > 0 {
