@@ -209,12 +209,12 @@ func TestIncomingOutlivesAReplacement(t *testing.T) {
 	})
 }
 
-// A connection that is being opened when its link is replaced is opened once.
-func TestOpenOutlivesAReplacement(t *testing.T) {
-	var opened atomic.Int32
+// behindSlowTarget has a connection come to a forward whose target takes so long to
+// be reached, and then says what it is told; opened counts.
+func behindSlowTarget(t *testing.T, takes time.Duration, opened *atomic.Int32, f func(t *testing.T, r *rig, c net.Conn)) {
 	inBubble(t, sshtest.Options{Direct: func(context.Context, string) (io.ReadWriteCloser, error) {
 		opened.Add(1)
-		time.Sleep(5 * time.Second)
+		time.Sleep(takes)
 		a, b := sshtest.Pipe()
 		go func() { io.Copy(b, b); b.Close() }()
 		return a, nil
@@ -225,6 +225,14 @@ func TestOpenOutlivesAReplacement(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f(t, r, c)
+	})
+}
+
+// A connection that is being opened when its link is replaced is opened once.
+func TestOpenOutlivesAReplacement(t *testing.T) {
+	var opened atomic.Int32
+	behindSlowTarget(t, 5*time.Second, &opened, func(t *testing.T, r *rig, c net.Conn) {
 		direct := make(chan control.Stream, 1)
 		go func() { direct <- r.forward("db:5432", "host") }()
 		time.Sleep(time.Second)
@@ -253,19 +261,7 @@ func TestOpenOutlivesAReplacement(t *testing.T) {
 // asked through muxd waits as long as who asked through ssh, and is connected once.
 func TestFarSideThatTakesLong(t *testing.T) {
 	var opened atomic.Int32
-	inBubble(t, sshtest.Options{Direct: func(context.Context, string) (io.ReadWriteCloser, error) {
-		opened.Add(1)
-		time.Sleep(2 * time.Minute)
-		a, b := sshtest.Pipe()
-		go func() { io.Copy(b, b); b.Close() }()
-		return a, nil
-	}}, func(t *testing.T, r *rig) {
-		s := r.ashore()
-		r.mustForward("-N", "-L", "8080:db:5432", "host")
-		c, err := s.connect("localhost:8080")
-		if err != nil {
-			t.Fatal(err)
-		}
+	behindSlowTarget(t, 2*time.Minute, &opened, func(t *testing.T, r *rig, c net.Conn) {
 		w, err := r.forwardErr(nil, "db:5432", "host")
 		if err != nil {
 			t.Fatal(err)
