@@ -253,6 +253,7 @@ func (h *host) restore(l *link) {
 		return
 	}
 	if h.current != nil && h.current != l {
+		h.unlearn(l)
 		l.replaced()
 		return
 	}

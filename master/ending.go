@@ -60,7 +60,11 @@ func (l *link) died() error {
 	}
 	// The library closes every channel before Wait returns, so a dead
 	// connection publishes itself within the time of a goroutine switch.
-	t := time.NewTimer(endRace)
+	race := endRace
+	if l.wire.readOver.Load() || l.wire.writeOver.Load() {
+		race = endCertain
+	}
+	t := time.NewTimer(race)
 	defer t.Stop()
 	select {
 	case <-l.done:
@@ -73,3 +77,7 @@ func (l *link) died() error {
 // endRace is long against a goroutine switch on a loaded machine, and costs
 // only the session whose server closed it without a status.
 const endRace = 200 * time.Millisecond
+
+// endCertain is how long it may take where a read or a write has failed: the end
+// is on its way then, however slow the machine.
+const endCertain = 30 * time.Second

@@ -46,6 +46,7 @@ type outage struct {
 	failedAt  time.Time           // when an attempt failed last
 
 	silenced silenced // the last connection that went silent; zero: none, or it is understood
+	lesson   lesson   // that a silence taught last
 
 	viaWaiting atomic.Pointer[control.Waiting] // how the jump host stands that the dial waits for
 }

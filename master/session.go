@@ -85,8 +85,8 @@ func (l *link) startSession(ctx context.Context, ls *lease, r *control.SessionRe
 	l.addSession(s)
 	l.began()
 	if h := ls.host; h.limited.Load() {
-		open := l.count()
-		h.post(func() { h.fitted(open); h.serve() })
+		fit := l.wanted()
+		h.post(func() { h.fitted(fit); h.serve() })
 	}
 	if sp != nil {
 		sp.use <- s
@@ -458,6 +458,20 @@ func (l *link) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.counted()
+}
+
+// wanted is count without those that were closed here: their places may be free
+// at the server already.
+func (l *link) wanted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.counted()
+	for s := range l.sessions {
+		if s.r.Kind != direct && s.abandoned() {
+			n--
+		}
+	}
+	return n
 }
 
 // counted is count with mu held.

@@ -47,6 +47,11 @@ const lessonWithin = 10 * time.Second
 // for others than an idle connection.
 const lessonDial = time.Second
 
+// leastIdle is the shortest silence that is put down to a path's forgetting:
+// none that people use forgets sooner, and a machine that is overloaded answers
+// a question after a second of silence late.
+const leastIdle = 5 * time.Second
+
 // silenced is a connection that went silent while it was idle. Owned by
 // host.run.
 type silenced struct {
@@ -54,12 +59,30 @@ type silenced struct {
 	lastByte time.Time
 	at       time.Time // of the doubt
 	remote   string    // the address that answered
+	l        *link     // the connection
+}
+
+// lesson is what one silence taught last, to be taken back should that
+// connection answer after all. Owned by host.run.
+type lesson struct {
+	l       *link // nil: nothing to take back
+	network string
+	was     alive.Warmth // before it
+	at      time.Time    // LostAt after it
+}
+
+// unlearn takes back what the silence of l taught: it was late, not forgotten.
+// Where another loss taught something since then, that stays.
+func (h *host) unlearn(l *link) {
+	if t := h.lesson; t.l == l && h.m.cfg.Learned.Warmth(h.key, t.network).LostAt.Equal(t.at) {
+		h.m.cfg.Learned.SetWarmth(h.key, t.network, t.was)
+	}
 }
 
 // noteSilence remembers that l does not answer, and after what silence it was
 // asked.
 func (h *host) noteSilence(l *link) {
-	h.silenced = silenced{after: time.Duration(l.askedAfter.Load()), lastByte: l.wire.LastRead(), at: time.Now(), remote: l.conn.RemoteAddr().String()}
+	h.silenced = silenced{after: time.Duration(l.askedAfter.Load()), lastByte: l.wire.LastRead(), at: time.Now(), remote: l.conn.RemoteAddr().String(), l: l}
 }
 
 // learnIdleLife draws the lesson of a connection that went silent, now that
@@ -70,7 +93,7 @@ func (h *host) learnIdleLife(d *dialing, l *link) {
 	h.silenced = silenced{}
 	changed := h.m.networkAt.Load()
 	switch {
-	case s.after <= 0, d.began.Before(s.at), time.Since(s.at) > lessonWithin, time.Since(d.began) > lessonDial,
+	case s.after < leastIdle, d.began.Before(s.at), time.Since(s.at) > lessonWithin, time.Since(d.began) > lessonDial,
 		s.remote != l.conn.RemoteAddr().String(), h.dest.Via != nil, h.dest.Proxy != "":
 		return
 	case changed != nil && !changed.Before(s.lastByte): // the cause was here
@@ -78,8 +101,12 @@ func (h *host) learnIdleLife(d *dialing, l *link) {
 	}
 	network := h.m.network()
 	w := h.m.cfg.Learned.Warmth(h.key, network)
-	w.Lost(s.after, time.Now())
+	was := w
+	if w.Lost(s.after, time.Now()); w == was {
+		return
+	}
 	h.m.cfg.Learned.SetWarmth(h.key, network, w)
+	h.lesson = lesson{s.l, network, was, w.LostAt}
 	l.wake() // it has begun with what was known before
 	h.log.Info("an idle connection was forgotten on the way", "after", s.after.Round(time.Second), "keep warm", w.Interval())
 }

@@ -147,6 +147,41 @@ func TestWhatTeachesNothing(t *testing.T) {
 	}
 }
 
+// A connection that answers after all was late, and what its silence taught is
+// taken back.
+func TestALateAnswerUnteaches(t *testing.T) {
+	learning(t, "Pinned yes\n", func(t *testing.T, r *rig, mem *memory) {
+		s := r.open("host", "sleep", "1h")
+		defer finish(s)
+		c := r.silent()
+		time.Sleep(time.Minute)
+		r.wantLogins(2)
+		if got := mem.every(); got != 7500*time.Millisecond {
+			t.Fatalf("keeps warm every %v", got)
+		}
+		c.Resume()
+		time.Sleep(time.Minute)
+		if got := mem.every(); got != 15*time.Second {
+			t.Errorf("keeps warm every %v", got)
+		}
+	})
+}
+
+// Nothing forgets a connection within two seconds: a question that is not answered
+// then met a machine that is busy.
+func TestAShortSilenceTeachesNothing(t *testing.T) {
+	learning(t, "Pinned yes\n", func(t *testing.T, r *rig, mem *memory) {
+		s := r.open("-o", "ServerAliveInterval=2", "host", "sleep", "1h")
+		defer finish(s)
+		r.silent()
+		time.Sleep(time.Minute)
+		r.wantLogins(2)
+		if got := mem.every(); got != 15*time.Second {
+			t.Errorf("keeps warm every %v", got)
+		}
+	})
+}
+
 // What was said wins over what was learned, and none means none.
 func TestKeepWarmIsObeyed(t *testing.T) {
 	for config, want := range map[string]int{"KeepWarm 40\n": 90, "KeepWarm 0\n": 0, "KeepWarm no\n": 0, "ServerAliveInterval 0\n": 0, "ServerAliveInterval 60\n": 60} {
