@@ -23,9 +23,11 @@ func Admin(c Conn, r *AdminRequest, v *Invocation) (*Op, error) {
 // connection is closed: of the destination that v names as for Admin, or of
 // all where it is nil. Op.Wait calls f with each of them and returns the first
 // error of f.
-func Events(c Conn, v *Invocation, f func(Event) error) (*Op, error) {
+func Events(c Conn, r *EventsRequest, v *Invocation, f func(Event) error) (*Op, error) {
 	e := encoder{}
 	e.u8(uint8(opEvents))
+	e.ms(r.Since)
+	e.bool(r.Only)
 	about(&e, v)
 	o, err := start(c, e.b)
 	if err == nil {
@@ -103,11 +105,12 @@ func cutLines(text string) (piece, rest string) {
 // events tells of events for as long as the client is there. A client that
 // does not read blocks nobody else: that is the Backend's promise.
 func (o *operation) events(ctx context.Context, d *decoder) error {
-	dest, err := o.about(ctx, d)
-	if err != nil {
+	r := &EventsRequest{Since: d.ms(), Only: d.bool()}
+	var err error
+	if r.Dest, err = o.about(ctx, d); err != nil {
 		return err
 	}
-	err = o.s.Backend.Events(ctx, dest, func(e Event) error { return o.w.send(frameEvent, e.encode()) })
+	err = o.s.Backend.Events(ctx, r, func(e Event) error { return o.w.send(frameEvent, e.encode()) })
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("muxd ends") // or the client is gone, and is not told

@@ -9,20 +9,22 @@ func GetStatus(c Conn, r StatusRequest) (*Status, error) {
 	e.u8(uint8(opStatus))
 	e.bool(r.Probe)
 	s := new(Status)
-	return s, ask(c, e.b, s.decode)
+	return s, ask(c, e.b, nil, s.decode)
 }
 
-// Stop asks a muxd to end, on a new connection.
+// Stop asks a muxd to end, on a new connection. One that drains answers when it
+// has, and tells r.Waits until then.
 func Stop(c Conn, r StopRequest) (*Stopped, error) {
 	e := encoder{}
 	e.u8(uint8(opStop))
 	e.bool(r.Force)
+	e.bool(r.Drain)
 	s := new(Stopped)
-	return s, ask(c, e.b, s.decode)
+	return s, ask(c, e.b, r.Waits, s.decode)
 }
 
 // ask is an operation that ends with a result.
-func ask(c Conn, request []byte, decode func([]byte) error) error {
+func ask(c Conn, request []byte, waits func(Waiting), decode func([]byte) error) error {
 	o, err := start(c, request)
 	if err != nil {
 		return err
@@ -45,6 +47,12 @@ func ask(c Conn, request []byte, decode func([]byte) error) error {
 				return err
 			}
 			return e
+		case t == frameWaiting && waits != nil:
+			w, err := decodeWaiting(b)
+			if err != nil {
+				return err
+			}
+			waits(w)
 		}
 	}
 }

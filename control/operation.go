@@ -119,7 +119,7 @@ func (o *operation) reply(ctx context.Context, k op, d *decoder) error {
 		}
 		return o.w.finish(frameResult, st.encode())
 	case opStop:
-		r := &StopRequest{Force: d.bool()}
+		r := &StopRequest{Force: d.bool(), Drain: d.bool(), Waits: o.Waiting}
 		if err := d.done(); err != nil {
 			return err
 		}

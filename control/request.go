@@ -189,12 +189,19 @@ type ManageRequest struct {
 // AdminRequest asks something about one destination, or all of them, as muxd's
 // own commands do.
 type AdminRequest struct {
-	Command string        // reconnect, recycle, exit (of one that is shown), wait, doctor
+	Command string        // reconnect, recycle, exit (of one that is shown), wait, doctor, lock, unlock (of all)
 	Shown   string        // the HostStatus.ID of the destination that is meant, whatever Dest says; "" for none
 	Dest    Destination   // nil: all
 	Forget  bool          // reconnect: what was learned of the destination is forgotten too
 	Down    bool          // wait: until there is no connection, and not until there is one
 	Limit   time.Duration // wait: the longest; 0 is none
+}
+
+// EventsRequest asks to be told of events.
+type EventsRequest struct {
+	Dest  Destination   // nil: of all
+	Since time.Duration // those of that long ago until now come first; 0: none of them
+	Only  bool          // and no others
 }
 
 // Event is a change of state, of a destination or of one of its connections.
@@ -223,6 +230,7 @@ const (
 	EventNetwork EventKind = "network" // the machine's network changed
 	EventWake    EventKind = "wake"    // the machine or muxd was asleep
 	EventForward EventKind = "forward" // a forward's state: Text is the forward as an option
+	EventMuxd    EventKind = "muxd"    // muxd's own state: locked, unlocked or draining
 	EventLost    EventKind = "lost"    // so many events were not told: To is the number
 )
 
@@ -240,9 +248,17 @@ type StatusRequest struct {
 	Probe bool
 }
 
-// StopRequest ends muxd. Without Force a muxd that carries sessions only says
-// what it would end.
-type StopRequest struct{ Force bool }
+// StopRequest ends muxd. Without Force or Drain a muxd that carries sessions only
+// says what it would end.
+type StopRequest struct {
+	Force bool
+	// Drain has it take on nothing new and end with its last session, with which
+	// the answer comes. It goes on with that when the client leaves.
+	Drain bool
+	// Waits is told what is waited for, when that changes; it must not block. Nil:
+	// nobody wants to know.
+	Waits func(Waiting)
+}
 
 // Stopped says what a stop ended, or would end.
 type Stopped struct {

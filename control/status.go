@@ -8,7 +8,9 @@ type Status struct {
 	Build   string
 	Started time.Time
 	Socket  string
-	Clients int // operations under way, this one included
+	Clients int       // operations under way, this one included
+	Locked  time.Time // since when nothing new is let through; zero: it is
+	Drains  bool      // it takes on nothing new, and ends with its last session
 	Hosts   []HostStatus
 }
 
@@ -102,6 +104,8 @@ func (s *Status) encode() []byte {
 	e.when(s.Started)
 	e.str(s.Socket)
 	e.u32(uint32(s.Clients))
+	e.when(s.Locked)
+	e.bool(s.Drains)
 	e.u32(uint32(len(s.Hosts)))
 	for i := range s.Hosts {
 		s.Hosts[i].encode(&e)
@@ -116,6 +120,7 @@ func (s *Status) decode(b []byte) error {
 	s.Started = d.when()
 	s.Socket = d.str()
 	s.Clients = int(d.u32())
+	s.Locked, s.Drains = d.when(), d.bool()
 	s.Hosts = make([]HostStatus, d.count(minHost))
 	for i := range s.Hosts {
 		s.Hosts[i].decode(&d)

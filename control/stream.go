@@ -70,11 +70,11 @@ type Backend interface {
 	Manage(ctx context.Context, r *ManageRequest) (*Managed, error)
 	// Admin carries out what muxd's own commands ask for.
 	Admin(ctx context.Context, r *AdminRequest) (*Managed, error)
-	// Events calls f with the state of every destination, or of dest alone
-	// where that is not nil, and then with each change, until ctx ends or f
-	// returns an error. f may block; a reader that is far behind loses events
-	// and is told how many.
-	Events(ctx context.Context, dest Destination, f func(Event) error) error
+	// Events calls f with what happened since the request says; then, where it
+	// does not want that only, with the state of every destination, or of the one
+	// that it names, and with each change, until ctx ends or f returns an error. f
+	// may block; a reader that is far behind loses events and is told how many.
+	Events(ctx context.Context, r *EventsRequest, f func(Event) error) error
 	// Status describes muxd and every connection.
 	Status(ctx context.Context, r *StatusRequest) (*Status, error)
 	// Stop ends muxd after the answer was sent.

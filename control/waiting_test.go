@@ -258,9 +258,9 @@ func TestEvents(t *testing.T) {
 	ended := make(chan error, 1)
 	next := make(chan control.Event)
 	b := admin(t)
-	b.OnEvents = func(ctx context.Context, d control.Destination, f func(control.Event) error) error {
-		if d == nil || d.String() != "box" {
-			t.Errorf("events of %v", d)
+	b.OnEvents = func(ctx context.Context, q *control.EventsRequest, f func(control.Event) error) error {
+		if q.Dest == nil || q.Dest.String() != "box" || q.Since != 10*time.Minute || !q.Only {
+			t.Errorf("events of %+v", q)
 		}
 		for {
 			select {
@@ -278,7 +278,7 @@ func TestEvents(t *testing.T) {
 	r := newRig(t, b)
 	c, _ := r.dial()
 	got := make(chan control.Event, 9)
-	op, err := control.Events(c, about("box"), func(e control.Event) error { got <- e; return nil })
+	op, err := control.Events(c, &control.EventsRequest{Since: 10 * time.Minute, Only: true}, about("box"), func(e control.Event) error { got <- e; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestEvents(t *testing.T) {
 func TestEventsEnd(t *testing.T) {
 	var once sync.Once
 	started := make(chan struct{})
-	r := newRig(t, &controltest.Backend{OnEvents: func(ctx context.Context, _ control.Destination, f func(control.Event) error) error {
+	r := newRig(t, &controltest.Backend{OnEvents: func(ctx context.Context, _ *control.EventsRequest, f func(control.Event) error) error {
 		once.Do(func() { f(control.Event{Kind: control.EventWake}) })
 		started <- struct{}{}
 		<-ctx.Done()
@@ -317,7 +317,7 @@ func TestEventsEnd(t *testing.T) {
 	}})
 	enough := fmt.Errorf("enough")
 	c, served := r.dial()
-	op, err := control.Events(c, nil, func(control.Event) error { return enough })
+	op, err := control.Events(c, new(control.EventsRequest), nil, func(control.Event) error { return enough })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func TestEventsEnd(t *testing.T) {
 	get(t, served)
 
 	c, _ = r.dial()
-	if op, err = control.Events(c, nil, func(control.Event) error { return nil }); err != nil {
+	if op, err = control.Events(c, new(control.EventsRequest), nil, func(control.Event) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	done := wait(op, new(controltest.Screen))

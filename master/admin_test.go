@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/history"
 	"muxd/internal/sshtest"
 )
 
@@ -183,7 +185,7 @@ func TestEvents(t *testing.T) {
 		var got []string
 		ended := make(chan error, 1)
 		go func() {
-			ended <- r.m.Events(ctx, plan.Dest, func(e control.Event) error {
+			ended <- r.m.Events(ctx, &control.EventsRequest{Dest: plan.Dest}, func(e control.Event) error {
 				mu.Lock()
 				defer mu.Unlock()
 				got = append(got, strings.TrimRight(fmt.Sprintf("%s %s>%s %s", e.Kind, e.From, e.To, e.Text), " "))
@@ -240,4 +242,83 @@ func TestEventsAreBounded(t *testing.T) {
 	if es := l.take(); len(es) != 0 {
 		t.Errorf("%+v", es)
 	}
+}
+
+// What happened before comes first, without a gap to what happens now, and alone
+// where no more is wanted.
+func TestEventsSince(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.run("host", "true")
+		time.Sleep(10 * time.Minute)
+		r.hangUp()
+		past := func(since time.Duration, key string) (got []string) {
+			q := &control.EventsRequest{Since: since, Only: true}
+			if key != "" {
+				plan, err := r.plan(nil, key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				q.Dest = plan.Dest
+			}
+			if err := r.m.Events(t.Context(), q, func(e control.Event) error {
+				got = append(got, fmt.Sprintf("%s %s>%s", e.Kind, e.From, e.To))
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+			return got
+		}
+		up := []string{"host idle>connecting", "link >ready", "host connecting>ready"}
+		down := []string{"host ready>idle", "link draining>dead", "link ready>draining"} // in any order
+		if got := past(time.Hour, "host"); len(got) != 6 || !slices.Equal(got[:3], up) {
+			t.Errorf("of an hour: %q", got)
+		}
+		if got := past(time.Minute, "host"); !slices.Equal(slices.Sorted(slices.Values(got)), down) {
+			t.Errorf("of a minute: %q", got)
+		}
+		if got := past(0, "host"); got != nil {
+			t.Errorf("of no time: %q", got)
+		}
+		if got := past(time.Hour, "other"); got != nil {
+			t.Errorf("of another host: %q", got)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan string, 99)
+		go r.m.Events(ctx, &control.EventsRequest{Since: time.Minute}, func(e control.Event) error {
+			got <- fmt.Sprintf("%s %s>%s", e.Kind, e.From, e.To)
+			return nil
+		})
+		synctest.Wait()
+		r.run("host", "true")
+		cancel()
+		synctest.Wait()
+		close(got)
+		var all []string
+		for s := range got {
+			all = append(all, s)
+		}
+		if want := append([]string{"host >idle"}, up...); len(all) != 7 || !slices.Equal(all[3:], want) {
+			t.Errorf("and goes on: %q", all)
+		}
+	})
+}
+
+// Of what is forgotten one is told, and how many.
+func TestEventsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b hub
+		for range history.Most + 3 {
+			b.tell(control.Event{Time: time.Now(), Kind: control.EventHost}, "k")
+		}
+		l, past := b.listenSince("k", time.Second)
+		if len(past) != history.Most+1 || past[0].Kind != control.EventLost || past[0].To != "3" {
+			t.Errorf("%d events, the first is %+v", len(past), past[0])
+		}
+		b.leave(l)
+		time.Sleep(time.Minute)
+		b.tell(control.Event{Time: time.Now(), Kind: control.EventWake}, "")
+		if _, past = b.listenSince("k", time.Second); len(past) != 1 || past[0].Kind != control.EventWake {
+			t.Errorf("%+v", past)
+		}
+	})
 }

@@ -2,21 +2,25 @@ package master
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/history"
 )
 
 // eventsHeld is how many events a reader may be behind before it loses some.
 const eventsHeld = 1024
 
-// hub hands every event to everybody who listens. The zero value has nobody.
+// hub hands every event to everybody who listens, and keeps the newest. The zero
+// value has nobody.
 type hub struct {
 	mu        sync.Mutex
 	listeners map[*listener]struct{} // guarded by mu
+	past      history.Ring           // guarded by mu
 }
 
 // listener is one reader of events.
@@ -34,6 +38,7 @@ type listener struct {
 func (b *hub) tell(e control.Event, key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.past.Add(e, key)
 	for l := range b.listeners {
 		if l.key == "" || key == "" || l.key == key {
 			l.put(e)
@@ -68,14 +73,35 @@ func (l *listener) take() []control.Event {
 }
 
 func (b *hub) listen(key string) *listener {
-	l := &listener{key: key, wake: make(chan struct{}, 1)}
+	l, _ := b.listenSince(key, 0)
+	return l
+}
+
+// listenSince is listen, and what happened until then: no event is in neither, or
+// in both.
+func (b *hub) listenSince(key string, since time.Duration) (l *listener, past []control.Event) {
+	l = &listener{key: key, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if since > 0 {
+		past = b.pastOf(key, time.Now().Add(-since))
+	}
 	if b.listeners == nil {
 		b.listeners = map[*listener]struct{}{}
 	}
 	b.listeners[l] = struct{}{}
-	return l
+	return l, past
+}
+
+// pastOf is called with mu held.
+func (b *hub) pastOf(key string, then time.Time) []control.Event {
+	past, forgotten := b.past.Since(then, key)
+	if forgotten == 0 {
+		return past
+	}
+	lost := control.Event{Time: then, Kind: control.EventLost, To: strconv.Itoa(forgotten),
+		Text: fmt.Sprintf("at most, and of all hosts: muxd keeps the newest %d", history.Most)}
+	return append([]control.Event{lost}, past...)
 }
 
 func (b *hub) leave(l *listener) {
@@ -85,18 +111,24 @@ func (b *hub) leave(l *listener) {
 }
 
 // Events implements control.Backend.
-func (m *Master) Events(ctx context.Context, of control.Destination, f func(control.Event) error) error {
+func (m *Master) Events(ctx context.Context, r *control.EventsRequest, f func(control.Event) error) error {
 	key := ""
-	d, one := of.(*dest.Destination)
+	d, one := r.Dest.(*dest.Destination)
 	if one {
 		key = d.Key
 	}
-	l := m.events.listen(key) // before the first look, so that nothing falls between
+	l, first := m.events.listenSince(key, r.Since) // before the first look, so that nothing falls between
 	defer m.events.leave(l)
-	for _, e := range m.standing(d) {
+	if !r.Only {
+		first = append(first, m.standing(d)...)
+	}
+	for _, e := range first {
 		if err := f(e); err != nil {
 			return err
 		}
+	}
+	if r.Only {
+		return nil
 	}
 	for {
 		for _, e := range l.take() {

@@ -100,7 +100,7 @@ var errReady = errors.New("the host is ready")
 // untilReady returns when somebody else's request made the connection, or the
 // hold ends.
 func (h *hold) untilReady() {
-	h.m.Events(h.ctx, h.d, func(e control.Event) error {
+	h.m.Events(h.ctx, &control.EventsRequest{Dest: h.d}, func(e control.Event) error {
 		if e.Kind == control.EventHost && e.To == Ready.String() {
 			return errReady
 		}

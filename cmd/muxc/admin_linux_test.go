@@ -133,14 +133,14 @@ func TestEventsAreWrittenAsTheyCome(t *testing.T) {
 	next := make(chan string)
 	left := make(chan struct{}, 9)
 	s := administered(t, func(s *scripted) {
-		s.b.OnEvents = func(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+		s.b.OnEvents = func(ctx context.Context, q *control.EventsRequest, f func(control.Event) error) error {
 			defer func() { left <- struct{}{} }()
 			for {
 				select {
 				case to := <-next:
 					e := control.Event{Time: time.Unix(1, 0), Kind: control.EventHost, Host: "all", To: to}
-					if dest != nil {
-						e.Host = dest.String()
+					if q.Dest != nil {
+						e.Host = q.Dest.String()
 					}
 					if err := f(e); err != nil {
 						return err

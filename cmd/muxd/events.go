@@ -15,12 +15,21 @@ import (
 )
 
 // events prints what changes at one host or at all, until it is interrupted,
-// muxd ends or nobody reads any more. Each line is written as it comes.
+// muxd ends or nobody reads any more. Each line is written as it comes. What
+// happened before comes first, where that is asked for, and may be all.
 func events(args []string) int {
-	a, err := parseAbout(args, map[string]bool{"--json": false})
-	if err == nil && len(a.hosts) > 1 {
+	a, err := parseAbout(args, map[string]bool{"--json": false, "--since": true, "--no-follow": false})
+	r := new(control.EventsRequest)
+	switch {
+	case err != nil:
+	case len(a.hosts) > 1:
 		err = errors.New("name one host, or none for all of them")
+	case a.has("--since"):
+		r.Since, err = timeOf("--since", a.flags["--since"])
+	case a.has("--no-follow"):
+		err = errors.New("--no-follow needs --since: what did not happen yet has to be waited for")
 	}
+	r.Only = a.has("--no-follow")
 	if err != nil {
 		return misused("events: " + err.Error())
 	}
@@ -36,7 +45,7 @@ func events(args []string) int {
 	if len(a.hosts) == 1 {
 		v = invocation(a.hosts[0])
 	}
-	op, err := control.Events(c, v, func(e control.Event) error { return printEvent(os.Stdout, e, a.has("--json")) })
+	op, err := control.Events(c, r, v, func(e control.Event) error { return printEvent(os.Stdout, e, a.has("--json")) })
 	if err != nil {
 		return complain(err)
 	}
@@ -79,8 +88,10 @@ func eventText(e control.Event) string {
 		change = e.From + " -> " + e.To
 	}
 	switch {
-	case e.Kind == control.EventLost:
+	case e.Kind == control.EventLost && e.Text == "":
 		add("%s events were not told: this reader is too slow", e.To)
+	case e.Kind == control.EventLost:
+		add("%s events were not told", e.To)
 	case e.Kind == control.EventDial:
 		add("attempt %d failed", e.Attempt)
 	case e.Kind == control.EventForward: // which one, before what of it

@@ -24,7 +24,9 @@ func happenings() []control.Event {
 		{Time: at, Kind: control.EventNetwork, Text: "eth0 has another address"},
 		{Time: at, Kind: control.EventWake, Silence: time.Hour},
 		{Time: at, Kind: control.EventForward, Host: "box", From: "active", To: "degraded", Text: "-R localhost:8080:db:80"},
+		{Time: at, Kind: control.EventMuxd, From: "unlocked", To: "locked"},
 		{Time: at, Kind: control.EventLost, To: "12"},
+		{Time: at, Kind: control.EventLost, To: "7", Text: "the rest of it"},
 	}
 }
 
@@ -77,7 +79,9 @@ AT  dial     box               attempt 3 failed, connection refused
 AT  network  -                 eth0 has another address
 AT  wake     -                 no byte for 1h0m0s
 AT  forward  box               -R localhost:8080:db:80 active -> degraded
+AT  muxd     -                 unlocked -> locked
 AT  lost     -                 12 events were not told: this reader is too slow
+AT  lost     -                 7 events were not told, the rest of it
 `, "AT", noon.Local().Format("2006-01-02 15:04:05"))
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
@@ -108,7 +112,7 @@ func TestParseAbout(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]time.Duration{"30s": 30 * time.Second, "5": 5 * time.Second, "1m30s": 90 * time.Second, "0": 0, "-1": 0, "": 0, "x": 0, "10us": 0} {
-		if d, err := timeout(text); d != want || (err == nil) != (want > 0) {
+		if d, err := timeOf("--timeout", text); d != want || (err == nil) != (want > 0) {
 			t.Errorf("%q: %v, %v", text, d, err)
 		}
 	}

@@ -25,8 +25,9 @@ const usage = `usage: muxd                     run in the foreground (muxc start
                                 try now; --forget: also forget what was learned of it
        muxd recycle HOST... | --all
                                 have a new connection, and no session cut
-       muxd events [--json] [HOST]
-                                print what changes, as it changes
+       muxd events [--json] [--since 10m [--no-follow]] [HOST]
+                                print what changes, as it changes; --since: first
+                                what changed before, and with --no-follow no more
        muxd metrics [--file PATH]
                                 numbers for monitoring, in OpenMetrics' text; --file:
                                 for node_exporter's textfile collector

@@ -79,7 +79,7 @@ func wait(args []string) int {
 	case a.has("--for") && a.flags["--for"] != "ready" && !r.Down:
 		err = fmt.Errorf("--for %q: it is ready or down", a.flags["--for"])
 	case a.has("--timeout"):
-		r.Limit, err = timeout(a.flags["--timeout"])
+		r.Limit, err = timeOf("--timeout", a.flags["--timeout"])
 	}
 	if err != nil {
 		return misused("wait: " + err.Error())
@@ -87,14 +87,14 @@ func wait(args []string) int {
 	return waitFor(r, a.hosts[0])
 }
 
-// timeout is a duration, or a number of seconds as everywhere in ssh.
-func timeout(text string) (time.Duration, error) {
+// timeOf is a flag's duration, or number of seconds as everywhere in ssh.
+func timeOf(flag, text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if n, nerr := strconv.Atoi(text); nerr == nil {
 		d, err = time.Duration(n)*time.Second, nil
 	}
 	if err != nil || d < time.Millisecond {
-		return 0, fmt.Errorf("--timeout %q is no time", text)
+		return 0, fmt.Errorf("%s %q is no time", flag, text)
 	}
 	return d, nil
 }

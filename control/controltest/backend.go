@@ -22,7 +22,7 @@ type Backend struct {
 	OnHold    func(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error)
 	OnManage  func(ctx context.Context, r *control.ManageRequest) (*control.Managed, error)
 	OnAdmin   func(ctx context.Context, r *control.AdminRequest) (*control.Managed, error)
-	OnEvents  func(ctx context.Context, dest control.Destination, f func(control.Event) error) error
+	OnEvents  func(ctx context.Context, r *control.EventsRequest, f func(control.Event) error) error
 	OnStatus  func(ctx context.Context, r *control.StatusRequest) (*control.Status, error)
 	OnStop    func(ctx context.Context, r *control.StopRequest) (*control.Stopped, error)
 }
@@ -86,11 +86,11 @@ func (b *Backend) Admin(ctx context.Context, r *control.AdminRequest) (*control.
 }
 
 // Events implements control.Backend.
-func (b *Backend) Events(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+func (b *Backend) Events(ctx context.Context, r *control.EventsRequest, f func(control.Event) error) error {
 	if b.OnEvents == nil {
 		return errUnset
 	}
-	return b.OnEvents(ctx, dest, f)
+	return b.OnEvents(ctx, r, f)
 }
 
 // Status implements control.Backend.

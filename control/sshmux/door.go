@@ -234,7 +234,7 @@ func (d *door) outlast() {
 	used := false
 	for lost := true; lost; {
 		lost = false
-		d.s.Backend.Events(ctx, d.dest, func(e control.Event) error {
+		d.s.Backend.Events(ctx, &control.EventsRequest{Dest: d.dest}, func(e control.Event) error {
 			switch {
 			case e.Kind == control.EventLost:
 				// The end may be among them. Events begin with how things stand.

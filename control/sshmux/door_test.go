@@ -245,7 +245,7 @@ func TestKeep(t *testing.T) {
 	events := make(chan control.Event)
 	watching := make(chan struct{}, 4)
 	r := newRig(t, &controltest.Backend{
-		OnEvents: func(ctx context.Context, dest control.Destination, f func(control.Event) error) error {
+		OnEvents: func(ctx context.Context, _ *control.EventsRequest, f func(control.Event) error) error {
 			watching <- struct{}{}
 			for {
 				select {
@@ -376,7 +376,7 @@ func TestConfirm(t *testing.T) {
 func TestKeepWhereEventsAreLost(t *testing.T) {
 	states := make(chan string, 2)
 	r := newRig(t, &controltest.Backend{
-		OnEvents: func(ctx context.Context, _ control.Destination, f func(control.Event) error) error {
+		OnEvents: func(ctx context.Context, _ *control.EventsRequest, f func(control.Event) error) error {
 			if err := f(control.Event{Kind: control.EventHost, To: <-states}); err != nil {
 				return err
 			}
@@ -399,7 +399,7 @@ func TestKeepWhereEventsAreLost(t *testing.T) {
 
 // Where a door asks, and whoever would answer is gone, the answer is no.
 func TestConfirmNobody(t *testing.T) {
-	r := newRig(t, &controltest.Backend{OnEvents: func(ctx context.Context, _ control.Destination, _ func(control.Event) error) error {
+	r := newRig(t, &controltest.Backend{OnEvents: func(ctx context.Context, _ *control.EventsRequest, _ func(control.Event) error) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}})

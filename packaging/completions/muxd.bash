@@ -22,7 +22,7 @@ _muxd() {
         recycle) words="--all $(_muxd_hosts)" ;;
         doctor) words="--all --json $(_muxd_hosts)" ;;
         metrics) words="--file" ;;
-        events) words="--json $(_muxd_hosts)" ;;
+        events) words="--json --since --no-follow $(_muxd_hosts)" ;;
         install | uninstall) words="--ssh-config --service --write" ;;
         stop) words="--force" ;;
         esac

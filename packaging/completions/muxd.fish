@@ -22,5 +22,7 @@ complete -c muxd -n '__fish_seen_subcommand_from wait' -x -l timeout
 complete -c muxd -n '__fish_seen_subcommand_from install uninstall' -l ssh-config
 complete -c muxd -n '__fish_seen_subcommand_from install uninstall' -l service
 complete -c muxd -n '__fish_seen_subcommand_from install uninstall' -l write
+complete -c muxd -n '__fish_seen_subcommand_from events' -x -l since -a '10m 1h'
+complete -c muxd -n '__fish_seen_subcommand_from events' -l no-follow
 complete -c muxd -n '__fish_seen_subcommand_from stop' -l force
 complete -c muxd -n '__fish_seen_subcommand_from metrics' -l file -r
