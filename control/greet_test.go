@@ -57,6 +57,36 @@ func TestVersionMismatch(t *testing.T) {
 	}
 }
 
+// A muxd that would miss nothing makes way for a client of a later version, which
+// then makes its request again; it stays where it would, and for an earlier one.
+func TestMakesWay(t *testing.T) {
+	for _, c := range []struct {
+		version uint16
+		spare   bool
+		asked   bool
+	}{{control.Version + 1, true, true}, {control.Version + 1, false, true}, {control.Version - 1, true, false}, {control.Version, true, false}} {
+		r := newRig(t, &controltest.Backend{})
+		asked := false
+		r.srv.Yield = func() bool { asked = true; return c.spare }
+		conn, done := r.dial()
+		conn.Write(control.Preface{Version: c.version, Flags: control.FlagOne, Length: 1}.Bytes())
+		conn.Write([]byte{0xff})
+		_, err := control.NewFrames(conn).Hello()
+		var other *control.VersionError
+		switch {
+		case asked != c.asked:
+			t.Errorf("%+v: asked %v", c, asked)
+		case c.asked && c.spare && !errors.Is(err, io.EOF), c.version != control.Version && !(c.asked && c.spare) && !errors.As(err, &other):
+			t.Errorf("%+v: %v", c, err)
+		}
+		conn.Close()
+		get(t, done)
+	}
+	if err := (&control.VersionError{Server: 7}).Error(); !strings.HasSuffix(err, `restart it with "muxd stop", which ends its sessions`) {
+		t.Error(err)
+	}
+}
+
 func digit(v uint16) string { return string(rune('0' + v)) }
 
 func TestHelloErrors(t *testing.T) {

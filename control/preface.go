@@ -137,10 +137,21 @@ type VersionError struct {
 	Build  string // its build, as it says
 }
 
+// drainsFrom is the first version that drains by a signal.
+const drainsFrom = 8
+
+// Drains reports a muxd that drains when it gets SIGUSR1: its protocol is not
+// spoken here.
+func (e *VersionError) Drains() bool { return e.Server >= drainsFrom }
+
 // Error names both versions and the cure.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("the running muxd (pid %d, %s) speaks protocol %d and this program %d: restart it with \"muxd stop\"",
-		e.PID, e.Build, e.Server, Version)
+	cure := `"muxd stop", which ends its sessions`
+	if e.Drains() {
+		cure = `"muxd stop --drain", which cuts no session`
+	}
+	return fmt.Sprintf("the running muxd (pid %d, %s) speaks protocol %d and this program %d: restart it with %s",
+		e.PID, e.Build, e.Server, Version, cure)
 }
 
 // helloError judges a hello that did not come whole, of which n bytes came.

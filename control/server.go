@@ -68,6 +68,9 @@ type Server struct {
 	Many func(Conn) (Streams, error)
 	// Doors serve the sockets that clients ask for; nil refuses them.
 	Doors Doors
+	// Yield is asked to make room when a client of a later version comes, and
+	// reports whether this muxd ends then; nil never does.
+	Yield func() bool
 	// CloseFD closes a descriptor that came with a preface and is not wanted.
 	CloseFD func(int)
 
@@ -163,6 +166,9 @@ func (s *Server) greet(c ServerConn, patience time.Duration) (*opening, error) {
 	p, err := parsePreface(b[:])
 	if err != nil {
 		return nil, err // not ours: it would not understand a hello
+	}
+	if p.Version > Version && s.Yield != nil && s.Yield() {
+		return nil, errors.New("a later version takes over") // without an answer, the request is made again
 	}
 	if p.Version != Version {
 		s.refuse(c, WrongVersion, s.Build)

@@ -26,6 +26,10 @@ func (m *Master) Admin(ctx context.Context, r *control.AdminRequest) (*control.M
 		}
 		d, one = h.destination(), true
 	}
+	switch r.Command {
+	case "lock", "unlock":
+		return m.lock(r.Command == "lock"), nil
+	}
 	if !one {
 		return m.adminAll(ctx, r)
 	}

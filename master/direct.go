@@ -34,6 +34,9 @@ func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control
 	if err := checkAddresses(d, control.Endpoint{Host: r.Host, Path: r.Path}); err != nil {
 		return nil, err
 	}
+	if err := m.admit(d); err != nil {
+		return nil, err
+	}
 	for try := 0; ; try++ {
 		s, err := m.openDirect(ctx, d, r, p, try > 0)
 		if err == nil {
@@ -57,6 +60,12 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 			return nil, err
 		}
 	}
+	leave, err := m.enter(d)
+	if err != nil {
+		ls.release()
+		return nil, err
+	}
+	defer leave()
 	defer ls.link.holdHop()()
 	kind, extra := directOpen(r, nil)
 	ch, reqs, err := ls.link.openWithin(ctx, directTimeout, ls.slow, kind, extra)

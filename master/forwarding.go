@@ -13,6 +13,7 @@ import (
 	"muxd/control"
 	"muxd/internal/dest"
 	"muxd/internal/forward"
+	"muxd/internal/gate"
 )
 
 var (
@@ -83,11 +84,17 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 			return nil, nil, err
 		}
 	}
+	if err := m.admit(d); err != nil {
+		return nil, nil, err
+	}
 	ls, err := m.acquireBare(ctx, d, p)
 	if err != nil {
 		return nil, nil, asControl(d.Name, control.Refused, err)
 	}
 	defer ls.release()
+	if err := m.admit(d); err != nil { // it may have waited
+		return nil, nil, err
+	}
 	if p == nil {
 		p = nobody{}
 	}
@@ -188,6 +195,9 @@ func leadsTo(f control.Forward) string {
 // so the next connection can be asked too.
 func (h *host) openThrough(ctx context.Context, to control.Endpoint, from net.Addr) (forward.Channel, error) {
 	d := h.newestDest().Unattended(time.Now())
+	if err := h.m.gate.Within(); err != nil {
+		return nil, err // before a connection is made for it
+	}
 	for {
 		ls, err := h.m.acquireThrough(ctx, d)
 		if err != nil {
@@ -202,7 +212,7 @@ func (h *host) openThrough(ctx context.Context, to control.Endpoint, from net.Ad
 			continue // it went between the lease and the open, and another one is there
 		}
 		var oe *forward.OpenError
-		if errors.As(err, &oe) || errors.Is(err, errDistrusted) || ctx.Err() != nil || d.Patience >= 0 && time.Since(d.Asked) >= d.Patience {
+		if errors.As(err, &oe) || errors.Is(err, errDistrusted) || errors.Is(err, gate.ErrLocked) || ctx.Err() != nil || d.Patience >= 0 && time.Since(d.Asked) >= d.Patience {
 			return nil, err
 		}
 	}
@@ -211,6 +221,9 @@ func (h *host) openThrough(ctx context.Context, to control.Endpoint, from net.Ad
 func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.Addr) (forward.Channel, error) {
 	if ls.link.distrusted {
 		return nil, errDistrusted
+	}
+	if err := ls.host.m.gate.Within(); err != nil {
+		return nil, err
 	}
 	defer ls.link.holdHop()()
 	kind, extra := directOpen(&control.DirectRequest{Host: to.Host, Port: to.Port, Path: to.Path}, from)

@@ -33,6 +33,9 @@ type hold struct {
 // after that the client waits as long as it likes.
 func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Prompter) (control.Stream, error) {
 	d := r.Dest.(*dest.Destination)
+	if err := m.admit(d); err != nil {
+		return nil, err
+	}
 	ls, err := m.acquireBare(ctx, d, p)
 	if err != nil {
 		return nil, asControl(d.Name, control.Refused, err)

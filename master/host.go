@@ -412,10 +412,11 @@ func (h *host) rest(a *agenda) {
 		return
 	}
 	persist, forever := h.dest.Persist()
+	drains := h.m.gate.Drains() // the next muxd makes its own
 	switch _, wanted := h.demand(a.now); {
 	case len(h.links) > 0:
 		h.quietSince = time.Time{}
-		if !h.dismissed && (forever || standing || h.dest.Pinned()) || !a.at(h.used.Add(persist)) {
+		if !h.dismissed && (standing || !drains && (forever || h.dest.Pinned())) || !drains && !a.at(h.used.Add(persist)) {
 			return
 		}
 		h.log.Info("idle, closing", "after", h.dest.PersistText())

@@ -13,6 +13,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/gate"
 	"muxd/internal/reach"
 	"muxd/internal/sshauth"
 )
@@ -69,8 +70,11 @@ type Config struct {
 	// DialDisplay connects to an X server, named as DISPLAY does; nil goes by the
 	// name. Tests put a pipe here.
 	DialDisplay func(ctx context.Context, display string) (net.Conn, error)
-	// OnStop is called once when a client asked muxd to end.
+	// OnStop is called once when a client asked muxd to end, or when it has
+	// drained.
 	OnStop func()
+	// OnDrain is called once when muxd begins to drain: nobody new is to find it.
+	OnDrain func()
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil
 	// is none. Close ends it.
 	PrivateAgent *sshauth.PrivateAgent
@@ -90,6 +94,7 @@ type Master struct {
 	slots   reach.Slots    // of connections that are not logged in yet
 	keyring sshauth.Keyring
 	events  hub
+	gate    gate.Gate
 
 	networkName atomic.Pointer[named]
 	networkAt   atomic.Pointer[time.Time] // when the network last changed or this machine woke, with its monotonic part; nil: never
@@ -204,8 +209,11 @@ func (m *Master) all() []*host {
 
 // Idle reports that there is no connection, that none is being made or waited
 // for, and that no forward is wanted: a muxd that was started for a request may
-// end then.
+// end then. Not while it is locked: the next one would not be.
 func (m *Master) Idle() bool {
+	if !m.gate.Locked().IsZero() {
+		return false
+	}
 	links, _ := m.Links()
 	for _, h := range m.all() {
 		links += h.forwards.Standing()
@@ -228,8 +236,21 @@ func (m *Master) Links() (links, sessions int) {
 	return links, sessions
 }
 
+// Spare reports that nothing would be missed but connections that nobody uses,
+// which the next muxd makes anew.
+func (m *Master) Spare() bool {
+	_, sessions := m.Links()
+	for _, h := range m.all() {
+		sessions += h.forwards.Standing()
+	}
+	return sessions == 0 && m.gate.Empty() && m.gate.Locked().IsZero()
+}
+
 // Stop implements control.Backend.
-func (m *Master) Stop(_ context.Context, r *control.StopRequest) (*control.Stopped, error) {
+func (m *Master) Stop(ctx context.Context, r *control.StopRequest) (*control.Stopped, error) {
+	if r.Drain {
+		return m.drain(ctx, r)
+	}
 	links, sessions := m.Links()
 	st := &control.Stopped{PID: os.Getpid(), Hosts: links, Sessions: sessions}
 	if st.Done = r.Force || sessions == 0; st.Done && m.cfg.OnStop != nil {

@@ -14,10 +14,11 @@ import (
 // channels answers what the server opens. Whatever is not for something that was
 // asked for on this very connection is rejected. Nothing here waits: the SSH
 // library holds 16 opens that nobody has taken, and the next one stops the whole
-// connection, with everybody's sessions on it.
+// connection, with everybody's sessions on it. Nor is anything let in while muxd
+// is locked.
 func (l *link) channels(chans <-chan ssh.NewChannel) {
 	for c := range chans {
-		if l.distrusted || !l.opened(c) {
+		if l.distrusted || l.host.m.gate.Within() != nil || !l.opened(c) {
 			l.log.Debug("server opened a channel, rejected", "type", c.ChannelType())
 			l.reject(c, ssh.Prohibited, "open failed")
 		}

@@ -161,7 +161,7 @@ func (h *host) demand(now time.Time) (pause time.Duration, why string) {
 		return alive.CapPinned, "held"
 	case behind:
 		return alive.CapPinned, "jump host"
-	case h.dismissed:
+	case h.dismissed, h.m.gate.Drains():
 		return 0, ""
 	case h.dest.Pinned():
 		return alive.CapPinned, "pinned"

@@ -146,7 +146,13 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 		if err != nil {
 			return nil, asControl(d.Name, control.Refused, err)
 		}
+		leave, err := m.enter(d)
+		if err != nil {
+			ls.release()
+			return nil, err
+		}
 		s, err := ls.link.startSession(ctx, ls, r, x)
+		leave()
 		if err == nil {
 			return s, nil
 		}

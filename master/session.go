@@ -57,6 +57,9 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 	if err := checkRequest(d, r); err != nil {
 		return nil, err
 	}
+	if err := m.admit(d); err != nil {
+		return nil, err
+	}
 	x := m.lentDisplay(ctx, d, r, p)
 	for try := 0; ; try++ {
 		s, err := m.openSession(ctx, d, r, x, p, try > 0)

@@ -14,7 +14,8 @@ import (
 
 // Status implements control.Backend.
 func (m *Master) Status(ctx context.Context, r *control.StatusRequest) (*control.Status, error) {
-	st := &control.Status{PID: os.Getpid(), Build: m.cfg.Build, Started: m.started, Socket: m.cfg.Socket}
+	st := &control.Status{PID: os.Getpid(), Build: m.cfg.Build, Started: m.started, Socket: m.cfg.Socket,
+		Locked: m.gate.Locked(), Drains: m.gate.Drains()}
 	if m.cfg.Clients != nil {
 		st.Clients = m.cfg.Clients()
 	}

@@ -61,11 +61,11 @@ func TestMuxdOfAnotherVersion(t *testing.T) {
 	other := h.start(c, nil)
 	other.says("listening")
 	pid := other.cmd.Process.Pid
-	text := fmt.Sprintf(`the running muxd \(pid %d, 9\.9\) speaks protocol %d and this program %d: restart it with "muxd stop"`,
+	text := fmt.Sprintf(`the running muxd \(pid %d, 9\.9\) speaks protocol %d and this program %d: restart it with "muxd stop --drain", which cuts no session`,
 		pid, otherVersion, control.Version)
 	h.run(h.muxc("box", "true"), nil).fails(t, "box: "+text)
 	h.run(h.muxc("-O", "check", "box"), nil).fails(t, "box: "+text)
-	if r := h.run(h.command("muxd", "status"), nil); r.code != 1 || r.out != "" || !strings.Contains(r.err, `restart it with "muxd stop"`) {
+	if r := h.run(h.command("muxd", "status"), nil); r.code != 1 || r.out != "" || !strings.Contains(r.err, `restart it with "muxd stop --drain"`) {
 		t.Errorf("status: %+v", r)
 	}
 	// The cure works.
@@ -100,8 +100,8 @@ func TestMuxcOfAnotherVersion(t *testing.T) {
 	h := startHost(t)
 	h.echo()
 	c := h.dial()
-	c.Write(append(preface(otherVersion, control.FlagOne, 4), "what"...))
-	b, err := io.ReadAll(c) // the end may be a reset: muxd did not read all
+	c.Write(append(preface(control.Version-1, control.FlagOne, 4), "what"...)) // for a later one it would make way
+	b, err := io.ReadAll(c)                                                    // the end may be a reset: muxd did not read all
 	if len(b) < 16 || string(b[:4]) != "MUXD" ||
 		binary.BigEndian.Uint16(b[4:]) != control.Version || control.Welcome(binary.BigEndian.Uint16(b[6:])) != control.WrongVersion ||
 		int(binary.BigEndian.Uint32(b[8:])) != h.pid() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"muxd/control"
 	"muxd/socket"
@@ -17,7 +18,23 @@ func connect() (*socket.Conn, error) {
 }
 
 // stop ends the running muxd, after saying what that ends.
-func stop(force bool) int {
+func stop(args []string) int {
+	a, err := parseAbout(args, map[string]bool{"--force": false, "--drain": false, "--timeout": true})
+	var limit time.Duration
+	switch {
+	case err != nil:
+	case a.all || len(a.hosts) > 0:
+		err = errors.New("it takes no host: muxc -O exit HOST ends one connection")
+	case a.has("--force") && a.has("--drain"):
+		err = errors.New("--force cuts what --drain waits for: one of them")
+	case a.has("--timeout") && !a.has("--drain"):
+		err = errors.New("--timeout is for --drain")
+	case a.has("--timeout"):
+		limit, err = timeOf("--timeout", a.flags["--timeout"])
+	}
+	if err != nil {
+		return misused("stop: " + err.Error())
+	}
 	c, err := connect()
 	if errors.Is(err, socket.ErrNoServer) {
 		fmt.Println("muxd is not running")
@@ -27,7 +44,10 @@ func stop(force bool) int {
 		return complain(err)
 	}
 	defer c.Close()
-	s, err := control.Stop(c, control.StopRequest{Force: force})
+	if a.has("--drain") {
+		return drain(c, limit)
+	}
+	s, err := control.Stop(c, control.StopRequest{Force: a.has("--force")})
 	var other *control.VersionError
 	if errors.As(err, &other) || errors.Is(err, control.ErrSilent) {
 		return terminate(c.PeerPID(), err)

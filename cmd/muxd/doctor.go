@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"muxd/control"
 	"muxd/internal/build"
@@ -127,11 +128,15 @@ func (d *doctorJSON) daemon() {
 	var other *control.VersionError
 	switch {
 	case errors.As(err, &other):
-		d.problem("muxd stop, when nothing runs that you need; the next muxc starts this one", "the one that runs is of another version: %v", err)
+		d.problem("muxd stop --drain, or muxd stop when nothing runs that you need; the next muxc starts this one", "the one that runs is of another version: %v", err)
 	case err != nil:
 		d.problem("muxd stop --force, or kill "+fmt.Sprint(c.PeerPID()), "the one that runs (pid %d) does not answer: %v", c.PeerPID(), err)
 	case st.Build != build.Version:
-		d.note("muxd stop; the next muxc starts the new one", "build %s runs, and this is %s", st.Build, build.Version)
+		d.note("muxd stop --drain; the next muxc starts the new one", "build %s runs, and this is %s", st.Build, build.Version)
+	case !st.Locked.IsZero():
+		d.note("muxd unlock", "it is locked since %s, and refuses everything new", st.Locked.Format(time.DateTime))
+	case st.Drains:
+		d.note("wait for it, or muxd stop --force", "it drains (muxd stop --drain), and refuses everything new")
 	default:
 		d.ok("running, pid %d, %s, on %s", st.PID, count(len(st.Hosts), "host"), st.Socket)
 	}

@@ -40,7 +40,11 @@ const usage = `usage: muxd                     run in the foreground (muxc start
                                 units for systemd, or an agent for launchd
        muxd uninstall --ssh-config | --service [--write]
                                 take either away again
-       muxd stop [--force]      end muxd; --force also ends running sessions
+       muxd lock                let nothing new begin, on any host
+       muxd unlock              undo that
+       muxd stop [--force | --drain [--timeout 30s]]
+                                end muxd; --force also ends running sessions;
+                                --drain: with the last of them, and nothing new
        muxd --version | --help
 
 The socket is $MUXD_SOCKET, else muxd/ctl under $XDG_RUNTIME_DIR or
@@ -85,7 +89,9 @@ func run(args []string) int {
 	case "uninstall":
 		return uninstall(args)
 	case "stop":
-		return flagged(args, "--force", stop)
+		return stop(args)
+	case "lock", "unlock":
+		return lock(cmd, args)
 	case "--version", "-V", "version":
 		fmt.Println("muxd " + build.Version)
 		return 0
@@ -94,18 +100,6 @@ func run(args []string) int {
 		return 0
 	}
 	return misused("unknown command " + fmt.Sprintf("%q", cmd))
-}
-
-// flagged runs a command that knows one flag and takes no arguments.
-func flagged(args []string, flag string, f func(set bool) int) int {
-	set := false
-	for _, a := range args {
-		if a != flag {
-			return misused("unknown argument " + fmt.Sprintf("%q", a))
-		}
-		set = true
-	}
-	return f(set)
 }
 
 func misused(what string) int {

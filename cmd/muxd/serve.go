@@ -46,18 +46,20 @@ const (
 
 // daemon is muxd at work.
 type daemon struct {
-	log      *slog.Logger
-	listener *socket.Listener
-	master   *master.Master
-	learned  *learned.Store
-	server   *control.Server
-	doors    *sshmux.Doors
-	env      []string       // what it was started with
-	manager  string         // the socket of the service manager that wants to be told, or ""
-	auto     bool           // started by a client or by activation: ends when idle
-	came     atomic.Bool    // whether a client has come
-	clients  sync.WaitGroup // one for each connection being served
-	stop     chan string    // capacity 1: why to end
+	log       *slog.Logger
+	listener  *socket.Listener
+	master    *master.Master
+	learned   *learned.Store
+	remember  func() // closes learned, the first time: two processes must not write it
+	server    *control.Server
+	doors     *sshmux.Doors
+	env       []string       // what it was started with
+	manager   string         // the socket of the service manager that wants to be told, or ""
+	auto      bool           // started by a client or by activation: ends when idle
+	activated bool           // the socket is the service manager's
+	came      atomic.Bool    // whether a client has come
+	clients   sync.WaitGroup // one for each connection being served
+	stop      chan string    // capacity 1: why to end
 }
 
 // serve runs the daemon until it is asked to end or has nothing left to do.
@@ -104,14 +106,15 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	scrubEnv()
 	os.Chdir("/")
 	d.learned = learned.Open(learnedPath(), log)
+	d.remember = sync.OnceFunc(func() { d.learned.Close() })
 	d.master = master.New(master.Config{Log: log, Learned: d.learned, Network: netwatch.Network, Routed: netwatch.Routed,
 		HasAddress: netwatch.HasAddress, Online: netwatch.Online, Build: build.Version, Socket: d.listener.Place().Path(),
-		Home: u.HomeDir, User: u.Username, OnStop: d.stopped,
+		Home: u.HomeDir, User: u.Username, OnStop: d.stopped, OnDrain: d.drains,
 		Door: func(path string) control.Destination { return d.doors.At(path) }, DoorDir: doorDir(d.listener.Place()),
 		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: d.busy})
 	d.doors = sshmux.NewDoors(d.master, log, os.Getpid(), doorDir(d.listener.Place()))
 	d.server = &control.Server{Backend: d.master, Build: build.Version, PID: os.Getpid(), Log: log,
-		Many: streams.Serve, Doors: d.doors, CloseFD: func(fd int) { unix.Close(fd) }}
+		Many: streams.Serve, Doors: d.doors, Yield: d.yield, CloseFD: func(fd int) { unix.Close(fd) }}
 	d.listener.OnExhausted = func() { d.server.MakeRoom() }
 	return d, nil
 }
@@ -141,7 +144,7 @@ func (d *daemon) listen() error {
 	if err != nil {
 		return err
 	}
-	d.auto = l != nil
+	d.auto, d.activated = l != nil, l != nil
 	if l == nil {
 		p, err := socket.Choose(os.Getenv)
 		if err != nil {
@@ -163,6 +166,26 @@ func (d *daemon) stopped() {
 	d.end("asked by a client")
 }
 
+// drains is called when muxd begins to drain. Without its socket the next one may
+// start, and has the ControlPaths and what was learned to itself. A socket that the
+// service manager holds stays, and whoever comes is refused in words.
+func (d *daemon) drains() {
+	d.remember()
+	d.doors.Stop()
+	if !d.activated {
+		d.listener.Close()
+	}
+}
+
+// yield makes way for a muxd of a later version, if nothing is lost by it.
+func (d *daemon) yield() bool {
+	if d.activated || !d.master.Spare() || d.busy() > 0 {
+		return false
+	}
+	d.stopped()
+	return true
+}
+
 // end asks run to end; the first reason counts.
 func (d *daemon) end(why string) {
 	select {
@@ -175,7 +198,7 @@ func (d *daemon) run(idle time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	sigs := make(chan os.Signal, 1)
-	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	// Taken and not looked at, rather than ignored: what is ignored stays so in a
 	// ProxyCommand, which then neither ends by SIGHUP nor can trap it.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
@@ -198,7 +221,7 @@ func (d *daemon) run(idle time.Duration) {
 	d.master.Close()
 	d.doors.Close()
 	reach.EndChildren()
-	d.learned.Close()
+	d.remember()
 	d.waitClients()
 	cancel()
 	d.log.Info("ended")
@@ -221,13 +244,16 @@ func (d *daemon) wait(idle time.Duration, sigs <-chan os.Signal) string {
 	for {
 		select {
 		case s := <-sigs:
-			return s.String()
+			if s != syscall.SIGUSR1 {
+				return s.String()
+			}
+			go d.master.Stop(context.Background(), &control.StopRequest{Drain: true})
 		case why := <-d.stop:
 			return why
 		case <-check.C:
 			if err := d.listener.Check(); errors.Is(err, socket.ErrTakenOver) {
 				return whyTaken
-			} else if err != nil {
+			} else if err != nil && !errors.Is(err, os.ErrClosed) { // it drains
 				d.log.Warn("socket", "err", err)
 			}
 			d.doors.Check()

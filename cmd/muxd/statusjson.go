@@ -19,6 +19,8 @@ type statusJSON struct {
 	Started *time.Time `json:"started,omitempty"`
 	Socket  string     `json:"socket,omitempty"`
 	Clients int        `json:"clients"`
+	Locked  *time.Time `json:"locked_since,omitempty"`
+	Drains  bool       `json:"draining,omitempty"`
 	Hosts   []hostJSON `json:"hosts"`
 }
 
@@ -120,7 +122,7 @@ func newForwardJSON(f *control.ForwardStatus) forwardJSON {
 
 func newStatusJSON(st *control.Status) statusJSON {
 	j := statusJSON{Version: statusVersion, Running: true, PID: st.PID, Build: st.Build, Started: when(st.Started),
-		Socket: st.Socket, Clients: st.Clients, Hosts: []hostJSON{}}
+		Socket: st.Socket, Clients: st.Clients, Locked: when(st.Locked), Drains: st.Drains, Hosts: []hostJSON{}}
 	for i := range st.Hosts {
 		j.Hosts = append(j.Hosts, newHostJSON(&st.Hosts[i]))
 	}

@@ -10,7 +10,7 @@ _muxd_hosts() {
 _muxd() {
     local cur=${COMP_WORDS[COMP_CWORD]} words=
     if ((COMP_CWORD == 1)); then
-        words="status top login wait reconnect recycle events metrics doctor install uninstall stop --version --help"
+        words="status top login wait reconnect recycle events metrics doctor install uninstall lock unlock stop --version --help"
     elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == --for ]]; then
         words="ready down"
     else
@@ -24,7 +24,7 @@ _muxd() {
         metrics) words="--file" ;;
         events) words="--json --since --no-follow $(_muxd_hosts)" ;;
         install | uninstall) words="--ssh-config --service --write" ;;
-        stop) words="--force" ;;
+        stop) words="--force --drain --timeout" ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$cur"))

@@ -11,6 +11,8 @@ complete -c muxd -n __fish_use_subcommand -a metrics -d 'Numbers for monitoring'
 complete -c muxd -n __fish_use_subcommand -a doctor -d 'What could be better, and how'
 complete -c muxd -n __fish_use_subcommand -a install -d 'Have ssh or the service manager use muxd'
 complete -c muxd -n __fish_use_subcommand -a uninstall -d 'Undo that'
+complete -c muxd -n __fish_use_subcommand -a lock -d 'Let nothing new begin'
+complete -c muxd -n __fish_use_subcommand -a unlock -d 'Undo that'
 complete -c muxd -n __fish_use_subcommand -a stop -d 'End muxd'
 complete -c muxd -n '__fish_seen_subcommand_from login wait reconnect recycle doctor events' -a '(__fish_print_hostnames)'
 complete -c muxd -n '__fish_seen_subcommand_from status events doctor' -l json
@@ -25,4 +27,6 @@ complete -c muxd -n '__fish_seen_subcommand_from install uninstall' -l write
 complete -c muxd -n '__fish_seen_subcommand_from events' -x -l since -a '10m 1h'
 complete -c muxd -n '__fish_seen_subcommand_from events' -l no-follow
 complete -c muxd -n '__fish_seen_subcommand_from stop' -l force
+complete -c muxd -n '__fish_seen_subcommand_from stop' -l drain
+complete -c muxd -n '__fish_seen_subcommand_from stop' -x -l timeout
 complete -c muxd -n '__fish_seen_subcommand_from metrics' -l file -r

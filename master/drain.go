@@ -1,0 +1,102 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"muxd/control"
+	"muxd/internal/gate"
+)
+
+// A muxd that drains takes on nothing new and ends with its last session, so that
+// another one, of another version perhaps, takes what comes from then on. Forwards
+// that stand without a client go at once, because the next muxd wants their ports;
+// those of a client stay until the end, and what goes through them is waited for.
+// A client that wants nothing but the connection (-N) is not: it would be for ever.
+
+// drainLook is how often a muxd that drains looks whether it is done. It looks
+// rather than being told, since what ends, ends in several places.
+const drainLook = 100 * time.Millisecond
+
+// drain has muxd drain, and returns when it has, or ctx ends.
+func (m *Master) drain(ctx context.Context, r *control.StopRequest) (*control.Stopped, error) {
+	links, _ := m.Links()
+	if m.gate.Drain() {
+		m.beginDrain()
+	}
+	ticker := time.NewTicker(drainLook)
+	defer ticker.Stop()
+	for told := ""; ; {
+		sessions, what := m.unfinished()
+		if sessions == 0 {
+			return &control.Stopped{Done: true, PID: os.Getpid(), Hosts: links}, nil
+		}
+		if what != told && r.Waits != nil {
+			r.Waits(control.Waiting{Cause: what})
+			told = what
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-m.ctx.Done():
+			return nil, errStopping
+		}
+	}
+}
+
+// beginDrain is called once.
+func (m *Master) beginDrain() {
+	m.cfg.Log.Info("draining")
+	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventMuxd, To: "draining"}, "")
+	for _, h := range m.all() {
+		h.forwards.DropSticky()
+		h.post(func() {
+			h.refuse(gate.ErrDrains, func(w *waiter) bool { return !w.background() && !w.holds })
+			h.unwait()
+		})
+	}
+	if m.cfg.OnDrain != nil {
+		m.cfg.OnDrain()
+	}
+	m.mu.Lock() // so that Close does not begin to wait in between
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		return
+	}
+	m.wg.Go(func() { // also when nobody waits for it
+		if _, err := m.drain(m.ctx, new(control.StopRequest)); err == nil && m.cfg.OnStop != nil {
+			m.cfg.OnStop()
+		}
+	})
+}
+
+// unfinished is how much a muxd that drains has to wait for, and what that is.
+func (m *Master) unfinished() (n int, what string) {
+	var parts []string
+	for _, h := range m.all() {
+		st, open := h.status(), h.forwards.Open()
+		n += len(st.Sessions) + open
+		for _, s := range st.Sessions {
+			command := s.Command
+			if command == "" {
+				command = s.Kind
+			}
+			parts = append(parts, fmt.Sprintf("%s: %.40s (pid %d)", st.Name, control.CleanLine(command), s.PID))
+		}
+		if open > 0 {
+			parts = append(parts, fmt.Sprintf("%s: %d through forwards", st.Name, open))
+		}
+	}
+	const most = 3
+	if more := len(parts) - most; more > 0 {
+		parts = append(parts[:most:most], fmt.Sprintf("and %d more", more))
+	}
+	if n == 0 && !m.gate.Empty() {
+		return 1, "a session that is being opened"
+	}
+	return n, strings.Join(parts, ", ")
+}

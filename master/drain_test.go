@@ -1,0 +1,101 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+// drained has muxd drain, and is how that went.
+func (r *rig) drained(ctx context.Context, waits func(control.Waiting)) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		st, err := r.m.Stop(ctx, &control.StopRequest{Drain: true, Waits: waits})
+		if err == nil && (!st.Done || st.Sessions != 0) {
+			err = errors.New("it ended with something left")
+		}
+		done <- err
+	}()
+	synctest.Wait()
+	return done
+}
+
+// A muxd that drains refuses what is new, keeps what runs, says what it waits for
+// and ends with the last of it.
+func TestDrain(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		drains := 0
+		r.m.cfg.OnDrain = func() { drains++ }
+		s := r.open("host", "cat")
+		var last string
+		done := r.drained(t.Context(), func(w control.Waiting) { last = w.Cause })
+		_, err := r.ask(t.Context(), nil, "host", "true")
+		wantError(t, err, control.NotDialled, "host: this muxd takes on nothing new", "muxd stop --drain")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if last != "host: cat (pid 0)" || r.stop != 0 || drains != 1 {
+			t.Errorf("it waits for %q, %d stops, %d drains", last, r.stop, drains)
+		}
+		second := r.drained(t.Context(), nil) // a further one only waits
+		s.Write([]byte("to the end"))
+		s.CloseWrite()
+		if out, _, err := finish(s); out != "to the end" || err != nil {
+			t.Errorf("%q, %v", out, err)
+		}
+		time.Sleep(drainLook)
+		answered(t, done)
+		answered(t, second)
+		if r.stop != 1 || drains != 1 {
+			t.Errorf("%d stops, %d drains", r.stop, drains)
+		}
+	})
+}
+
+// It drains also when whoever asked has gone.
+func TestDrainGoesOnAlone(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s := r.open("host", "sleep", "1h")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := r.drained(ctx, nil)
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		finish(s)
+		time.Sleep(drainLook)
+		synctest.Wait()
+		if r.stop != 1 {
+			t.Errorf("%d stops", r.stop)
+		}
+	})
+}
+
+// What waits for a connection is sent away at once, and connections that nobody
+// uses are not kept.
+func TestDrainKeepsNothingIdle(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.patient()
+		r.run("-o", "Pinned=yes", "host", "true")
+		other := make(chan error, 1)
+		req := r.request("-p", "23", "host", "true")
+		out := r.down(errDown)
+		go func() { _, err := r.m.Session(context.Background(), req, nil); other <- err }()
+		time.Sleep(time.Second)
+		done := r.drained(t.Context(), nil)
+		wantError(t, <-other, control.Refused, "host: this muxd takes on nothing new")
+		answered(t, done)
+		for _, h := range r.m.all() {
+			if st := h.status(); len(st.Links) > 0 || st.State != "idle" {
+				t.Errorf("%s: %d connections, %s", st.Addr, len(st.Links), st.State)
+			}
+		}
+		out.heal()
+		time.Sleep(time.Hour)
+		r.wantLogins(1)
+	})
+}
