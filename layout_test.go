@@ -31,6 +31,7 @@ var allowed = map[string]struct {
 	"muxd/internal/build":      {nil, "a name"},
 	"muxd/internal/child":      {[]string{"muxd/control"}, "children for both programs; muxc links it"},
 	"muxd/internal/launch":     {[]string{"muxd/socket"}, "finding and starting muxd; muxc links it"},
+	"muxd/internal/notify":     {[]string{"muxd/control"}, "when a NotifyCommand runs; starts no process"},
 	"muxd/internal/gate":       {nil, "whether anything new may begin: knows nothing of what"},
 	"muxd/internal/history":    {[]string{"muxd/control"}, "the newest events: pure, no clock and no lock"},
 	"muxd/internal/fdio":       {[]string{"golang.org/x/sys/unix"}, "descriptors of other processes; knows no protocol"},

@@ -48,6 +48,27 @@ func TestNotBuiltYet(t *testing.T) {
 	}
 }
 
+// TestEveryKeywordIsTold: one that the parser takes and no page explains may do
+// nothing, and nobody would notice.
+func TestEveryKeywordIsTold(t *testing.T) {
+	page, err := os.ReadFile("keywords.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Za-z`, ]+`) \\|").FindAllStringSubmatch(string(page), -1) {
+		for name := range strings.SplitSeq(row[1], ", ") {
+			names = append(names, strings.ToLower(strings.Trim(name, "`")))
+		}
+	}
+	slices.Sort(names)
+	taken := quoted(t, "../internal/sshconf/keyword.go", "func (b builder) owned() {", "\n}", `"([a-z]+)"`)
+	taken = slices.DeleteFunc(taken, func(w string) bool { return w == "text" || w == "json" })
+	if !slices.Equal(names, taken) {
+		t.Errorf("keywords.md tells %v\nthe parser takes %v", names, taken)
+	}
+}
+
 // TestLinks: a page that names a file of this tree names one that is there.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^):#]+)\)`)

@@ -34,12 +34,14 @@ func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control
 	if err := checkAddresses(d, control.Endpoint{Host: r.Host, Path: r.Path}); err != nil {
 		return nil, err
 	}
-	if err := m.admit(d); err != nil {
+	if err := m.begins(ctx, d, p, "Connect to "+directTarget(r)); err != nil {
+		m.audit(d, string(direct), directTarget(r), r.PID, "", err)
 		return nil, err
 	}
 	for try := 0; ; try++ {
 		s, err := m.openDirect(ctx, d, r, p, try > 0)
 		if err == nil {
+			m.audit(d, string(direct), directTarget(r), r.PID, "", nil)
 			return s, nil
 		}
 		var e *control.Error

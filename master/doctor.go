@@ -41,6 +41,11 @@ func (m *Master) findings(d *dest.Destination) []control.Finding {
 			Text: fmt.Sprintf("something on the way forgets a connection that is idle for long: it is used every %v (learned)", st.KeepWarm),
 			Cure: "muxd reconnect --forget " + d.Name + " forgets that; KeepWarm sets it"})
 	}
+	if n := m.sessionLimit(d, &st); n > 0 {
+		all = append(all, control.Finding{Text: fmt.Sprintf("the server takes %s on a connection (learned from its refusal); more wait in line, or go to a further connection",
+			map[bool]string{true: "one session", false: fmt.Sprintf("%d sessions", n)}[n == 1]),
+			Cure: "MaxSessions in /etc/ssh/sshd_config there raises that, muxd reconnect --forget " + d.Name + " forgets it"})
+	}
 	for i := range st.Forwards {
 		if f := &st.Forwards[i]; f.State == control.ForwardDegraded {
 			all = append(all, control.Finding{Level: control.FindingProblem, Text: f.String() + " does not listen: " + f.LastErr,
@@ -50,6 +55,15 @@ func (m *Master) findings(d *dest.Destination) []control.Finding {
 	return append(all, afterSleep(d, &st), control.Finding{Level: control.FindingNote,
 		Text: "a session whose client is gone is told to end as well as TCP allows; across a dead path nothing reaches the server, and only the server can end it",
 		Cure: "ClientAliveInterval 30 and ClientAliveCountMax 10 in /etc/ssh/sshd_config there"})
+}
+
+// sessionLimit is how many sessions the server was seen to take on a connection, 0
+// while it refused none: also where no connection is at the moment.
+func (m *Master) sessionLimit(d *dest.Destination, st *control.HostStatus) int {
+	if st.State != "" {
+		return st.Limit
+	}
+	return m.cfg.Learned.SessionLimit(d.Key)
 }
 
 // stateOf is how the connection stands, and what a person can do about it.
@@ -79,7 +93,8 @@ func decisions(d *dest.Destination) string {
 		return ""
 	}
 	matter := []string{"hostname", "user", "port", "proxyjump", "proxycommand", "identityfile", "identityagent", "identitiesonly",
-		"userknownhostsfile", "serveraliveinterval", "serveralivecountmax", "controlpersist", "controlpath", "pinned", "keepwarm", "waitforready", "maxconnections"}
+		"userknownhostsfile", "serveraliveinterval", "serveralivecountmax", "controlpersist", "controlpath", "pinned", "keepwarm", "waitforready", "maxconnections",
+		"maxlifetime", "share", "confirm", "audit", "notifycommand"}
 	var said []string
 	for _, name := range d.Conf.Decided() {
 		if values, _ := d.Conf.Get(name); slices.Contains(matter, name) {

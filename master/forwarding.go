@@ -84,7 +84,8 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 			return nil, nil, err
 		}
 	}
-	if err := m.admit(d); err != nil {
+	if err := m.begins(ctx, d, p, wishes(r.Forwards)); err != nil {
+		m.audit(d, "forward", wishes(r.Forwards), r.PID, "", err)
 		return nil, nil, err
 	}
 	ls, err := m.acquireBare(ctx, d, p)
@@ -235,7 +236,15 @@ func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.
 		}
 		return nil, err
 	}
+	ls.host.m.audit(ls.dest, string(direct), to.String(), 0, fromText(from), nil)
 	return ls.link.carry(ch, reqs, ls), nil
+}
+
+func fromText(from net.Addr) string {
+	if from == nil {
+		return "a forward"
+	}
+	return from.String()
 }
 
 // said is why the server opens no connection on its side.

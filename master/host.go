@@ -67,6 +67,8 @@ type host struct {
 	pastOut     int64
 	decided     int    // how often decide looked; a test counts that nothing spins
 	outage             // why there is no connection, and when the next one is tried
+	succeeded   *link  // its successor was dialled, because of its age
+	notified    bool   // a person was told that it is blocked
 	served      *link  // the forwards were told that it is in service
 	hop         *lease // on the jump host, between two attempts; nil: none
 	asked       bool   // a request came since the last dial
@@ -214,6 +216,7 @@ func (h *host) decide(now time.Time) time.Time {
 	a := agenda{now: now}
 	h.decided++
 	h.limit.Store(int32(h.places.limit))
+	h.retireOld(&a)
 	h.serve()
 	h.loseThePatient(&a)
 	h.reconnect(&a)
@@ -311,6 +314,19 @@ func (h *host) setState(s State) {
 		}
 	}
 	h.m.events.tell(e, h.key)
+	h.notify(e, s)
+}
+
+// notify has a person be told that the host needs one, and once it does not any
+// more.
+func (h *host) notify(e control.Event, s State) {
+	if s != Blocked && !(s == Ready && h.notified) {
+		return
+	}
+	h.notified = s == Blocked
+	if line := h.dest.Conf.NotifyCommand(); line != "" {
+		h.m.notify.Post(h.m.ctx, h.key, line, e)
+	}
 }
 
 // State returns where the host stands.

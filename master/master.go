@@ -14,6 +14,7 @@ import (
 	"muxd/control"
 	"muxd/internal/dest"
 	"muxd/internal/gate"
+	"muxd/internal/notify"
 	"muxd/internal/reach"
 	"muxd/internal/sshauth"
 )
@@ -75,6 +76,9 @@ type Config struct {
 	OnStop func()
 	// OnDrain is called once when muxd begins to drain: nobody new is to find it.
 	OnDrain func()
+	// Notify runs a NotifyCommand, with these variables besides its own, until it
+	// ends or ctx does; nil runs none.
+	Notify func(ctx context.Context, line string, env []string) error
 	// PrivateAgent is the agent for keys that only OpenSSH's programs read; nil
 	// is none. Close ends it.
 	PrivateAgent *sshauth.PrivateAgent
@@ -95,6 +99,7 @@ type Master struct {
 	keyring sshauth.Keyring
 	events  hub
 	gate    gate.Gate
+	notify  notify.Runner
 
 	networkName atomic.Pointer[named]
 	networkAt   atomic.Pointer[time.Time] // when the network last changed or this machine woke, with its monotonic part; nil: never
@@ -127,7 +132,8 @@ func New(cfg Config) *Master {
 		cfg.Rand = rand.Float64
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Master{cfg: cfg, again: again, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{}}
+	return &Master{cfg: cfg, again: again, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{},
+		notify: notify.Runner{Run: cfg.Notify, Log: cfg.Log}}
 }
 
 // Close ends every connection and answers every request that waits. When it

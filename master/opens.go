@@ -116,7 +116,9 @@ func (l *link) accept(c ssh.NewChannel) (*through, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.carry(ch, reqs, l.retain()), nil
+	ls := l.retain()
+	l.host.m.audit(ls.dest, c.ChannelType(), "", 0, "the server", nil)
+	return l.carry(ch, reqs, ls), nil
 }
 
 // through is an open channel that carries a connection and no session. It

@@ -57,13 +57,15 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 	if err := checkRequest(d, r); err != nil {
 		return nil, err
 	}
-	if err := m.admit(d); err != nil {
+	if err := m.begins(ctx, d, p, wish(r)); err != nil {
+		m.audit(d, string(r.Kind), r.Command, r.PID, "", err)
 		return nil, err
 	}
 	x := m.lentDisplay(ctx, d, r, p)
 	for try := 0; ; try++ {
 		s, err := m.openSession(ctx, d, r, x, p, try > 0)
 		if err == nil {
+			m.audit(d, string(r.Kind), r.Command, r.PID, "", nil)
 			return s, nil
 		}
 		var e *control.Error

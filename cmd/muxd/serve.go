@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"muxd/control/sshmux"
 	"muxd/control/streams"
 	"muxd/internal/build"
+	"muxd/internal/child"
 	"muxd/internal/learned"
 	"muxd/internal/netwatch"
 	"muxd/internal/reach"
@@ -109,7 +111,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	d.remember = sync.OnceFunc(func() { d.learned.Close() })
 	d.master = master.New(master.Config{Log: log, Learned: d.learned, Network: netwatch.Network, Routed: netwatch.Routed,
 		HasAddress: netwatch.HasAddress, Online: netwatch.Online, Build: build.Version, Socket: d.listener.Place().Path(),
-		Home: u.HomeDir, User: u.Username, OnStop: d.stopped, OnDrain: d.drains,
+		Home: u.HomeDir, User: u.Username, OnStop: d.stopped, OnDrain: d.drains, Notify: d.notify,
 		Door: func(path string) control.Destination { return d.doors.At(path) }, DoorDir: doorDir(d.listener.Place()),
 		PrivateAgent: privateAgent(log, d.listener.Place()), Clients: d.busy})
 	d.doors = sshmux.NewDoors(d.master, log, os.Getpid(), doorDir(d.listener.Place()))
@@ -164,6 +166,16 @@ func (d *daemon) listen() error {
 func (d *daemon) stopped() {
 	d.listener.Close()
 	d.end("asked by a client")
+}
+
+// notify runs a NotifyCommand as muxd's own child, with the environment that muxd
+// was started with.
+func (d *daemon) notify(ctx context.Context, line string, env []string) error {
+	r, err := child.RunAs(ctx, control.Command{Kind: control.CommandTest, Args: []string{line}}, append(slices.Clone(d.env), env...))
+	if err == nil && r.Status != 0 && ctx.Err() == nil {
+		err = fmt.Errorf("it ended with status %d", r.Status)
+	}
+	return err
 }
 
 // drains is called when muxd begins to drain. Without its socket the next one may

@@ -108,6 +108,9 @@ func (r *Resolver) prepare(plan *control.Plan, line *getopt.CommandLine, d *Dest
 	case by != nil && by.asksOnly():
 		plan.Text = []byte{} // the path is to be seen, and nothing to be done
 		return
+	case d.Alone != "":
+		no("muxc: -O prepare: " + d.Name + ": Share is no, each client has a connection of its own\n")
+		return
 	case path == "":
 		no("muxc: -O prepare needs the ControlPath to be served: -S path\n")
 		return

@@ -140,9 +140,9 @@ func forSSH(args []string) []string {
 var privates atomic.Int64
 
 // private makes a connection that is this request's alone where the command
-// line says -S none or -o ControlPath=none.
+// line says -S none or -o ControlPath=none, or the configuration Share no.
 func (d *Destination) private(c *commandLine) {
-	if c.controlPath && d.Conf.ControlPath() == "" {
+	if c.controlPath && d.Conf.ControlPath() == "" || d.Conf.Share() == sshconf.No {
 		d.Alone = fmt.Sprintf("private %d", privates.Add(1))
 	}
 }

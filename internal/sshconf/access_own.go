@@ -12,8 +12,6 @@ const (
 	No
 	// Yes is an explicit yes.
 	Yes
-	// Ask is for Confirm only.
-	Ask
 )
 
 func (c *Config) three(name string) Three {
@@ -22,8 +20,6 @@ func (c *Config) three(name string) Three {
 		return Yes
 	case "no":
 		return No
-	case "ask":
-		return Ask
 	}
 	return Unset
 }
@@ -86,16 +82,20 @@ func (c *Config) ControlSockets() Three { return c.three("controlsockets") }
 // as ssh's ProxyUseFdpass expects it of a ProxyCommand.
 func (c *Config) FdPass() Three { return c.three("fdpass") }
 
-// MaxLifetime is the age at which a connection is replaced.
+// MaxLifetime is the age at which a connection takes nothing new any more.
 func (c *Config) MaxLifetime() (d time.Duration, set bool) { return c.time("maxlifetime") }
 
-// Confirm asks before the connection is used.
+// Confirm asks the person behind a request before something begins for it.
 func (c *Config) Confirm() Three { return c.three("confirm") }
 
-// Share lets other clients use the connection.
+// Share lets other clients use the connection; no gives each its own.
 func (c *Config) Share() Three { return c.three("share") }
 
-// NotifyCommand is run when the state of the destination changes, as written.
+// Audit has a line in the log for each channel.
+func (c *Config) Audit() Three { return c.three("audit") }
+
+// NotifyCommand is run when the destination needs a person, and when it does not
+// any more, as written.
 func (c *Config) NotifyCommand() string { return c.textOrNone("notifycommand") }
 
 // TCPKeepAliveIdle is TCP_KEEPIDLE: the silence before the first keep-alive.

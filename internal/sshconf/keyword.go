@@ -173,9 +173,8 @@ func (b builder) vendors() {
 
 // owned are muxd's keywords.
 func (b builder) owned() {
-	b.add(own, parseFlag, first, "pinned", "stickyforward", "bulk", "controlsockets", "fdpass", "share", "tcpnodelay")
+	b.add(own, parseFlag, first, "pinned", "stickyforward", "bulk", "controlsockets", "fdpass", "share", "tcpnodelay", "confirm", "audit")
 	b.add(own, parseFlagOrTime, first, "waitforready", "remembersecrets", "keepwarm")
-	b.add(own, parseYesNoAsk, first, "confirm")
 	b.add(own, choice("text", "json"), first, "errorformat")
 	b.add(own, parseCommand, first, "notifycommand", "reattach")
 	b.add(own, parseTime, first, "maxlifetime", "tcpkeepaliveidle", "tcpkeepaliveinterval", "tcpusertimeout")

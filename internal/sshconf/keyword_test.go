@@ -45,7 +45,7 @@ func TestEveryKeywordIsKnown(t *testing.T) {
 var samples = map[string]string{
 	"Pinned": "yes", "WaitForReady": "30s", "MaxConnections": "3", "RememberSecrets": "no", "Reattach": "tmux new -A -s main", "KeepWarm": "20s",
 	"StickyForward": "no", "Bulk": "yes", "ErrorFormat": "json", "ControlSockets": "yes", "FdPass": "no",
-	"MaxLifetime": "1h", "Confirm": "ask", "Share": "no", "NotifyCommand": "notify-send x", "TCPKeepAliveIdle": "60",
+	"MaxLifetime": "1h", "Confirm": "yes", "Audit": "yes", "Share": "no", "NotifyCommand": "notify-send x", "TCPKeepAliveIdle": "60",
 	"TCPKeepAliveInterval": "10", "TCPKeepAliveCount": "5", "TCPUserTimeout": "2m",
 }
 
@@ -93,7 +93,7 @@ func TestOwnAccessors(t *testing.T) {
 	wait, limit := c.WaitForReady()
 	life, _ := c.MaxLifetime()
 	n, _ := c.MaxConnections()
-	if wait != Yes || limit.Seconds() != 30 || life.Hours() != 1 || n != 3 || c.Confirm() != Ask || c.Share() != No {
+	if wait != Yes || limit.Seconds() != 30 || life.Hours() != 1 || n != 3 || c.Confirm() != Yes || c.Share() != No {
 		t.Errorf("WaitForReady %v %v, MaxLifetime %v, MaxConnections %d, Confirm %v, Share %v", wait, limit, life, n, c.Confirm(), c.Share())
 	}
 	if c.NotifyCommand() != "notify-send x" || c.ErrorFormat() != "json" {
