@@ -57,9 +57,6 @@ func TestLock(t *testing.T) {
 		if _, err := r.host().openThrough(t.Context(), control.Endpoint{Host: "a", Port: 1}, nil); !errors.Is(err, gate.ErrLocked) {
 			t.Errorf("a connection to a forward: %v", err)
 		}
-		if r.m.Idle() {
-			t.Error("a muxd that is locked may end for want of work")
-		}
 		if st, _ := r.m.Status(t.Context(), &control.StatusRequest{}); st.Locked.IsZero() || st.Drains {
 			t.Errorf("status: %v, %v", st.Locked, st.Drains)
 		}
@@ -124,6 +121,19 @@ func TestLockLendsNothing(t *testing.T) {
 			r.lock(c.command)
 			if got := as.at(r.srv.Last()); got != c.at {
 				t.Errorf("after %s: %s", c.command, got)
+			}
+		}
+	})
+}
+
+// A muxd that is locked does not end for want of work, nor for a later version: the
+// next one would let everything through.
+func TestLockKeepsMuxd(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		for _, command := range []string{"lock", "unlock"} {
+			r.lock(command)
+			if want := command == "unlock"; r.m.Idle() != want || r.m.Spare() != want {
+				t.Errorf("after %s: idle %v, spare %v", command, r.m.Idle(), r.m.Spare())
 			}
 		}
 	})
