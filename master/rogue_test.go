@@ -253,13 +253,15 @@ func TestRogueLogin(t *testing.T) {
 func (r *rogues) beside(do func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- do() }()
+	pause := 2 * time.Second
 	for {
 		r.neighbour()
 		select {
 		case err := <-ended:
 			r.neighbour()
 			return err
-		case <-time.After(2 * time.Second):
+		case <-time.After(pause):
+			pause += pause / 2
 		}
 	}
 }
