@@ -23,6 +23,26 @@ type attempt struct {
 	p     control.Prompter
 	check *hostkey.Check
 	login *sshauth.Login
+	said  int // owned by the login's callbacks, which come one at a time; of mostSaid
+}
+
+const (
+	// mostSaid is what a server may have people told before they are logged in, in
+	// bytes: ten times the longest banner that is meant to be read. The SSH library
+	// passes banners on for as long as they come.
+	mostSaid = 64 << 10
+	// saidLeast is what a text counts as at least, so that there is an end of short
+	// ones, too.
+	saidLeast = 80
+)
+
+// says passes on what the server says, until it was enough.
+func (a *attempt) says(text string) {
+	if a.said < mostSaid {
+		text = control.Clean(text) // who waits keeps it, and it may be the library's 256 KiB
+		a.said += max(len(text), saidLeast)
+		a.p.Notice(text)
+	}
 }
 
 func newAttempt(ctx context.Context, m *Master, d *dest.Destination, p control.Prompter, peer net.Addr, before []byte) *attempt {
@@ -31,7 +51,7 @@ func newAttempt(ctx context.Context, m *Master, d *dest.Destination, p control.P
 	conf := d.Conf
 	cfg := sshauth.Config{
 		User: d.User, Host: d.Host,
-		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.Agent, DialAgent: m.cfg.DialAgent, Ask: a.ask, Notice: p.Notice,
+		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.Agent, DialAgent: m.cfg.DialAgent, Ask: a.ask, Notice: a.says,
 		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
 		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
@@ -106,7 +126,7 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 		ClientVersion:     "SSH-2.0-muxd",
 		BannerCallback: func(text string) error {
 			if text != "" && conf.Informs() {
-				a.p.Notice(text)
+				a.says(text)
 			}
 			return nil
 		},
