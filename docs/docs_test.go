@@ -1,7 +1,9 @@
 package docs_test
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -72,7 +74,7 @@ func TestEveryKeywordIsTold(t *testing.T) {
 // TestLinks: a page that names a file of this tree names one that is there.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^):#]+)\)`)
-	for _, page := range []string{"../README.md", "deviations.md", "recipes.md", "../CONTRIBUTING.md", "../bench/README.md"} {
+	for _, page := range []string{"../README.md", "deviations.md", "recipes.md", "../CONTRIBUTING.md", "../SECURITY.md", "../bench/README.md"} {
 		b, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -84,4 +86,53 @@ func TestLinks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSecurityPromises: each promise names a test, and each test that is named
+// is there.
+func TestSecurityPromises(t *testing.T) {
+	b, err := os.ReadFile("../SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "\n## What is promised\n")
+	promised, _, found := strings.Cut(rest, "\n## What is not promised\n")
+	if !found {
+		t.Fatal("SECURITY.md says not what is promised and what is not")
+	}
+	tests := testsByPackage(t)
+	named := regexp.MustCompile("`([a-z0-9]+): ((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	for _, m := range named.FindAllStringSubmatch(string(b), -1) {
+		if !slices.Contains(tests[m[1]], m[2]) {
+			t.Errorf("SECURITY.md names %s in %s, and there is none", m[2], m[1])
+		}
+	}
+	for _, promise := range strings.Split(promised, "\n- ")[1:] {
+		if !named.MatchString(promise) {
+			t.Errorf("no test holds: %s", promise)
+		}
+	}
+}
+
+// testsByPackage are the names of all tests and fuzz targets, by the last
+// element of their package's path.
+func testsByPackage(t *testing.T) map[string][]string {
+	t.Helper()
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`)
+	all := map[string][]string{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range function.FindAllStringSubmatch(string(b), -1) {
+			name := filepath.Base(filepath.Dir(path))
+			all[name] = append(all[name], m[1])
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -12,6 +12,7 @@ import (
 	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/firstkex"
 	"muxd/internal/reach"
 )
 
@@ -43,6 +44,15 @@ func sleep(ctx context.Context, d time.Duration) {
 // whoever waits for it. Before is the host key of the last login; urgent says
 // that a client waits.
 func (m *Master) dial(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
+	l, err := m.dialOnce(ctx, h, d, p, before, urgent)
+	if errors.Is(err, firstkex.ErrNotStrict) { // h.lax is set now, and another offer made
+		debugf(p, d, 1, "%v; dialling again without those", err)
+		l, err = m.dialOnce(ctx, h, d, p, before, urgent)
+	}
+	return l, err
+}
+
+func (m *Master) dialOnce(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
 	nc, leave, err := m.reach(ctx, h, d, p, urgent)
 	if err != nil {
 		return nil, err
@@ -139,7 +149,9 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 	lost := a.login.Lost // nobody is asked for the password of a dead connection
 	w.onLost.Store(&lost)
 	defer w.onLost.Store(nil)
-	cfg, err := a.config()
+	lax := h.lax.Load()
+	cfg, err := a.config(lax)
+	w.first = a.first
 	if err != nil {
 		w.Close()
 		if ctx.Err() != nil {
@@ -153,7 +165,14 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, a.explain(err, w.Sniffed(), w.in.Load() > 0)
+		if errors.Is(err, firstkex.ErrNotStrict) {
+			h.lax.Store(true)
+			return nil, err
+		}
+		return nil, a.explain(unoffered(err, lax), w.Sniffed(), w.in.Load() > 0)
+	}
+	if strict, _ := a.first.Strict(); strict {
+		h.lax.Store(false)
 	}
 	if !stop() { // ctx ended at this very moment, and closed the connection
 		return nil, ctx.Err()
@@ -162,6 +181,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 	l := &link{id: m.linkID(), conn: inTurn{cc, make(chan struct{}, 1)}, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
 		base: d.Alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
 		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}, listening: map[control.Endpoint]struct{}{}, spares: spares{room: spareRoom}}
+	l.proof = a.proof(cc.SessionID())
 	l.distrusted, l.update = a.check.Distrusted(), h.keyUpdate(a.check)
 	l.tcp, _ = nc.(*net.TCPConn)
 	l.local = localAddr(l.tcp)

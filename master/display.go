@@ -136,7 +136,7 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 			ch.Close()
 			return
 		}
-		relay(ch, nc, s.over)
+		relay(ch, nc, nil, s.over)
 	})
 	return true
 }

@@ -41,6 +41,15 @@ const (
 	faultPerson               // would be repeated by every attempt: a refused login, a host key, a configuration
 )
 
+// unoffered adds to a failed agreement what was left out on purpose.
+func unoffered(err error, lax bool) error {
+	var none *ssh.AlgorithmNegotiationError
+	if !lax || !errors.As(err, &none) {
+		return err
+	}
+	return fmt.Errorf("%w (it has no strict key exchange, without which chacha20-poly1305@openssh.com is offered only where Ciphers names nothing else)", err)
+}
+
 // classify is the one place that decides it.
 func classify(err error) fault {
 	var person *needsPerson

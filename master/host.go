@@ -89,6 +89,7 @@ type host struct {
 	limit    atomic.Int32 // places.limit, for who opens sessions ahead of use
 	inLine   atomic.Bool  // the dial under way waits for its turn, or for the jump host
 	repeats  atomic.Bool  // the dial under way is not the first one since a request came
+	lax      atomic.Bool  // the server has no strict key exchange: it is not offered what needs one
 	unproven atomic.Bool  // the server left a proof of its keys unanswered: it is asked for none again
 
 	users int // guarded by m.mu; requests between Master.host and their answer

@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -64,11 +65,30 @@ func (l *link) lendAgent(c ssh.NewChannel) bool {
 		}
 		defer agent.Close()
 		if ch, err := l.accept(c); err == nil {
-			relay(ch, agent, func(stop <-chan struct{}) bool { return l.agentOver(s, stop) })
+			relay(ch, agent, l.bind, func(stop <-chan struct{}) bool { return l.agentOver(s, stop) })
 		}
 	})
 	return true
 }
+
+// bind tells an agent that it is the server of this connection who asks from now
+// on, as ssh does (clientloop.c, client_request_agent), so that keys that are for
+// others are not for it, and that it loads no library for it. An agent is lent to
+// nobody who cannot be named.
+func (l *link) bind(agent net.Conn) error {
+	if l.proof == nil {
+		return errUnnamed
+	}
+	agent.SetDeadline(time.Now().Add(lendTimeout))
+	bound, err := l.proof.Bind(agent)
+	if err != nil {
+		return err
+	}
+	l.log.Debug("agent lent", "bound", bound)
+	return agent.SetDeadline(time.Time{})
+}
+
+var errUnnamed = errors.New("how the server proved its host key was not seen")
 
 // lendNoMore takes back what the session lends. The server's word that the
 // session is over is not waited for: one that is silent, or of bad will, would
@@ -102,7 +122,8 @@ func (l *link) agentOver(s *session, stop <-chan struct{}) bool {
 
 // relay copies both ways until both ends have ended, or over says that nobody
 // lends any more: what a client lends goes with it. It tells over when to stop.
-func relay(ch *through, nc net.Conn, over func(stop <-chan struct{}) bool) {
+// Begin, if it is not nil, comes before the first byte.
+func relay(ch *through, nc net.Conn, begin func(net.Conn) error, over func(stop <-chan struct{}) bool) {
 	defer ch.Close()
 	stop := make(chan struct{})
 	defer close(stop)
@@ -112,6 +133,10 @@ func relay(ch *through, nc net.Conn, over func(stop <-chan struct{}) bool) {
 			ch.Close()
 		}
 	}()
+	if begin != nil && begin(nc) != nil {
+		nc.Close()
+		return
+	}
 	back := make(chan struct{})
 	go func() {
 		defer close(back)

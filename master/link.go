@@ -15,6 +15,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/firstkex"
 )
 
 // openTimeout bounds the wait for the answer to a session's open on a link that
@@ -40,6 +41,7 @@ type link struct {
 	since   time.Time
 	auth    string              // how the login went
 	hostKey []byte              // what the server presented, without a certificate, in wire form
+	proof   *firstkex.Proof     // of that key, in this connection; nil: not seen
 	base    alive.Config        // of the destination; requests may tighten it
 	tcp     *net.TCPConn        // nil for a connection of another kind
 	local   netip.Addr          // this machine's address, where the connection has one

@@ -11,6 +11,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/firstkex"
 	"muxd/internal/hostkey"
 	"muxd/internal/sshauth"
 	"muxd/internal/sshconf"
@@ -23,7 +24,8 @@ type attempt struct {
 	p     control.Prompter
 	check *hostkey.Check
 	login *sshauth.Login
-	said  int // owned by the login's callbacks, which come one at a time; of mostSaid
+	first *firstkex.Observer // of the connection
+	said  int                // owned by the login's callbacks, which come one at a time; of mostSaid
 }
 
 const (
@@ -46,7 +48,7 @@ func (a *attempt) says(text string) {
 }
 
 func newAttempt(ctx context.Context, m *Master, d *dest.Destination, p control.Prompter, peer net.Addr, before []byte) *attempt {
-	a := &attempt{d: d, p: p}
+	a := &attempt{d: d, p: p, first: &firstkex.Observer{}}
 	a.check = m.hostKeyCheck(ctx, a, peer, before)
 	conf := d.Conf
 	cfg := sshauth.Config{
@@ -55,6 +57,7 @@ func newAttempt(ctx context.Context, m *Master, d *dest.Destination, p control.P
 		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
 		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
+		Proof:   a.proof,
 		AddKeys: sshauth.AddKeys(conf.AddKeysToAgent()), Remember: keepKeys(conf), Keyring: &m.keyring, Private: m.cfg.PrivateAgent,
 		Log: debugLog(m.cfg.Log, p, d),
 	}
@@ -111,8 +114,15 @@ func (a *attempt) ask(ctx context.Context, q sshauth.Question) (string, error) {
 	return ans.Text, err
 }
 
-// config is the SSH library's configuration for this login.
-func (a *attempt) config() (*ssh.ClientConfig, error) {
+// proof is how the server proved its host key, nil where it was not seen. Called
+// when it did.
+func (a *attempt) proof(sessionID []byte) *firstkex.Proof {
+	return a.first.Proof(sessionID, a.check.Key())
+}
+
+// config is the SSH library's configuration for this login, at a server that is
+// known to have no strict key exchange where lax.
+func (a *attempt) config(lax bool) (*ssh.ClientConfig, error) {
 	conf := a.d.Conf
 	hostKeys, err := conf.HostKeyAlgorithms(dest.HostKeyAlgorithms, nil)
 	if err == nil {
@@ -136,6 +146,12 @@ func (a *attempt) config() (*ssh.ClientConfig, error) {
 	cfg.KeyExchanges, errs[0] = conf.KexAlgorithms(dest.KexAlgorithms, nil)
 	cfg.Ciphers, errs[1] = conf.Ciphers(dest.Ciphers, nil)
 	cfg.MACs, errs[2] = conf.MACs(dest.MACs, nil)
+	safe, macs := firstkex.Safe(cfg.Ciphers, cfg.MACs)
+	if lax {
+		cfg.Ciphers, cfg.MACs = safe, macs
+	} else if !slices.Equal(safe, cfg.Ciphers) || !slices.Equal(macs, cfg.MACs) {
+		a.first.Ciphers, a.first.MACs = cfg.Ciphers, cfg.MACs
+	}
 	return cfg, errors.Join(err, errs[0], errs[1], errs[2])
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"muxd/internal/firstkex"
 )
 
 const (
@@ -68,6 +70,7 @@ type wire struct {
 	readOver  atomic.Bool                 // a read failed; set before its caller is told
 	sniffed   []byte                      // owned by Read until the handshake ended
 	sniffing  bool                        // owned by Read
+	first     *firstkex.Observer          // set before the first Read; nil: nothing is observed
 	raw       syscall.RawConn             // nil where the connection is no socket of the kernel's
 	try       func(fd uintptr) bool       // what raw calls; made once
 	got       int                         // owned by Read; what try read
@@ -123,20 +126,29 @@ func (w *wire) fill() error {
 		if err == nil {
 			err = io.ErrNoProgress
 		}
-		w.giveBack()
-		w.settle()
-		w.readOver.Store(true)
-		if f := w.onLost.Load(); f != nil {
-			(*f)(err)
-		}
-		return err
+		return w.ended(err)
 	}
 	w.lastRead.Store(int64(time.Since(w.epoch)))
 	w.in.Add(int64(n))
 	w.unread = (*w.lent)[:n]
 	w.sniff(w.unread)
+	if err := w.first.Observe(w.unread); err != nil {
+		return w.ended(err)
+	}
 	w.flows = n == len(*w.lent) || w.flows && n >= wireRead
 	return nil
+}
+
+// ended is the end of what is read.
+func (w *wire) ended(err error) error {
+	w.unread = nil
+	w.giveBack()
+	w.settle()
+	w.readOver.Store(true)
+	if f := w.onLost.Load(); f != nil {
+		(*f)(err)
+	}
+	return err
 }
 
 // pull waits for bytes without a buffer, where the kernel tells when they are

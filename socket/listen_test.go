@@ -265,7 +265,15 @@ func TestListenLeavesAloneWhatIsNotItsOwn(t *testing.T) {
 		{"file", func(p Place) error { return os.WriteFile(p.Path(), []byte("precious"), 0o600) }, "is a file and not a socket"},
 		{"directory", func(p Place) error { return os.Mkdir(p.Path(), 0o700) }, "is a directory"},
 		{"link", func(p Place) error { return os.Symlink("/dev/null", p.Path()) }, "is a symbolic link"},
+		{"named pipe", func(p Place) error { return unix.Mkfifo(p.Path(), 0o600) }, "is a named pipe"},
+		{"hard link to a file", func(p Place) error {
+			return errors.Join(os.WriteFile(p.Dir+"/precious", []byte("precious"), 0o600), os.Link(p.Dir+"/precious", p.Path()))
+		}, "is a file and not a socket"},
+		{"link to a socket", func(p Place) error { return os.Symlink("/dev/log", p.Path()) }, "is a symbolic link"},
 		{"lock is a link", func(p Place) error { return os.Symlink("target", p.LockPath()) }, "ctl.lock"},
+		{"lock is a hard link", func(p Place) error {
+			return errors.Join(os.WriteFile(p.Dir+"/precious", []byte("precious"), 0o600), os.Link(p.Dir+"/precious", p.LockPath()))
+		}, "is a hard link to another file"},
 		{"lock is a pipe", func(p Place) error { return unix.Mkfifo(p.LockPath(), 0o600) }, "is a named pipe"},
 		{"lock is a directory", func(p Place) error { return os.Mkdir(p.LockPath(), 0o700) }, "ctl.lock"},
 	} {
@@ -281,7 +289,13 @@ func TestListenLeavesAloneWhatIsNotItsOwn(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
-			got := strings.ReplaceAll(picture(t, p.Dir), "-rw------- "+p.LockPath()+"\n", "")
+			if b, err := os.ReadFile(p.Dir + "/precious"); err == nil && string(b) != "precious" {
+				t.Errorf("what a link led to became %q", b)
+			}
+			got := picture(t, p.Dir)
+			if !strings.Contains(tt.name, "lock is") {
+				got = strings.ReplaceAll(got, "-rw------- "+p.LockPath()+"\n", "")
+			}
 			if got != planted {
 				t.Errorf("before\n%safter\n%s", planted, got)
 			}

@@ -36,6 +36,9 @@ func openLock(dir int, path, name string) (lockFile, error) {
 	err = unix.Fstat(fd, &st)
 	if mode := uint32(st.Mode); err == nil && (mode&unix.S_IFMT != unix.S_IFREG || st.Uid != uint32(os.Geteuid())) {
 		err = unsound(path, "is %s of %s and not a file of uid %d: remove it", kind(mode), owner(st.Uid), os.Geteuid())
+	} else if err == nil && st.Nlink > 1 {
+		// What is written into it must not be written into something else.
+		err = unsound(path, "is a hard link to another file: remove it")
 	}
 	if err != nil {
 		unix.Close(fd)

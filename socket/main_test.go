@@ -31,6 +31,9 @@ var roles = map[string]func(p Place) error{
 	"crowd":    crowdRole,
 	"activate": activateRole,
 	"hold":     holdRole,
+	"nobodys":  nobodysRole,
+	"knock":    knockRole,
+	"unnamed":  unnamedRole,
 }
 
 func TestMain(m *testing.M) {

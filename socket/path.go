@@ -25,6 +25,9 @@ func ListenAt(path string) (*Listener, error) {
 	case len(path) > maxPath:
 		return nil, unsound(path, "is longer than the %d bytes that a Unix socket's path can have: use a shorter one, such as one with %%C in a short directory", maxPath)
 	}
+	if err := named(); err != nil {
+		return nil, err
+	}
 	dir, err := openShared(p.Dir)
 	if err != nil {
 		return nil, err

@@ -66,8 +66,15 @@ func TestListenAtRefuses(t *testing.T) {
 	open := filepath.Join(dir, "open")
 	os.Mkdir(open, 0o700)
 	os.Chmod(open, 0o777)
+	link, dangling, pipe := filepath.Join(dir, "link"), filepath.Join(dir, "dangling"), filepath.Join(dir, "pipe")
+	os.Symlink(file, link)
+	os.Symlink("nowhere", dangling)
+	unix.Mkfifo(pipe, 0o600)
 	for path, want := range map[string]string{
 		file:                                   "not a socket",
+		link:                                   "is a symbolic link",
+		dangling:                               "is a symbolic link",
+		pipe:                                   "is a named pipe",
 		filepath.Join(open, "ctl"):             "writable by everyone",
 		filepath.Join(dir, "none", "ctl"):      "no such file",
 		"/" + strings.Repeat("d", maxPath):     "is longer than",

@@ -72,7 +72,7 @@ func (p Place) inspect(create bool) error {
 // open is the only way to a place's directory. The checks are made on the
 // descriptor it returns, so what was checked is what is used.
 func (p Place) open(create bool) (int, error) {
-	if err := p.usable(); err != nil {
+	if err := errors.Join(p.usable(), named()); err != nil {
 		return -1, err
 	}
 	if create {

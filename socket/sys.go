@@ -20,7 +20,7 @@ func (p peer) check() error {
 	if me := uint32(os.Geteuid()); p.uid != me {
 		return fmt.Errorf("the peer is uid %d (pid %d) and not uid %d", p.uid, p.pid, me)
 	}
-	return nil
+	return named()
 }
 
 // inode is a file's identity. That of a bound socket stays taken while the

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"muxd/internal/firstkex"
 )
 
 // agentListTime bounds connecting and listing. Agents answer in a millisecond;
@@ -141,6 +143,7 @@ func (l *Login) openAgent() []ssh.PublicKey {
 		l.skip("the agent cannot be reached: %v", err)
 		return nil
 	}
+	l.bind(a)
 	keys, err := a.list()
 	if err != nil {
 		a.close()
@@ -149,6 +152,31 @@ func (l *Login) openAgent() []ssh.PublicKey {
 	}
 	l.agent = a
 	return keys
+}
+
+// bind tells the agent which server it is to sign for, before it is asked which
+// keys it has, as ssh does (authfd.c, ssh_agent_bind_hostkey). An agent that does
+// not know the question, or does not believe the answer, has then no use for keys
+// that it holds for some servers alone; that is its own business. One that does
+// not answer is found out by what it is asked next.
+func (l *Login) bind(a *agentConn) {
+	if l.cfg.Proof == nil {
+		return
+	}
+	p := l.cfg.Proof(l.session)
+	if p == nil {
+		return
+	}
+	err := a.within(agentListTime, func() error {
+		_, err := a.client.Extension(firstkex.Extension, p.Contents(false))
+		if errors.Is(err, agent.ErrExtensionUnsupported) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		l.log.Debug("the agent is not bound to the host key", "host", l.cfg.Host, "err", err)
+	}
 }
 
 // signByAgent signs for a candidate with key, its own or that in its

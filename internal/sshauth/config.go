@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/firstkex"
 )
 
 // Kind says what is asked.
@@ -67,6 +69,9 @@ type Config struct {
 	// DialAgent connects to AgentSocket; nil connects to a Unix socket. Tests
 	// put a pipe here.
 	DialAgent func(ctx context.Context, path string) (net.Conn, error)
+	// Proof, where it is set, is how the server of that session proved its host
+	// key, or nil. The agent is told: it may hold keys for some servers alone.
+	Proof func(sessionID []byte) *firstkex.Proof
 	// Ask is nil where there is nobody, as under BatchMode.
 	Ask Ask
 	// Notice shows a line to the person without asking. It may be nil.

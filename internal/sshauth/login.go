@@ -25,6 +25,7 @@ type Login struct {
 	cancel context.CancelCauseFunc
 
 	began   bool
+	session []byte   // its identifier
 	allowed []string // what the server said it would take, last
 	passed  []string // the attempts that were partial successes
 	attempt string   // the attempt under way
@@ -97,6 +98,9 @@ func (l *Login) who() string { return l.cfg.User + "@" + l.cfg.Host }
 func (l *Login) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	l.began = true
 	l.allowed = c.AllowedMethods
+	if c.Metadata != nil {
+		l.session = c.Metadata.SessionID()
+	}
 	l.log.Debug("authentications that can continue", "host", l.cfg.Host, "methods", strings.Join(c.AllowedMethods, ","))
 	l.settle(len(c.PartialSuccessMethods) > len(l.passed))
 	if err := l.failure(); err != nil {
