@@ -12,7 +12,7 @@ units = $(DESTDIR)$(PREFIX)/lib/systemd/user
 # The same source and Go give the same bytes, wherever they are built.
 build_flags = -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 
-.PHONY: all test check install uninstall packages reproducible clean changelog
+.PHONY: all test check fuzz install uninstall packages reproducible clean changelog
 
 all: build/muxc build/muxd
 
@@ -23,6 +23,11 @@ FORCE:
 
 test:
 	$(GO) test ./...
+
+FUZZTIME ?= 10m
+
+fuzz: # every target, for FUZZTIME each
+	.ci/fuzz $(FUZZTIME)
 
 check: # all that a change must pass
 	.ci/run

@@ -101,15 +101,20 @@ type passing struct {
 	p *passed
 }
 
-// passLimit is how many descriptors one message may bring.
+// passLimit is how many descriptors may have come and not been looked at: all
+// that a client has to pass. More would be taken from those of other clients.
 const passLimit = 3
 
 func (r passing) Read(b []byte) (int, error) {
 	n, fds, err := r.c.ReadFDs(b, passLimit)
 	if len(fds) > 0 {
 		r.p.mu.Lock()
-		r.p.came = append(r.p.came, fds...)
+		r.p.came = append(r.p.came, fds...) // closed with the operation
+		many := len(r.p.came) > passLimit
 		r.p.mu.Unlock()
+		if many {
+			return 0, errPassed
+		}
 	}
 	if n == 0 && err == nil {
 		err = io.EOF

@@ -318,3 +318,21 @@ func TestDescriptorsUnasked(t *testing.T) {
 		t.Errorf("logged %q", w)
 	}
 }
+
+// A client that sends descriptors with frames of another kind is cut before it has
+// had muxd open more of them than a client can want.
+func TestDescriptorsDoNotPile(t *testing.T) {
+	r := newRig(t, sessions(false, func(context.Context, *controltest.Stream) {}))
+	c := r.raw()
+	c.until(control.FrameOpened)
+	_, w := osPipe(t)
+	fd := number(t, w)
+	for range 40 {
+		c.c.WriteFDs(control.Frame(control.FrameResize, control.WindowBody(control.Window{})), fd)
+	}
+	c.ended()
+	r.settles("descriptors are left", func() bool { return holders(t, w) == 1 })
+	if got := r.log.warnings(); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}

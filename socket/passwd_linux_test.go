@@ -1,7 +1,9 @@
 package socket
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -25,4 +27,19 @@ func TestPasswdField(t *testing.T) {
 	if got := passwdField(file+".no", 7, passwdName); got != "" {
 		t.Errorf("without a file: %q", got)
 	}
+}
+
+// FuzzPasswdField: whatever stands in the file, a field is one of a line of it
+// whose third is the number.
+func FuzzPasswdField(f *testing.F) {
+	f.Add([]byte("ann:x:7:7:Ann,,,:/home/ann:/bin/sh\nx:7:x\n"), uint32(7))
+	f.Add([]byte(":::::::\n7:7:7:7:7:7"), uint32(7))
+	file := f.TempDir() + "/passwd"
+	f.Fuzz(func(t *testing.T, b []byte, uid uint32) {
+		ok(t, os.WriteFile(file, b, 0o600))
+		home := passwdField(file, uid, passwdHome)
+		if home != "" && !strings.Contains(string(b), fmt.Sprintf(":%d:", uid)) || strings.ContainsAny(home, ":\n") {
+			t.Errorf("uid %d of %q: %q", uid, b, home)
+		}
+	})
 }
