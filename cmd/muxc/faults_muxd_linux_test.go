@@ -121,7 +121,8 @@ func TestBusyCrowd(t *testing.T) {
 			continue
 		}
 		refused = append(refused, p)
-		p.wait().fails(t, `box: muxd refused: too many open files: muxd serves as many clients as its limit allows \(ulimit -n, where muxd is started\)`)
+		// On a busy machine the youngest are refused before they came to speak.
+		p.wait().fails(t, `box: muxd refused: too many (open files: muxd serves as many clients as its limit allows \(ulimit -n, where muxd is started\)|connections that say nothing)`)
 	}
 	if len(served) < 20 || len(refused) < 20 {
 		t.Errorf("%d are served and %d refused, of 64 descriptors", len(served), len(refused))

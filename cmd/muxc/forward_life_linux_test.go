@@ -185,7 +185,7 @@ func TestStickyForwardFromTheStart(t *testing.T) {
 // TestManyAskForOneForward at once, and all have it.
 func TestManyAskForOneForward(t *testing.T) {
 	t.Parallel()
-	h := startHost(t)
+	h := startHost(t, "MaxSessions 20")
 	f, port := serveTCP(t, parrot), freePort(t)
 	var all sync.WaitGroup
 	for range 12 {

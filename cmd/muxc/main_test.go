@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -32,6 +34,9 @@ func TestMain(m *testing.M) {
 		playOtherMuxd(path)
 	}
 	// Tests here wait for processes rather than for this one's processors.
+	if signal.Ignored(os.Interrupt) { // in the background of a script, and then for all that we start
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGQUIT)
+	}
 	flag.Parse()
 	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		p.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))

@@ -43,7 +43,7 @@ func TestKeysReachTheRemoteProgram(t *testing.T) {
 	s.types("\x03")
 	s.shows("gotint\r\n")
 	s.shows("R> ")
-	s.types("echo rea''dy; sleep 600\r")
+	s.types("sh -c 'echo rea\"\"dy; exec sleep 600'\r") // it says so itself: before, the key would be the shell's
 	s.shows("ready\r\n")
 	s.types("\x1a")
 	s.shows("Stopped")
