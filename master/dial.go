@@ -11,6 +11,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/contain"
 	"muxd/internal/dest"
 	"muxd/internal/firstkex"
 	"muxd/internal/reach"
@@ -144,7 +145,14 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 	defer dl.stop()
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	defer stop()
-	a := newAttempt(ctx, m, d, dl.suspend(p), nc.RemoteAddr(), before)
+	var a *attempt
+	if err := contain.Do(m.cfg.Log.Error, "reading keys and known hosts", func() error {
+		a = newAttempt(ctx, m, d, dl.suspend(p), nc.RemoteAddr(), before)
+		return nil
+	}); err != nil {
+		w.Close()
+		return nil, &needsPerson{err}
+	}
 	defer a.close()
 	lost := a.login.Lost // nobody is asked for the password of a dead connection
 	w.onLost.Store(&lost)

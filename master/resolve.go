@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"muxd/control"
+	"muxd/internal/contain"
 	"muxd/internal/dest"
 )
 
@@ -12,8 +13,13 @@ func (m *Master) Resolve(ctx context.Context, v *control.Invocation, p control.P
 	if p == nil {
 		p = nobody{}
 	}
-	r := m.resolver()
-	return r.Resolve(ctx, v, p)
+	var plan *control.Plan
+	err := contain.Do(m.cfg.Log.Error, "reading the configuration", func() (err error) {
+		r := m.resolver()
+		plan, err = r.Resolve(ctx, v, p)
+		return err
+	})
+	return plan, err
 }
 
 func (m *Master) resolver() dest.Resolver {
