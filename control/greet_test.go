@@ -72,6 +72,8 @@ func TestMakesWay(t *testing.T) {
 		conn.Write(control.Preface{Version: c.version, Flags: control.FlagOne, Length: 1}.Bytes())
 		conn.Write([]byte{0xff})
 		_, err := control.NewFrames(conn).Hello()
+		conn.Close()
+		get(t, done) // and with it what the server's goroutine wrote
 		var other *control.VersionError
 		switch {
 		case asked != c.asked:
@@ -79,8 +81,6 @@ func TestMakesWay(t *testing.T) {
 		case c.asked && c.spare && !errors.Is(err, io.EOF), c.version != control.Version && !(c.asked && c.spare) && !errors.As(err, &other):
 			t.Errorf("%+v: %v", c, err)
 		}
-		conn.Close()
-		get(t, done)
 	}
 	if err := (&control.VersionError{Server: 7}).Error(); !strings.HasSuffix(err, `restart it with "muxd stop", which ends its sessions`) {
 		t.Error(err)

@@ -210,9 +210,10 @@ func TestCommandLineMistakes(t *testing.T) {
 			t.Errorf("%q: %+v", args, r)
 		}
 	}
-	for _, args := range [][]string{{"foo"}, {"status", "-x"}, {"stop", "now"}} {
+	for line, want := range map[string]string{"foo": "unknown ", "status -x": "unknown ", "stop now": "it takes no host"} {
+		args := strings.Fields(line)
 		r := h.run(h.command("muxd", args...), nil)
-		if r.code != 2 || r.out != "" || !strings.HasPrefix(r.err, "muxd: ") || !strings.Contains(r.err, "unknown ") || !strings.Contains(r.err, "usage: muxd ") {
+		if r.code != 2 || r.out != "" || !strings.HasPrefix(r.err, "muxd: ") || !strings.Contains(r.err, want) || !strings.Contains(r.err, "usage: muxd ") {
 			t.Errorf("muxd %q: %+v", args, r)
 		}
 	}
