@@ -47,7 +47,7 @@ var roguesDeeds = map[string]struct {
 		return after(packet(sshtest.MsgRequest, uint32(77), "x", true), ends(id), idles)
 	}, ""},
 	"beyond the window": {func(id uint32) act {
-		return endless(0, 1, packet(sshtest.MsgData, id, make([]byte, 32<<10)))
+		return after(times(100, packet(sshtest.MsgData, id, make([]byte, 32<<10))), quiet) // to a client that reads nothing
 	}, "remote side wrote too much"},
 	"too long a packet": {func(id uint32) act { return packet(sshtest.MsgData, id, make([]byte, 33<<10)) }, "incoming packet exceeds maximum payload size"},
 	"a false length":    {func(id uint32) act { return packet(sshtest.MsgData, id, uint32(99), sshtest.Raw("x")) }, "wrong packet length"},
@@ -107,6 +107,10 @@ func TestRogueSession(t *testing.T) {
 				err := r.beside(func() error {
 					s, err := r.ask(t.Context(), nil, "rogue", "true")
 					if err != nil {
+						return err
+					}
+					if name == "beyond the window" {
+						_, err := s.Wait()
 						return err
 					}
 					_, exit, err := finish(s)
