@@ -36,12 +36,13 @@ func (r *relay) global(ctx context.Context, q *ssh.Request) {
 			answer(q, r.unlisten(at), nil)
 			return
 		}
-		port, err := r.listen(ctx, at)
+		port, begin, err := r.listen(ctx, at)
 		var b []byte
 		if at.Port == 0 && err == nil {
 			b = binary.BigEndian.AppendUint32(nil, uint32(port))
 		}
 		answer(q, err == nil, b)
+		begin()
 	case "streamlocal-forward@openssh.com", "cancel-streamlocal-forward@openssh.com":
 		var m struct{ Path string }
 		if ssh.Unmarshal(q.Payload, &m) != nil || m.Path == "" {
@@ -53,31 +54,35 @@ func (r *relay) global(ctx context.Context, q *ssh.Request) {
 			answer(q, r.unlisten(at), nil)
 			return
 		}
-		_, err := r.listen(ctx, at)
+		_, begin, err := r.listen(ctx, at)
 		answer(q, err == nil, nil)
+		begin()
 	default:
 		answer(q, false, nil)
 	}
 }
 
-// listen asks for a remote forward, as the client's own.
-func (r *relay) listen(ctx context.Context, at control.Endpoint) (port int, err error) {
+// listen asks for a remote forward, as the client's own. What comes by it waits
+// until begin is called, which is to be done when the client was told: before, it
+// would refuse a channel for a forward that it does not know to stand.
+func (r *relay) listen(ctx context.Context, at control.Endpoint) (port int, begin func(), err error) {
+	none := func() {}
 	r.mu.Lock()
 	have, full := r.listeners[at] != nil, len(r.listeners) >= maxListeners
 	r.mu.Unlock()
 	switch {
 	case have: // no forward is known by port 0
-		return at.Port, nil
+		return at.Port, none, nil
 	case full:
-		return 0, errors.New("too many remote forwards")
+		return 0, none, errors.New("too many remote forwards")
 	}
 	if err := r.c.d.s.makeDir(); err != nil {
-		return 0, err
+		return 0, none, err
 	}
 	path := filepath.Join(r.c.d.s.Dir, "f"+rand.Text())
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return 0, err
+		return 0, none, err
 	}
 	w := &listening{l: l, path: path, release: func() {}}
 	asked := at
@@ -95,13 +100,12 @@ func (r *relay) listen(ctx context.Context, at control.Endpoint) (port int, err 
 	if err != nil {
 		l.Close()
 		os.Remove(path)
-		return 0, err
+		return 0, none, err
 	}
 	r.mu.Lock()
 	r.listeners[shown] = w
 	r.mu.Unlock()
-	r.channels.Go(func() { r.accept(w, shown) })
-	return shown.Port, nil
+	return shown.Port, func() { r.channels.Go(func() { r.accept(w, shown) }) }, nil
 }
 
 func (r *relay) unlisten(at control.Endpoint) bool {
