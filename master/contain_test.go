@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"muxd/control"
 	"muxd/internal/sshtest"
@@ -27,8 +28,8 @@ func TestPanicIsItsClients(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		var log bytes.Buffer
 		r.m.cfg.Log = slog.New(&fragile{slog.NewTextHandler(&log, nil)})
-		s := r.open("host", "sleep", "1h")
 		r.m.cfg.Lookup = func(context.Context, string, string) (string, bool, error) { panic("configuration") }
+		s := r.open("host", "sleep", "1h")
 		_, err := r.plan(nil, "-o", "CanonicalizeHostname=yes", "-o", "CanonicalDomains=example.org", "bad", "true")
 		if err == nil || !strings.Contains(err.Error(), "a bug in muxd") {
 			t.Errorf("%v", err)
@@ -36,6 +37,7 @@ func TestPanicIsItsClients(t *testing.T) {
 		r.write(".ssh/known_hosts", "other ssh-ed25519 AAAA\n")
 		_, err = r.ask(t.Context(), nil, "other", "true")
 		wantError(t, err, control.Refused, "other", "a bug in muxd")
+		synctest.Wait()
 		if said := log.String(); !strings.Contains(said, "panic=configuration") || !strings.Contains(said, "panic=keys") || !strings.Contains(said, "contain_test.go") {
 			t.Errorf("the log: %s", said)
 		}
