@@ -130,7 +130,7 @@ func (s *screen) types(keys string) {
 func (s *screen) expect(pattern string) []string {
 	s.t.Helper()
 	if rest, ok := strings.CutPrefix(pattern, `\A`); ok {
-		pattern = `\A(?:\r?muxc: \S+: connecting[^\r\n]*(?:\r\n|\r\x1b\[K)?)*` + rest
+		pattern = `\A(?:\r?muxc: \S+: (?:connecting|waiting)[^\r\n]*(?:\r\n|\r\x1b\[K)?)*` + rest
 	}
 	re := regexp.MustCompile("(?s)" + pattern)
 	var m []int

@@ -191,8 +191,10 @@ func TestDoorOfAnotherMaster(t *testing.T) {
 		t.Errorf("the master was %d and is %d", m.cmd.Process.Pid, pid)
 	}
 	// The other way round.
-	m.signal(syscall.SIGTERM)
-	m.wait()
+	d.eventually("ssh ends", func() bool { // which may look at a signal just before it comes, and then waits for something else
+		m.cmd.Process.Signal(syscall.SIGTERM)
+		return closed(m.done)
+	})
 	d.eventually("ssh's path goes", d.gone)
 	d.opens("-M", "-N", "box")
 	pid := d.holder()
