@@ -82,14 +82,21 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// feeds starts a command that runs until its input is closed.
+func (h *host) feeds() (cat *running, feed io.WriteCloser) {
+	h.t.Helper()
+	in, feed := io.Pipe()
+	cat = h.start(h.muxc("box", "cat"), in)
+	io.WriteString(feed, "here\n")
+	cat.says("here\n")
+	return cat, feed
+}
+
 // TestDrainOnATerminal says after a second what it waits for.
 func TestDrainOnATerminal(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	in, feed := io.Pipe()
-	cat := h.start(h.muxc("box", "cat"), in)
-	io.WriteString(feed, "here\n")
-	cat.says("here\n")
+	cat, feed := h.feeds()
 	pid := h.pid()
 	s := h.onScreen(h.command("muxd", "stop", "--drain"))
 	s.shows(fmt.Sprintf("muxd: waiting for box: cat (pid %d)", cat.cmd.Process.Pid))
@@ -103,10 +110,7 @@ func TestDrainOnATerminal(t *testing.T) {
 func TestDrainBySignal(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	in, feed := io.Pipe()
-	cat := h.start(h.muxc("box", "cat"), in)
-	io.WriteString(feed, "here\n")
-	cat.says("here\n")
+	cat, feed := h.feeds()
 	old := h.pid()
 	syscall.Kill(old, syscall.SIGUSR1)
 	h.eventually("it drains", func() bool { return strings.Contains(h.log(), "msg=draining") })
@@ -130,10 +134,7 @@ func (h *host) later() string {
 func TestLaterVersionTakesOver(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	in, feed := io.Pipe()
-	cat := h.start(h.muxc("box", "cat"), in)
-	io.WriteString(feed, "here\n")
-	cat.says("here\n")
+	cat, feed := h.feeds()
 	old := h.pid()
 	if b := h.later(); !strings.HasPrefix(b, "MUXD") {
 		t.Errorf("with a session: %q", b)
