@@ -132,11 +132,14 @@ func (e *told) dials() []string {
 	return causes
 }
 
-// logins fails the test unless sshd has seen so many.
+// logins fails the test unless sshd has seen so many. A handshake that a busy
+// machine did not finish within ConnectTimeout may have come as far as sshd's
+// word about it, and is allowed beside them.
 func (h *host) logins(want int) {
 	h.t.Helper()
-	if n := h.sshd.Logins(); n != want {
-		h.t.Errorf("%d logins, want %d", n, want)
+	late := strings.Count(h.log(), "did not finish the SSH handshake in time")
+	if n := h.sshd.Logins(); n < want || n > want+late {
+		h.t.Errorf("%d logins, want %d; %d handshakes were not finished in time", n, want, late)
 	}
 }
 

@@ -76,6 +76,21 @@ func TestMuxdKilled(t *testing.T) {
 	}
 }
 
+// TestMuxdsLastWords: what Go says when it ends muxd is in the log, whoever
+// started it.
+func TestMuxdsLastWords(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	h.echo()
+	pid := h.pid()
+	kill(t, pid, syscall.SIGABRT)
+	h.eventually("muxd ends", func() bool { return !isMuxd(pid) })
+	if log := h.log(); !strings.Contains(log, "SIGABRT: abort") || !strings.Contains(log, "\ngoroutine ") {
+		t.Error("the log does not say where it was")
+	}
+	h.echo()
+}
+
 func TestMuxdTerminated(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)

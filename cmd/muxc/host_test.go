@@ -116,6 +116,11 @@ func (h *host) end() {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
+	for _, bad := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: "} {
+		if log := h.log(); strings.Contains(log, bad) {
+			h.t.Errorf("muxd's log has %q:\n%s", bad, log[strings.Index(log, bad):])
+		}
+	}
 	left := pidsIn(h.logPath()) // kept for TestMain, which finds the directory gone
 	os.RemoveAll(h.dir)
 	for _, pid := range left {

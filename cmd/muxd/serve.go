@@ -69,7 +69,7 @@ func serve() int {
 	ready := takeReady()
 	manager := takeManager(ready.auto())
 	closeInherited(func(fd int) bool { return ready.is(fd) || isActivated(fd) })
-	log, logPath := openLog()
+	log, logPath := openLog(ready.auto())
 	idle := idleTime()
 	d, err := newDaemon(log)
 	var running *socket.RunningError
