@@ -108,7 +108,8 @@ func TestMuxdInheritsNothing(t *testing.T) {
 	for _, fd := range fds {
 		to, _ := os.Readlink(fd)
 		n := filepath.Base(fd)
-		if std := n == "0" || n == "1" || n == "2"; std && to != "/dev/null" || strings.HasPrefix(to, "pipe:") || to == lock {
+		want := map[string]string{"0": "/dev/null", "1": "/dev/null", "2": h.logPath()}[n]
+		if want != "" && to != want || strings.HasPrefix(to, "pipe:") || to == lock {
 			t.Errorf("descriptor %s is %s", n, to)
 		}
 	}
