@@ -184,7 +184,11 @@ func (s *Server) greet(c ServerConn, patience time.Duration) (*opening, error) {
 	}
 	o := &opening{Preface: p}
 	if o.request, err = readRequest(c, int(p.Length)); err != nil {
-		s.refuse(c, Malformed, fmt.Sprintf("the request did not arrive whole within %v", patience))
+		if patience == scarceTimeout {
+			s.refuse(c, TooBusy, errScarce.Error())
+		} else {
+			s.refuse(c, Malformed, fmt.Sprintf("the request did not arrive whole within %v", patience))
+		}
 		return nil, err
 	}
 	if p.FDs > 0 {

@@ -45,7 +45,7 @@ func TestBusyServers(t *testing.T) {
 	}{
 		{eof, "Exceeded MaxStartups\r\n", true, "busy", refused + `"Exceeded MaxStartups"` + logins},
 		{reset, "Exceeded MaxStartups\r\n", true, "busy", refused + `"Exceeded MaxStartups"` + logins},
-		{handshakeError(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}), "Exceeded MaxStartups\r\n", true, "busy", refused + `"Exceeded MaxStartups"` + logins},
+		{handshakeError(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}), "Exceeded MaxStartups\r\n", true, "busy", "the server did not begin SSH in time: it said " + `"Exceeded MaxStartups"` + logins},
 		{eof, "Not allowed at this time\r\n", true, "busy", refused + `"Not allowed at this time"` + penalty},
 		{eof, "\x1b]0;x\aNot allowed\x00 at this time\r\n", true, "", refused + `"?]0;x?Not allowed? at this time"`},
 		{eof, "\x1b[31mNOT allowed at this time\u202e\r\n", true, "busy", refused + `"?[31mNOT allowed at this time?"` + penalty},

@@ -158,14 +158,20 @@ func describeConnect(addr string, err error) string {
 // (client.go) and a connection closed by the server before its version reads
 // as a plain EOF; what such a server said is in sniffed.
 func describeHandshake(err error, sniffed string) error {
-	// A server cut off in the middle of its version said nothing of its own.
-	if said := control.CleanLine(sniffed); !strings.HasPrefix(said, "SSH-") && !strings.HasPrefix("SSH-", said) {
-		return fmt.Errorf("the server refused the connection: %q", said)
-	}
 	text := strings.TrimPrefix(err.Error(), "ssh: handshake failed: ")
 	text = strings.TrimPrefix(text, "ssh: ")
+	late := errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(text, "i/o timeout")
+	// A server cut off in the middle of its version said nothing of its own.
+	said := control.CleanLine(sniffed)
+	own := !strings.HasPrefix(said, "SSH-") && !strings.HasPrefix("SSH-", said)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded), strings.Contains(text, "i/o timeout"):
+	case own && late:
+		return fmt.Errorf("the server did not begin SSH in time: it said %q", said)
+	case own && text == "overflow reading version string":
+		return fmt.Errorf("the peer is not an SSH server: it said %q", said)
+	case own:
+		return fmt.Errorf("the server refused the connection: %q", said)
+	case late:
 		return errors.New("the server did not finish the SSH handshake in time")
 	case text == "EOF":
 		return errors.New("the server closed the connection during the SSH handshake")

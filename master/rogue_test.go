@@ -173,10 +173,10 @@ var roguesMessages = map[string]struct {
 }{
 	// Before its version.
 	"silence":            {after(), late},
-	"a byte a second":    {endless(time.Second, 1, raw("S")), `the server refused the connection: "SSSSS`},
-	"a line a second":    {endless(time.Second, 1, raw("wait\r\n")), `the server refused the connection: "wait wait `},
-	"endless line":       {endless(time.Millisecond, 9, raw("SSSSSSSS")), `the server refused the connection: "SSSSS`},
-	"endless lines":      {endless(time.Millisecond, 9, raw("no\r\n")), `the server refused the connection: "no no `},
+	"a byte a second":    {endless(time.Second, 1, raw("S")), `the server did not begin SSH in time: it said "SSSSS`},
+	"a line a second":    {endless(time.Second, 1, raw("wait\r\n")), `the server did not begin SSH in time: it said "wait wait `},
+	"endless line":       {endless(time.Millisecond, 9, raw("SSSSSSSS")), `the peer is not an SSH server: it said "SSSSS`},
+	"endless lines":      {endless(time.Millisecond, 9, raw("no\r\n")), `the peer is not an SSH server: it said "no no `},
 	"refusal of escapes": {after(raw(escapes+"\r\n"), hangsUp), `the server refused the connection: "?]0;owned??[2J?31m?txt.exe second line"`},
 	"version of escapes": {raw("SSH-2.0-" + escapes + "\r\n"), broke},
 
@@ -214,7 +214,7 @@ var roguesMessages = map[string]struct {
 	"endless successes":       {after(serves, endless(0, 1, after(packet(sshtest.MsgFailure, "publickey,keyboard-interactive,password", true), comes(sshtest.MsgUserauth)))), "the server counted too many attempts"},
 	"endless questions":       {after(serves, packet(sshtest.MsgFailure, "keyboard-interactive", false), comes(sshtest.MsgUserauth), endless(0, 1, after(packet(sshtest.MsgInfoRequest, escapes, escapes, "", uint32(0)), comes(61)))), "the server does not stop asking questions"},
 	"a billion questions":     {after(serves, packet(sshtest.MsgFailure, "keyboard-interactive", false), comes(sshtest.MsgUserauth), packet(sshtest.MsgInfoRequest, "", "", "", uint32(1<<32-1), "a", false)), ""},
-	"an open":                 {after(serves, packet(sshtest.MsgOpen, "session", uint32(0), uint32(1), uint32(1<<15))), ""},
+	"an open":                 {after(serves, packet(sshtest.MsgOpen, "session", uint32(0), uint32(1), uint32(1<<15))), "Permission denied (the server named no way to log in)"},
 }
 
 const (

@@ -44,7 +44,7 @@ func TestRefusals(t *testing.T) {
 		{"-o UserKnownHostsFile=/dev/null box true",
 			`box: host key verification failed: no ED25519 key is known for \[127\.0\.0\.1\]:\d+ and StrictHostKeyChecking is yes`},
 		{"-p " + http + " box true", `box: the server refused the connection: "HTTP/1\.1 400 Bad Request"`},
-		{"-o ConnectTimeout=1 -p " + patient + " box true", `box: the server refused the connection: "220 mail"`},
+		{"-o ConnectTimeout=1 -p " + patient + " box true", `box: the server did not begin SSH in time: it said "220 mail"`},
 		{"-p " + busy + " box true", `box: the server refused the connection: "Exceeded MaxStartups"`},
 		{"-p " + rude + " box true", `box: the server closed the connection during the SSH handshake`},
 		{"-o ConnectTimeout=1 -p " + silent + " box true", `box: the server did not finish the SSH handshake in time`},

@@ -17,7 +17,11 @@ type Error struct {
 
 // Error is ssh's line, and the reasons.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("%s: Permission denied (%s)", e.Host, strings.Join(e.Methods, ","))
+	methods := strings.Join(e.Methods, ",")
+	if methods == "" { // or its answer was none that a server gives here
+		methods = "the server named no way to log in"
+	}
+	s := fmt.Sprintf("%s: Permission denied (%s)", e.Host, methods)
 	if len(e.Reasons) > 0 {
 		s += ": " + strings.Join(e.Reasons, "; ")
 	}
