@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLog is the size at which the log becomes muxd.log.1 at the next start:
-// a day of a busy laptop is some hundred kilobytes.
+// maxLog is the size at which the log becomes muxd.log.1 and another begins: a
+// day of a busy laptop is some hundred kilobytes.
 const maxLog = 4 << 20
 
 // openLog returns the daemon's log, in the user's state directory. A directory
@@ -20,35 +20,61 @@ const maxLog = 4 << 20
 // too: what Go says of a panic, of a signal such as SIGABRT, or of a data race,
 // and what a NotifyCommand says.
 func openLog(unseen bool) (*slog.Logger, string) {
-	path := filepath.Join(xdg.StateHome, "muxd", "muxd.log")
-	w := logFile(path)
-	if unseen && w != nil {
-		unix.Dup2(int(w.Fd()), 2)
-		w = os.Stderr
-	}
-	if w == nil {
+	l := &logFile{path: filepath.Join(xdg.StateHome, "muxd", "muxd.log"), stderr: unseen}
+	if l.open() != nil {
 		return slog.New(slog.NewTextHandler(io.Discard, nil)), ""
 	}
 	level := slog.LevelInfo
 	if os.Getenv("MUXD_DEBUG") != "" {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})).With("pid", os.Getpid()), path
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: level})).With("pid", os.Getpid()), l.path
 }
 
 // learnedPath is where the daemon keeps what it learned.
 func learnedPath() string { return filepath.Join(xdg.StateHome, "muxd", "learned.json") }
 
-func logFile(path string) *os.File {
-	if os.MkdirAll(filepath.Dir(path), 0o700) != nil {
-		return nil
+// logFile is a log that begins anew when it has become long. Its methods are
+// called by one goroutine at a time; slog's handler sees to that.
+type logFile struct {
+	path   string
+	stderr bool // it is this process's stderr too
+	f      *os.File
+	size   int64 // of the file, as far as it is ours
+}
+
+// open opens the file, and moves one that is too long out of its way. The file
+// that was open stays where this fails.
+func (l *logFile) open() error {
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
+		return err
 	}
-	if st, err := os.Stat(path); err == nil && st.Size() > maxLog {
-		os.Rename(path, path+".1")
+	if st, err := os.Stat(l.path); err == nil && st.Size() > maxLog {
+		os.Rename(l.path, l.path+".1")
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	l.size = 0
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil
+		return err
 	}
-	return f
+	if st, err := f.Stat(); err == nil {
+		l.size = st.Size()
+	}
+	if l.f != nil {
+		l.f.Close()
+	}
+	if l.f = f; l.stderr {
+		return unix.Dup2(int(f.Fd()), 2)
+	}
+	return nil
+}
+
+// Write implements io.Writer.
+func (l *logFile) Write(b []byte) (int, error) {
+	if l.size > maxLog {
+		l.open()
+	}
+	n, err := l.f.Write(b)
+	l.size += int64(n)
+	return n, err
 }

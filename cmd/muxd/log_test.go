@@ -9,17 +9,24 @@ import (
 
 func TestLogFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state/muxd/muxd.log")
-	for range 2 { // the second adds
-		w := logFile(path)
-		if w == nil {
-			t.Fatal("no log")
+	open := func() *logFile {
+		l := &logFile{path: path}
+		if err := l.open(); err != nil {
+			t.Fatal(err)
 		}
-		w.Write([]byte("line\n"))
+		t.Cleanup(func() { l.f.Close() })
+		return l
 	}
-	b, err := os.ReadFile(path)
-	if err != nil || string(b) != "line\nline\n" {
-		t.Errorf("%q, %v", b, err)
+	is := func(path, want string) {
+		t.Helper()
+		if b, err := os.ReadFile(path); err != nil || string(b) != want {
+			t.Errorf("%s: %d bytes, %.100q, want %d; %v", path, len(b), b, len(want), err)
+		}
 	}
+	for range 2 { // the second adds
+		open().Write([]byte("line\n"))
+	}
+	is(path, "line\nline\n")
 	if st, err := os.Stat(filepath.Dir(path)); err != nil || st.Mode().Perm() != 0o700 {
 		t.Errorf("directory %v, %v", st.Mode(), err)
 	}
@@ -27,18 +34,25 @@ func TestLogFile(t *testing.T) {
 		t.Errorf("file %v, %v", st.Mode(), err)
 	}
 
-	if err := os.WriteFile(path, []byte(strings.Repeat("x", maxLog+1)), 0o600); err != nil {
+	// One that was left too long begins anew, and so does one that becomes it.
+	long := strings.Repeat("x", maxLog+1)
+	if err := os.WriteFile(path, []byte(long), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	logFile(path).Write([]byte("fresh\n"))
-	if b, _ := os.ReadFile(path); string(b) != "fresh\n" {
-		t.Errorf("a log that is too long goes on: %d bytes", len(b))
-	}
-	if st, err := os.Stat(path + ".1"); err != nil || st.Size() != maxLog+1 {
-		t.Errorf("the old log is lost: %v", err)
-	}
+	l := open()
+	l.Write([]byte("fresh\n"))
+	is(path, "fresh\n")
+	is(path+".1", long)
+	l.Write([]byte(long))
+	l.Write([]byte("again\n"))
+	l.Write([]byte("more\n"))
+	is(path, "again\nmore\n")
+	is(path+".1", "fresh\n"+long)
 
-	if w := logFile("/dev/null/muxd.log"); w != nil {
+	if (&logFile{path: "/dev/null/muxd.log"}).open() == nil {
 		t.Error("a log in a place that cannot be")
 	}
+	l.path, l.size = "/dev/null/muxd.log", maxLog+1
+	l.Write([]byte("goes on\n"))
+	is(path, "again\nmore\ngoes on\n")
 }
