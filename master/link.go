@@ -68,7 +68,7 @@ type link struct {
 	// forward, as in ssh.
 	distrusted bool
 
-	rtt        atomic.Int64 // nanoseconds, of the last answered probe
+	rtt        atomic.Int64 // nanoseconds, of the last answered probe, or of the first session's open; 0: unknown
 	askedAfter atomic.Int64 // nanoseconds of silence before the last probe
 	proving    atomic.Bool  // the server was asked to prove host keys, and has not answered
 
@@ -346,7 +346,7 @@ func (l *link) openWithin(ctx context.Context, limit time.Duration, slow func(),
 		answered = make(chan struct{})
 	)
 	go func() {
-		ch, reqs, err = l.conn.OpenChannel(kind, extra)
+		ch, reqs, err = l.ask(kind, extra)
 		close(answered)
 	}()
 	if why := l.await(ctx, limit, slow, answered); why != nil {
@@ -357,6 +357,17 @@ func (l *link) openWithin(ctx context.Context, limit time.Duration, slow func(),
 			}
 		}()
 		return nil, nil, why
+	}
+	return ch, reqs, err
+}
+
+// ask is the library's OpenChannel. How long the first session took is how far
+// the server is, until a probe tells that better.
+func (l *link) ask(kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	asked := time.Now()
+	ch, reqs, err := l.conn.OpenChannel(kind, extra)
+	if err == nil && kind == "session" {
+		l.rtt.CompareAndSwap(0, int64(time.Since(asked)))
 	}
 	return ch, reqs, err
 }

@@ -201,7 +201,7 @@ func (l *link) openSpares() {
 // run is a spare's goroutine from its open to its end, and then that of the
 // session which it became. It takes the server's requests, which must not wait.
 func (sp *spare) run() {
-	sp.ch, sp.reqs, sp.err = sp.l.conn.OpenChannel("session", nil)
+	sp.ch, sp.reqs, sp.err = sp.l.ask("session", nil)
 	if sp.err != nil {
 		sp.l.spareRefused(sp)
 		close(sp.ready)

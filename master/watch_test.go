@@ -376,14 +376,23 @@ func TestProbesAreNotStacked(t *testing.T) {
 	})
 }
 
-// The answer of a probe is a round trip.
+// The answer of a probe is a round trip, and before the first that of a session.
 func TestProbesMeasure(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		r.run("host", "true")
+		r.run("host", "true") // on a channel, and a spare follows it
+		first := r.host().status().Links[0]
+		if first.RTT != 0 {
+			t.Errorf("%v on a path without delay", first.RTT)
+		}
 		r.srv.Last().Pipe().Slow(20 * time.Millisecond)
+		r.run("host", "true")
+		if st := r.host().status().Links[0]; st.RTT != 40*time.Millisecond {
+			t.Errorf("%v by a session's open", st.RTT)
+		}
+		r.srv.Last().Pipe().Slow(10 * time.Millisecond)
 		time.Sleep(16 * time.Second)
 		synctest.Wait()
-		if st := r.host().status().Links[0]; st.RTT != 40*time.Millisecond || st.Interval != 15*time.Second {
+		if st := r.host().status().Links[0]; st.RTT != 20*time.Millisecond || st.Interval != 15*time.Second {
 			t.Errorf("%+v", st)
 		}
 	})
