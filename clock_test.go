@@ -21,7 +21,7 @@ var wallClock = map[string]bool{"Unix": true, "UnixNano": true, "UnixMilli": tru
 var mayUseIt = map[string]string{
 	"control/operation.go Unix(1, 0)":   "a deadline that is past by any clock",
 	"control/greeting.go Unix(1, 0)":    "a deadline that is past by any clock",
-	"master/wire.go Unix(1, 0)":         "a deadline that is past by any clock",
+	"internal/wire/wire.go Unix(1, 0)":  "a deadline that is past by any clock",
 	"control/codec.go UnixNano()":       "a date for people, on its way to the client",
 	"control/codec.go Unix(0, int64())": "a date for people, read by the client",
 	"alive/warmth.go UTC()":             "Warmth.LostAt, a date in a file",
@@ -35,7 +35,7 @@ var mayUseIt = map[string]string{
 // machine's sleep adds to a pause or a silence is told by netwatch.
 func TestNoWallClock(t *testing.T) {
 	used := map[string]bool{}
-	for _, dir := range []string{"alive", "control", "master", "socket", "internal/netwatch"} {
+	for _, dir := range []string{"alive", "control", "master", "socket", "internal/netwatch", "internal/wire"} {
 		filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 				for use, at := range wallUses(t, path) {

@@ -40,6 +40,7 @@ var allowed = map[string]struct {
 	"muxd/internal/getopt":     {nil, "pure; muxc links it"},
 	"muxd/internal/socks":      {nil, "pure: a protocol over any stream"},
 	"muxd/internal/top":        {[]string{"muxd/control", "muxd/internal/table", "charm.land/bubbletea/v2"}, "the live view: asks nobody, so that a frame is a function of messages"},
+	"muxd/internal/wire":       {[]string{"muxd/internal/firstkex", "golang.org/x/sys/unix"}, "the connection under SSH: knows no host, no request and no configuration"},
 	"muxd/internal/x11":        {[]string{"muxd/control"}, "displays and cookies; knows no SSH"},
 	"muxd/internal/table":      {[]string{"muxd/control", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/ansi"}, "what muxd status and muxd top look like; never in muxc"},
 	"muxd/internal/term":       {[]string{"golang.org/x/term", "golang.org/x/sys/unix"}, "the person's terminal; muxc links it"},

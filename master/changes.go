@@ -2,8 +2,6 @@ package master
 
 import (
 	"errors"
-	"net"
-	"net/netip"
 	"time"
 
 	"muxd/control"
@@ -108,14 +106,4 @@ func (h *host) dropOrphans(a *agenda) {
 			l.fail(errOrphan)
 		}
 	}
-}
-
-// localAddr is the address of this machine at its end of a connection, the zero
-// Addr where it has none.
-func localAddr(c *net.TCPConn) netip.Addr {
-	if c == nil {
-		return netip.Addr{}
-	}
-	ap, _ := netip.ParseAddrPort(c.LocalAddr().String()) // the zero value too says none
-	return ap.Addr().Unmap().WithZone("")
 }

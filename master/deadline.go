@@ -7,13 +7,14 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/wire"
 )
 
 // deadline closes a connection whose handshake takes too long. Its clock stands
 // still while a person is asked something, however long that takes (a prompt
 // has a limit of its own).
 type deadline struct {
-	w    *wire
+	w    *wire.Conn
 	lend func() // gives the slot back, may be called again; nil: there is none
 
 	mu      sync.Mutex
@@ -31,7 +32,7 @@ type deadline struct {
 // keep everybody else from a bastion, for which two minutes each are a long time.
 const thinkingTime = 5 * time.Second
 
-func newDeadline(w *wire, d *dest.Destination) *deadline {
+func newDeadline(w *wire.Conn, d *dest.Destination) *deadline {
 	left := d.Conf.ConnectTimeout()
 	if left <= 0 {
 		left = handshakeTimeout
@@ -47,7 +48,7 @@ func newDeadline(w *wire, d *dest.Destination) *deadline {
 func (dl *deadline) run() {
 	if !dl.stopped {
 		dl.since = time.Now()
-		dl.timer = time.AfterFunc(dl.left, func() { dl.w.expire() })
+		dl.timer = time.AfterFunc(dl.left, func() { dl.w.Expire() })
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/sshtest"
+	"muxd/internal/wire"
 )
 
 func TestHandshakeDeadline(t *testing.T) {
@@ -136,12 +137,16 @@ func TestPausesNest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		w := newWire(ours)
+		w := wire.New(ours)
 		defer w.Close()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := w.Read(make([]byte, 1))
+			ended <- err
+		}()
 		expired := func() bool {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return w.err != nil
+			synctest.Wait()
+			return len(ended) > 0
 		}
 		dl := &deadline{w: w, left: 10 * time.Second}
 		dl.run()

@@ -15,6 +15,7 @@ import (
 	"muxd/internal/dest"
 	"muxd/internal/firstkex"
 	"muxd/internal/reach"
+	"muxd/internal/wire"
 )
 
 const (
@@ -61,7 +62,7 @@ func (m *Master) dialOnce(ctx context.Context, h *host, d *dest.Destination, p c
 	leave = sync.OnceFunc(leave)
 	defer leave()
 	debugf(p, d, 1, "connection established: %s", nc.RemoteAddr())
-	if err := tune(nc, d); err != nil {
+	if err := socketOptions(d).Set(nc); err != nil {
 		m.cfg.Log.Warn("socket options", "host", d.Name, "err", err)
 	}
 	l, err := m.handshake(ctx, h, d, p, nc, before, leave)
@@ -139,7 +140,7 @@ func (m *Master) connect(ctx context.Context, d *dest.Destination, p control.Pro
 // the deadline does so too, and stands still while a person is asked; if that
 // takes long, leave gives the slot back.
 func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, nc net.Conn, before []byte, leave func()) (*link, error) {
-	w := newWire(nc)
+	w := wire.New(nc)
 	dl := newDeadline(w, d)
 	dl.lend = leave
 	defer dl.stop()
@@ -154,12 +155,11 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 		return nil, &needsPerson{err}
 	}
 	defer a.close()
-	lost := a.login.Lost // nobody is asked for the password of a dead connection
-	w.onLost.Store(&lost)
-	defer w.onLost.Store(nil)
+	w.OnLost(a.login.Lost) // nobody is asked for the password of a dead connection
+	defer w.OnLost(nil)
 	lax := h.lax.Load()
 	cfg, err := a.config(lax)
-	w.first = a.first
+	w.Observe(a.first)
 	if err != nil {
 		w.Close()
 		if ctx.Err() != nil {
@@ -177,7 +177,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 			h.lax.Store(true)
 			return nil, err
 		}
-		return nil, a.explain(unoffered(err, lax), w.Sniffed(), w.in.Load() > 0)
+		return nil, a.explain(unoffered(err, lax), w.Sniffed(), w.Received() > 0)
 	}
 	if strict, _ := a.first.Strict(); strict {
 		h.lax.Store(false)
@@ -192,7 +192,7 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 	l.proof = a.proof(cc.SessionID())
 	l.distrusted, l.update = a.check.Distrusted(), h.keyUpdate(a.check)
 	l.tcp, _ = nc.(*net.TCPConn)
-	l.local = localAddr(l.tcp)
+	l.local = wire.LocalAddr(l.tcp)
 	if d.Via == nil && d.Proxy == "" {
 		l.warm = warm{learned: m.cfg.Learned, key: h.key, network: m.network()}
 	}

@@ -206,8 +206,8 @@ func (h *host) changed(l *link) {
 			return
 		}
 		delete(h.links, l)
-		h.pastIn += l.wire.in.Load()
-		h.pastOut += l.wire.out.Load()
+		h.pastIn += l.wire.Received()
+		h.pastOut += l.wire.Sent()
 		h.withdraw(l)
 		h.lost(l)
 		if len(h.links) == 0 {

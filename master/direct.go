@@ -130,7 +130,7 @@ func directFailure(host string, r *control.DirectRequest, l *link, err error) er
 // Read implements control.Stream. The end of a lost connection is no end.
 func (s stdioForward) Read(p []byte) (int, error) {
 	n, err := s.session.Read(p)
-	if err != nil && (s.l.torn() || s.l.wire.writeOver.Load()) {
+	if err != nil && (s.l.torn() || s.l.wire.WriteOver()) {
 		if why := s.l.died(); why != nil {
 			err = why
 		}

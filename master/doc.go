@@ -31,7 +31,7 @@
 //	link.channels,
 //	link.requests   one per link          answers of the server's own opens and requests; its end (reap)
 //	link.hostKeys   at most one per link  the user's known_hosts (UpdateHostKeys, in hostkey)
-//	wire.flusher    at most one per link  the connection's coalesced writes; only while there are some
+//	wire.Conn.flush at most one per link  the connection's coalesced writes; only while there are some
 //	session.requests one per session      its exit
 //	spare.run       one per spare         nothing; becomes session.requests
 //	session.sender  at most one a session nothing; does what must not block a client's reader

@@ -31,14 +31,14 @@ func (s *session) incomplete(why error) error {
 // the first of its channels, and after it closed those that the server had
 // closed: some servers hang up right behind a session's end. In an exchange
 // of keys the library meets the end by a write: see tornByWrite. Where the library
-// takes longer than lastPackets for these, a whole session passes for one that
+// takes longer than wire.LastPackets for these, a whole session passes for one that
 // was cut off. A connection that ends by a disconnect message, or one that
 // cannot be read, does not show here in time; sshd ends none so once a client
 // has logged in.
 func (l *link) torn() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.err != nil || l.wire.readOver.Load()
+	return l.err != nil || l.wire.ReadOver()
 }
 
 // tornByWrite reports, of a session that ended while a write had failed, that the
@@ -46,7 +46,7 @@ func (l *link) torn() bool {
 // the read that fails never comes. Where it was the answer to a session's end,
 // from a server that hung up right behind that, the library reads on to the end.
 func (s *session) tornByWrite() bool {
-	return s.unsure && s.l.died() != nil && !s.l.wire.readOver.Load()
+	return s.unsure && s.l.died() != nil && !s.l.wire.ReadOver()
 }
 
 // died waits a moment for the connection's end, whose publication races with
@@ -61,7 +61,7 @@ func (l *link) died() error {
 	// The library closes every channel before Wait returns, so a dead
 	// connection publishes itself within the time of a goroutine switch.
 	race := endRace
-	if l.wire.readOver.Load() || l.wire.writeOver.Load() {
+	if l.wire.ReadOver() || l.wire.WriteOver() {
 		race = endCertain
 	}
 	t := time.NewTimer(race)

@@ -20,6 +20,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/sshtest"
+	"muxd/internal/wire"
 )
 
 // rig is a whole Master in virtual time, and a server in memory at the end of
@@ -98,7 +99,7 @@ func (r *rig) patient() { r.write(".config/muxd/config", "") }
 func (r *rig) close() {
 	r.m.Close()
 	r.srv.Close()
-	time.Sleep(lastPackets) // of links that a test dialled by itself
+	time.Sleep(wire.LastPackets) // of links that a test dialled by itself
 	synctest.Wait()
 }
 

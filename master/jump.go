@@ -133,8 +133,12 @@ func hopError(d *dest.Destination, err error) error {
 	return stillBusy(err, wrapped)
 }
 
+// hopRead is the buffer between a channel of the jump host's and the connection
+// over it.
+const hopRead = 16 << 10
+
 // hopConn is a connection through a jump host: a net.Conn over a channel. Of
-// deadlines it knows only the one that wire uses to end it, in the past.
+// deadlines it knows only the one that wire.Conn uses to end it, in the past.
 type hopConn struct {
 	ch      ssh.Channel
 	in      *io.PipeReader // what ch reads
@@ -150,7 +154,7 @@ type hopConn struct {
 func newHopConn(ch ssh.Channel, ls *lease, d *dest.Destination) *hopConn {
 	in, w := io.Pipe()
 	go func() {
-		_, err := io.CopyBuffer(w, struct{ io.Reader }{ch}, make([]byte, wireRead))
+		_, err := io.CopyBuffer(w, struct{ io.Reader }{ch}, make([]byte, hopRead))
 		w.CloseWithError(err) // nil is io.EOF
 	}()
 	return &hopConn{ch: ch, in: in, lease: ls, d: d}

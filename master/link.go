@@ -16,6 +16,7 @@ import (
 	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/firstkex"
+	"muxd/internal/wire"
 )
 
 // openTimeout bounds the wait for the answer to a session's open on a link that
@@ -36,7 +37,7 @@ var errLinkDoubted = errors.New("the connection does not answer")
 type link struct {
 	id      int
 	conn    ssh.Conn
-	wire    *wire
+	wire    *wire.Conn
 	log     *slog.Logger
 	since   time.Time
 	auth    string              // how the login went

@@ -10,6 +10,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/sshtest"
+	"muxd/internal/wire"
 )
 
 func TestServerOpensAreRejected(t *testing.T) {
@@ -168,7 +169,7 @@ func TestADeadLinkSaysWhy(t *testing.T) {
 			}
 		}
 		r.srv.Last().Drop()
-		time.Sleep(lastPackets)
+		time.Sleep(wire.LastPackets)
 		synctest.Wait()
 		if why == nil {
 			t.Error("dead for no reason")

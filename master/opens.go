@@ -171,7 +171,7 @@ func (t *through) Write(p []byte) (int, error) {
 // that was lost in the meantime would make a loss of a whole transfer.
 func (t *through) saw() {
 	t.once.Do(func() {
-		t.unsure = t.l.wire.writeOver.Load()
+		t.unsure = t.l.wire.WriteOver()
 		if t.l.torn() {
 			if t.ended = t.l.died(); t.ended == nil {
 				t.ended = errLinkEnds

@@ -11,6 +11,7 @@ import (
 	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/sshtest"
+	"muxd/internal/wire"
 )
 
 // Fifty short commands at once, and a server that takes ten sessions on a
@@ -226,7 +227,7 @@ func TestNoFurtherConnectionWithoutAFirst(t *testing.T) {
 		r.open("host", "sleep", "9h")
 		out := r.down(errDown)
 		go r.ask(t.Context(), nil, "-oWaitForReady=yes", "host", "sleep", "9h")
-		time.Sleep(placeSoon - lastPackets - time.Millisecond)
+		time.Sleep(placeSoon - wire.LastPackets - time.Millisecond)
 		r.srv.Last().Drop()
 		time.Sleep(10 * time.Second)
 		if d := out.offset(0); d < time.Second {

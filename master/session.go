@@ -264,7 +264,7 @@ func (s *session) requests(reqs <-chan *ssh.Request) {
 			r.Reply(ok, nil)
 		}
 	}
-	s.torn, s.unsure = s.l.torn(), s.l.wire.writeOver.Load()
+	s.torn, s.unsure = s.l.torn(), s.l.wire.WriteOver()
 	close(s.done)
 	s.l.removeSession(s)
 	if s.heavy() {

@@ -9,7 +9,7 @@ func (l *link) addSession(s *session) {
 	l.sessions[s] = struct{}{}
 	l.numbered++
 	s.number = l.numbered
-	l.wire.settles.Store(true)
+	l.wire.Settle(true)
 	l.mark()
 	l.mu.Unlock()
 }
@@ -52,7 +52,7 @@ func (l *link) removeSession(s *session) {
 	if s.r.Kind != direct {
 		l.ended = time.Now()
 	}
-	l.wire.settles.Store(len(l.sessions) > 0)
+	l.wire.Settle(len(l.sessions) > 0)
 	l.mark()
 	l.mu.Unlock()
 	l.drained()

@@ -1,11 +1,10 @@
 package master
 
 import (
-	"errors"
-	"net"
 	"time"
 
 	"muxd/internal/dest"
+	"muxd/internal/wire"
 )
 
 // userTimeoutSlack is how far TCP_USER_TIMEOUT lies beyond the liveness budget:
@@ -13,74 +12,24 @@ import (
 // acknowledgements where we count bytes.
 const userTimeoutSlack = 15 * time.Second
 
-// tune sets the TCP options of a fresh connection by the destination's
-// configuration. A connection that is no TCP connection has none.
+// socketOptions are the TCP options of a fresh connection to d.
 //
 // TCPKeepAlive means SO_KEEPALIVE with the system's times (two hours on Linux),
 // as in ssh; TCPKeepAliveIdle, -Interval and -Count change them. TCP_USER_TIMEOUT
 // is set where the person said how long silence may last. TCPNoDelay is ours and
 // on by default. A connection begins in IPQoS's second class and is in the first
 // while terminals are all it carries (link.mark).
-func tune(nc net.Conn, d *dest.Destination) error {
-	tc, ok := nc.(*net.TCPConn)
-	if !ok {
-		return nil
+func socketOptions(d *dest.Destination) wire.Options {
+	o := wire.Options{KeepAlive: d.Conf.TCPKeepAlive(), NoDelay: d.Conf.TCPNoDelay()}
+	o.KeepAliveIdle, _ = d.Conf.TCPKeepAliveIdle()
+	o.KeepAliveInterval, _ = d.Conf.TCPKeepAliveInterval()
+	o.KeepAliveCount, _ = d.Conf.TCPKeepAliveCount()
+	o.UserTimeout, _ = d.Conf.TCPUserTimeout()
+	if o.UserTimeout == 0 && d.Alive.Set && d.Alive.Interval > 0 {
+		o.UserTimeout = time.Duration(d.Alive.CountMax+1)*d.Alive.Interval + userTimeoutSlack
 	}
-	idle, _ := d.Conf.TCPKeepAliveIdle()
-	interval, _ := d.Conf.TCPKeepAliveInterval()
-	count, _ := d.Conf.TCPKeepAliveCount()
-	const system = -1 // leaves the system's value
-	err := tc.SetKeepAliveConfig(net.KeepAliveConfig{
-		Enable: d.Conf.TCPKeepAlive(),
-		Idle:   orSystem(idle), Interval: orSystem(interval), Count: orCount(count, system),
-	})
-	timeout, _ := d.Conf.TCPUserTimeout()
-	if timeout == 0 && d.Alive.Set && d.Alive.Interval > 0 {
-		timeout = time.Duration(d.Alive.CountMax+1)*d.Alive.Interval + userTimeoutSlack
-	}
-	if timeout > 0 {
-		err = errors.Join(err, setUserTimeout(tc, timeout))
-	}
-	_, bulk := d.Conf.IPQoS()
-	return errors.Join(err, tc.SetNoDelay(d.Conf.TCPNoDelay()), setQoS(tc, bulk))
-}
-
-func orSystem(v time.Duration) time.Duration {
-	if v <= 0 {
-		return -1
-	}
-	return v
-}
-
-func orCount(v, none int) int {
-	if v <= 0 {
-		return none
-	}
-	return v
-}
-
-// onSocket runs a setsockopt on a connection's descriptor.
-func onSocket(tc *net.TCPConn, f func(fd int) error) error {
-	rc, err := tc.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var ferr error
-	if err := rc.Control(func(fd uintptr) { ferr = f(int(fd)) }); err != nil {
-		return err
-	}
-	return ferr
-}
-
-// setQoS sets the DSCP value as the IP TOS octet; negative leaves the
-// system's.
-func setQoS(tc *net.TCPConn, tos int) error {
-	if tos < 0 {
-		return nil
-	}
-	ip, _ := tc.RemoteAddr().(*net.TCPAddr)
-	v6 := ip != nil && ip.IP.To4() == nil
-	return onSocket(tc, func(fd int) error { return setTOS(fd, v6, tos) })
+	_, o.TOS = d.Conf.IPQoS()
+	return o
 }
 
 // mark puts the connection into the class of what it carries: interactive while
@@ -100,7 +49,7 @@ func (l *link) mark() {
 	if interactive {
 		tos = l.qos[0]
 	}
-	if err := setQoS(l.tcp, tos); err != nil {
+	if err := wire.SetTOS(l.tcp, tos); err != nil {
 		l.log.Debug("socket option", "err", err)
 	}
 }

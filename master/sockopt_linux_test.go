@@ -31,7 +31,14 @@ func tcpPair(t *testing.T) *net.TCPConn {
 func option(t *testing.T, c *net.TCPConn, level, name int) int {
 	t.Helper()
 	v := -1
-	if err := onSocket(c, func(fd int) (err error) { v, err = unix.GetsockoptInt(fd, level, name); return }); err != nil {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { v, err = unix.GetsockoptInt(int(fd), level, name) }); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -75,7 +82,7 @@ func TestTune(t *testing.T) {
 			}
 			defer nc.Close()
 			c := nc.(*net.TCPConn)
-			if err := tune(c, configured(t, tt.options...)); err != nil {
+			if err := socketOptions(configured(t, tt.options...)).Set(c); err != nil {
 				t.Fatal(err)
 			}
 			for _, w := range tt.want {
@@ -101,7 +108,7 @@ func listening(t *testing.T) string {
 func TestUserTimeoutBeyondBudget(t *testing.T) {
 	d := configured(t, "ServerAliveInterval=15", "ServerAliveCountMax=3")
 	c := tcpPair(t)
-	if err := tune(c, d); err != nil {
+	if err := socketOptions(d).Set(c); err != nil {
 		t.Fatal(err)
 	}
 	budget := time.Duration(d.Alive.CountMax+1) * d.Alive.Interval

@@ -128,7 +128,7 @@ func (l *link) status() (control.LinkStatus, []control.SessionStatus) {
 	defer l.mu.Unlock()
 	st := control.LinkStatus{State: l.state.String(), Since: l.since, Remote: l.conn.RemoteAddr().String(),
 		Auth: l.auth, Server: string(l.conn.ServerVersion()), LastByte: l.wire.LastRead(),
-		RTT: time.Duration(l.rtt.Load()), In: l.wire.in.Load(), Out: l.wire.out.Load(), Sessions: len(l.sessions),
+		RTT: time.Duration(l.rtt.Load()), In: l.wire.Received(), Out: l.wire.Sent(), Sessions: len(l.sessions),
 		Interval: cfg.ProbeAfter(), CountMax: cfg.CountMax}
 	var ss []control.SessionStatus
 	for s := range l.sessions {

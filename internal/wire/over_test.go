@@ -1,4 +1,4 @@
-package master
+package wire
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 // that went out in between would never be answered, and its goroutine stay.
 func TestNoWriteBehindTheLastRead(t *testing.T) {
 	near, far := sshtest.Pipe()
-	w := newWire(near)
+	w := New(near)
 	defer w.Close()
 	if _, err := w.Write([]byte("before")); err != nil {
 		t.Fatal(err)

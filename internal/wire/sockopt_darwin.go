@@ -1,4 +1,4 @@
-package master
+package wire
 
 import (
 	"net"
@@ -7,9 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// tcpRxtConnDropTime is TCP_RXT_CONNDROPTIME of netinet/tcp.h, which x/sys does
+// not name: seconds of unanswered retransmission before a connection is dropped.
+const tcpRxtConnDropTime = 0x80
+
 func setUserTimeout(tc *net.TCPConn, d time.Duration) error {
 	return onSocket(tc, func(fd int) error {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, tcpRxtConnDropTime, int(d.Seconds()))
 	})
 }
 

@@ -1,4 +1,15 @@
-package master
+// Package wire is the net.Conn under an SSH connection, and the socket's options.
+//
+// It stamps the time of the last byte received before anybody parses it, so that
+// a slow consumer never looks like a dead link; it reads and writes in large
+// pieces, with buffers that are borrowed while bytes flow; and it counts. It
+// tells when reading or writing failed, before whoever read or wrote hears of it:
+// the SSH library ends the channels of a lost connection as it ends those that
+// the server closed.
+//
+// The package knows no SSH but for what a server says before its version, and
+// nothing of hosts, requests or configuration.
+package wire
 
 import (
 	"bytes"
@@ -15,20 +26,20 @@ import (
 )
 
 const (
-	// wireRead is the read buffer of a connection on which little comes,
-	// wireReadBulk the one while bytes flow; each is borrowed for what came, and a
+	// readSize is the read buffer of a connection on which little comes,
+	// bulkSize the one while bytes flow; each is borrowed for what came, and a
 	// connection that waits has none. x/crypto reads through 4 KiB of its own, so
 	// without ours a download costs 64 reads a megabyte; with 256 KiB, six.
-	wireRead     = 16 << 10
-	wireReadBulk = 256 << 10
-	// wireWrite bounds what writers may leave to the flusher before they wait:
+	readSize = 16 << 10
+	bulkSize = 256 << 10
+	// pendingMost bounds what writers may leave to the flusher before they wait:
 	// enough to fill a socket buffer in one write, little enough that a stalled
 	// link pushes back before it hides much.
-	wireWrite = 512 << 10
-	// wireDirect is the pause between two writes beyond which the second goes
+	pendingMost = 512 << 10
+	// directAfter is the pause between two writes beyond which the second goes
 	// out by itself, at once: a key press must not wait for a goroutine to be
 	// scheduled. Writes that follow each other closer are coalesced.
-	wireDirect = 50 * time.Microsecond
+	directAfter = 50 * time.Microsecond
 	// sniffMax is how much of what a server says before its SSH version is
 	// kept: refusals such as "Exceeded MaxStartups" stand there, and the SSH
 	// library throws them away.
@@ -36,36 +47,34 @@ const (
 	// lastWordsTimeout bounds a read from a connection that cannot be written:
 	// what is there to read is there already.
 	lastWordsTimeout = time.Second
-	// lastPackets is how long the end of what is read is kept from the SSH
+	// LastPackets is how long the end of what is read is kept from the SSH
 	// library, for it to work off the packets that it has taken before: up to
 	// sixteen, which wait between its two goroutines.
-	lastPackets = 20 * time.Millisecond
+	LastPackets = 20 * time.Millisecond
 )
 
 var (
-	readBuffers = sync.Pool{New: func() any { b := make([]byte, wireRead); return &b }}
-	bulkBuffers = sync.Pool{New: func() any { b := make([]byte, wireReadBulk); return &b }}
+	readBuffers = sync.Pool{New: func() any { b := make([]byte, readSize); return &b }}
+	bulkBuffers = sync.Pool{New: func() any { b := make([]byte, bulkSize); return &b }}
 )
 
 // writeBuffers hold what waits for the flusher. They begin at two of the SSH
-// library's packets and grow to wireWrite under load; a wire that has nothing
+// library's packets and grow to pendingMost under load; a wire that has nothing
 // to send has none.
 var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 72<<10); return &b }}
 
-// wire is the net.Conn under an SSH connection. It stamps the time of the last
-// byte received before anybody parses it, so that a slow consumer never looks
-// like a dead link; it reads and writes in large pieces; and it counts.
+// Conn is a connection with a memory of its own.
 //
 // Read is called from one goroutine, Write from one at a time (the SSH library
 // holds a lock over it). Close may be called from anywhere and frees both.
-type wire struct {
+type Conn struct {
 	net.Conn
 	epoch     time.Time                   // time zero of lastRead; monotonic
 	lastRead  atomic.Int64                // nanoseconds after epoch
 	in, out   atomic.Int64                // bytes
 	onLost    atomic.Pointer[func(error)] // told of a failed read before its caller is
 	closed    chan struct{}               // closed by Close
-	settles   atomic.Bool                 // sessions are open: a failed read is told after lastPackets
+	settles   atomic.Bool                 // see Settle
 	writeOver atomic.Bool                 // a write failed; set before its caller is told
 	readOver  atomic.Bool                 // a read failed; set before its caller is told
 	sniffed   []byte                      // owned by Read until the handshake ended
@@ -87,8 +96,9 @@ type wire struct {
 	wrote    time.Time // owned by Write; zero before the first
 }
 
-func newWire(c net.Conn) *wire {
-	w := &wire{Conn: c, epoch: time.Now(), sniffing: true, closed: make(chan struct{})}
+// New returns a Conn over c, which is its own from now on.
+func New(c net.Conn) *Conn {
+	w := &Conn{Conn: c, epoch: time.Now(), sniffing: true, closed: make(chan struct{})}
 	w.cond.L = &w.mu
 	w.raw = rawConn(c)
 	w.try = w.attempt
@@ -96,18 +106,48 @@ func newWire(c net.Conn) *wire {
 }
 
 // LastRead returns when the last byte was received.
-func (w *wire) LastRead() time.Time { return w.epoch.Add(time.Duration(w.lastRead.Load())) }
+func (w *Conn) LastRead() time.Time { return w.epoch.Add(time.Duration(w.lastRead.Load())) }
 
 // Sniffed returns what the server said before its SSH version, at most 255
 // bytes. Call it when the handshake has ended.
-func (w *wire) Sniffed() string {
+func (w *Conn) Sniffed() string {
 	if i := bytes.Index(w.sniffed, []byte("SSH-")); i >= 0 {
 		return string(w.sniffed[:i])
 	}
 	return string(w.sniffed)
 }
 
-func (w *wire) Read(p []byte) (int, error) {
+// Received is how many bytes came.
+func (w *Conn) Received() int64 { return w.in.Load() }
+
+// Sent is how many bytes were written, those that wait for the flusher included.
+func (w *Conn) Sent() int64 { return w.out.Load() }
+
+// Observe has o see what comes, and end the reading by an error. Call it before
+// the first Read.
+func (w *Conn) Observe(o *firstkex.Observer) { w.first = o }
+
+// OnLost has f be told of a failed read before its caller is; nil is nobody.
+func (w *Conn) OnLost(f func(error)) {
+	if f == nil {
+		w.onLost.Store(nil)
+	} else {
+		w.onLost.Store(&f)
+	}
+}
+
+// Settle says whether somebody is to have the last packets: then a failed read is
+// told only after LastPackets.
+func (w *Conn) Settle(on bool) { w.settles.Store(on) }
+
+// ReadOver reports that a read failed; true before its caller is told.
+func (w *Conn) ReadOver() bool { return w.readOver.Load() }
+
+// WriteOver reports that a write failed; true before its caller is told.
+func (w *Conn) WriteOver() bool { return w.writeOver.Load() }
+
+// Read implements net.Conn.
+func (w *Conn) Read(p []byte) (int, error) {
 	if len(w.unread) == 0 {
 		if err := w.fill(); err != nil {
 			return 0, err
@@ -120,7 +160,7 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // fill reads once, into a buffer that is the large one while reads fill the
 // other.
-func (w *wire) fill() error {
+func (w *Conn) fill() error {
 	n, err := w.pull()
 	if n == 0 {
 		if err == nil {
@@ -135,12 +175,12 @@ func (w *wire) fill() error {
 	if err := w.first.Observe(w.unread); err != nil {
 		return w.ended(err)
 	}
-	w.flows = n == len(*w.lent) || w.flows && n >= wireRead
+	w.flows = n == len(*w.lent) || w.flows && n >= readSize
 	return nil
 }
 
 // ended is the end of what is read.
-func (w *wire) ended(err error) error {
+func (w *Conn) ended(err error) error {
 	w.unread = nil
 	w.giveBack()
 	w.settle()
@@ -153,7 +193,7 @@ func (w *wire) ended(err error) error {
 
 // pull waits for bytes without a buffer, where the kernel tells when they are
 // there, and reads them into one that is borrowed.
-func (w *wire) pull() (int, error) {
+func (w *Conn) pull() (int, error) {
 	if w.raw == nil {
 		w.borrow()
 		return w.Conn.Read(*w.lent)
@@ -169,7 +209,7 @@ func (w *wire) pull() (int, error) {
 
 // attempt is one read of the socket; false has it called again when there is
 // something.
-func (w *wire) attempt(fd uintptr) bool {
+func (w *Conn) attempt(fd uintptr) bool {
 	w.borrow()
 	n, err := syscall.Read(int(fd), *w.lent)
 	for err == syscall.EINTR {
@@ -190,8 +230,8 @@ func (w *wire) attempt(fd uintptr) bool {
 }
 
 // borrow sees to a buffer of the size that is wanted now.
-func (w *wire) borrow() {
-	if w.lent != nil && (len(*w.lent) == wireReadBulk) == w.flows {
+func (w *Conn) borrow() {
+	if w.lent != nil && (len(*w.lent) == bulkSize) == w.flows {
 		return
 	}
 	w.giveBack()
@@ -202,12 +242,12 @@ func (w *wire) borrow() {
 	w.lent = pool.Get().(*[]byte)
 }
 
-func (w *wire) giveBack() {
+func (w *Conn) giveBack() {
 	if w.lent == nil {
 		return
 	}
 	pool := &readBuffers
-	if len(*w.lent) == wireReadBulk {
+	if len(*w.lent) == bulkSize {
 		pool = &bulkBuffers
 	}
 	pool.Put(w.lent)
@@ -229,11 +269,11 @@ func rawConn(c net.Conn) syscall.RawConn {
 }
 
 // settle waits before the end of what is read is told, unless the end is ours.
-func (w *wire) settle() {
+func (w *Conn) settle() {
 	if !w.settles.Load() {
 		return
 	}
-	t := time.NewTimer(lastPackets)
+	t := time.NewTimer(LastPackets)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -241,7 +281,7 @@ func (w *wire) settle() {
 	}
 }
 
-func (w *wire) sniff(b []byte) {
+func (w *Conn) sniff(b []byte) {
 	if !w.sniffing {
 		return
 	}
@@ -251,14 +291,14 @@ func (w *wire) sniff(b []byte) {
 
 // Write sends p at once when the wire is quiet, and leaves it to the flusher
 // when it is busy. An error of the flusher is returned by the next Write.
-func (w *wire) Write(p []byte) (int, error) {
+func (w *Conn) Write(p []byte) (int, error) {
 	if w.readOver.Load() {
 		// What asks for an answer would wait for it for ever: the library has
 		// ended, or is about to end, all that it knew of.
 		return 0, net.ErrClosed
 	}
 	now, first := time.Now(), w.wrote.IsZero()
-	quiet := now.Sub(w.wrote) > wireDirect
+	quiet := now.Sub(w.wrote) > directAfter
 	w.wrote = now
 	w.mu.Lock()
 	if w.err == nil && quiet && w.pending == nil && !w.flushing {
@@ -276,7 +316,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		return n, err
 	}
 	defer w.mu.Unlock()
-	for w.pending != nil && len(*w.pending) > wireWrite && w.err == nil {
+	for w.pending != nil && len(*w.pending) > pendingMost && w.err == nil {
 		w.cond.Wait()
 	}
 	if w.err != nil {
@@ -297,14 +337,14 @@ func (w *wire) Write(p []byte) (int, error) {
 // lastWords reads what a server said that was gone before our first write: why
 // it does not want us. That write is our version, and the SSH library reads
 // nothing before it is out, so Read's fields are ours here.
-func (w *wire) lastWords() {
+func (w *Conn) lastWords() {
 	w.Conn.SetReadDeadline(time.Now().Add(lastWordsTimeout))
 	w.fill() // if it fails, the write's error says enough
 }
 
 // flush writes what is pending until nothing is. There is one at a time, and none
 // on a wire that has nothing to send.
-func (w *wire) flush() {
+func (w *Conn) flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.pending != nil && w.err == nil {
@@ -325,7 +365,7 @@ func (w *wire) flush() {
 }
 
 // Close closes the connection. What is still pending is not sent.
-func (w *wire) Close() error {
+func (w *Conn) Close() error {
 	w.mu.Lock()
 	if w.err == nil {
 		w.err = net.ErrClosed
@@ -340,9 +380,9 @@ func (w *wire) Close() error {
 	return w.Conn.Close()
 }
 
-// expire closes the connection because its time is over: what waits on it ends
+// Expire closes the connection because its time is over: what waits on it ends
 // with os.ErrDeadlineExceeded rather than with a plain end.
-func (w *wire) expire() {
+func (w *Conn) Expire() {
 	w.mu.Lock()
 	if w.err == nil {
 		w.err = os.ErrDeadlineExceeded

@@ -1,4 +1,4 @@
-package master
+package wire
 
 import (
 	"bytes"
@@ -33,11 +33,11 @@ func (c *counted) Write(p []byte) (int, error) {
 }
 
 // wired runs f with a wire over a pipe, in virtual time.
-func wired(t *testing.T, f func(t *testing.T, w *wire, near, far *sshtest.Conn)) {
+func wired(t *testing.T, f func(t *testing.T, w *Conn, near, far *sshtest.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		near, far := sshtest.PipeSize(64 << 10)
-		w := newWire(near)
+		w := New(near)
 		f(t, w, near, far)
 		w.Close()
 		far.Close()
@@ -46,7 +46,7 @@ func wired(t *testing.T, f func(t *testing.T, w *wire, near, far *sshtest.Conn))
 
 // Whatever the sizes and the speed of the reader, the bytes come in order.
 func TestWireKeepsTheOrder(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		var sent bytes.Buffer
 		got := make(chan []byte, 1)
 		go func() {
@@ -79,7 +79,7 @@ func TestWireCoalesces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := sshtest.PipeSize(4 << 20)
 		c := &counted{Conn: near}
-		w := newWire(c)
+		w := New(c)
 		defer far.Close()
 		defer w.Close()
 		for range 10 {
@@ -87,7 +87,7 @@ func TestWireCoalesces(t *testing.T) {
 			if n := c.writes.Swap(0); n != 1 {
 				t.Errorf("%d writes, not one at once", n)
 			}
-			time.Sleep(wireDirect + time.Microsecond)
+			time.Sleep(directAfter + time.Microsecond)
 		}
 		w.Write([]byte("first"))
 		for range 100 {
@@ -102,7 +102,7 @@ func TestWireCoalesces(t *testing.T) {
 
 // Writers may run ahead of a stalled connection by so much and no more.
 func TestWireIsBounded(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		near.Out().Stall()
 		var n atomic.Int64
 		done := make(chan error, 1)
@@ -117,7 +117,7 @@ func TestWireIsBounded(t *testing.T) {
 		}()
 		synctest.Wait()
 		// One buffer is in the flusher's write, one waits.
-		if most := int64(64<<10 + 2*(wireWrite+64<<10)); n.Load() < wireWrite || n.Load() > most {
+		if most := int64(64<<10 + 2*(pendingMost+64<<10)); n.Load() < pendingMost || n.Load() > most {
 			t.Errorf("took %d bytes", n.Load())
 		}
 		w.Close()
@@ -128,7 +128,7 @@ func TestWireIsBounded(t *testing.T) {
 }
 
 func TestWireTellsTheFlushersError(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		w.Write([]byte("a"))
 		near.Cut()
 		w.Write([]byte("b")) // left to the flusher
@@ -144,14 +144,14 @@ func TestWireTellsTheFlushersError(t *testing.T) {
 
 func TestWireCloseFreesBoth(t *testing.T) {
 	for name, end := range map[string]struct {
-		end  func(w *wire)
+		end  func(w *Conn)
 		want error
 	}{
-		"close":  {func(w *wire) { w.Close() }, net.ErrClosed},
-		"expire": {func(w *wire) { w.expire() }, os.ErrDeadlineExceeded},
+		"close":  {func(w *Conn) { w.Close() }, net.ErrClosed},
+		"expire": {func(w *Conn) { w.Expire() }, os.ErrDeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+			wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 				w.Write([]byte("version")) // before anybody reads, as the SSH library
 				near.Stall()
 				errs := make(chan error, 2)
@@ -177,7 +177,7 @@ func TestWireCloseFreesBoth(t *testing.T) {
 
 // A write that goes out by itself is freed too.
 func TestWireCloseFreesADirectWrite(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		done := make(chan error, 1)
 		go func() { _, err := w.Write(make([]byte, 1<<20)); done <- err }()
 		synctest.Wait()
@@ -189,7 +189,7 @@ func TestWireCloseFreesADirectWrite(t *testing.T) {
 }
 
 // held is what the wire's buffers come to.
-func (w *wire) held() int {
+func (w *Conn) held() int {
 	n := 0
 	if w.lent != nil {
 		n += len(*w.lent)
@@ -201,7 +201,7 @@ func (w *wire) held() int {
 }
 
 func TestWireAtRestHoldsSixteenKiB(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		go io.Copy(io.Discard, far)
 		const total = 1 << 20
 		go func() {
@@ -216,7 +216,7 @@ func TestWireAtRestHoldsSixteenKiB(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			borrowed = borrowed || len(*w.lent) == wireReadBulk
+			borrowed = borrowed || len(*w.lent) == bulkSize
 			n += k
 		}
 		for range 100 {
@@ -239,7 +239,7 @@ func TestWireAtRestHoldsSixteenKiB(t *testing.T) {
 // A write after a pause waits for what the flusher is still writing.
 func TestWireKeepsTheOrderBehindABlockedFlusher(t *testing.T) {
 	for range 20 {
-		wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+		wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 			want := append(bytes.Repeat([]byte("a"), 64<<10), bytes.Repeat([]byte("b"), 1000)...)
 			w.Write(want[:64<<10]) // fills the pipe
 			w.Write(want[64<<10:]) // left to the flusher, who waits
@@ -260,7 +260,7 @@ func TestWireWaitsWithoutABuffer(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			near, far := socketPair(t, network)
-			w := newWire(near)
+			w := New(near)
 			defer w.Close()
 			waiting := -1 // bytes held when it was found that there is nothing to read
 			w.try = func(fd uintptr) bool {
@@ -270,7 +270,7 @@ func TestWireWaitsWithoutABuffer(t *testing.T) {
 				}
 				return got
 			}
-			sent := make([]byte, 3*wireRead)
+			sent := make([]byte, 3*readSize)
 			for i := range sent {
 				sent[i] = byte(i * 7)
 			}
@@ -294,7 +294,7 @@ func TestWireWaitsWithoutABuffer(t *testing.T) {
 			}
 			far.Write([]byte("a probe's answer"))
 			w.Read(got)
-			if len(*w.lent) != wireReadBulk || w.flows {
+			if len(*w.lent) != bulkSize || w.flows {
 				t.Errorf("%d bytes, flows %v", len(*w.lent), w.flows)
 			}
 			far.Close()
@@ -330,7 +330,7 @@ func socketPair(t *testing.T, network string) (near, far net.Conn) {
 // A connection that was reset says so in the words of the net package.
 func TestWireTellsAReset(t *testing.T) {
 	near, far := socketPair(t, "tcp")
-	w := newWire(near)
+	w := New(near)
 	defer w.Close()
 	far.(*net.TCPConn).SetLinger(0)
 	far.Close()
@@ -342,7 +342,7 @@ func TestWireTellsAReset(t *testing.T) {
 
 // What is read while the big buffer goes back is not lost.
 func TestWireReadsEverything(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		var sent []byte
 		for i := range 400 {
 			sent = append(sent, bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 1+i*i%20000)...)
@@ -366,7 +366,7 @@ func TestWireReadsEverything(t *testing.T) {
 }
 
 func TestWireStampsTheLastByte(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		start := time.Now()
 		if !w.LastRead().Equal(start) {
 			t.Errorf("begins at %v", w.LastRead().Sub(start))
@@ -395,7 +395,7 @@ func TestSniffing(t *testing.T) {
 		{long, long[:sniffMax]}, {"", ""},
 	} {
 		for _, size := range []int{1, 1000} {
-			wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+			wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 				go func() {
 					for rest := c.says; rest != ""; {
 						n := min(len(rest), size)
@@ -418,7 +418,7 @@ func TestSniffing(t *testing.T) {
 
 // A server that had its say and left before our first write is still heard.
 func TestLastWords(t *testing.T) {
-	wired(t, func(t *testing.T, w *wire, near, far *sshtest.Conn) {
+	wired(t, func(t *testing.T, w *Conn, near, far *sshtest.Conn) {
 		io.WriteString(far, "Exceeded MaxStartups\r\n")
 		far.Close()
 		if _, err := w.Write([]byte("SSH-2.0-muxd\r\n")); !errors.Is(err, syscall.EPIPE) {
@@ -452,7 +452,7 @@ func BenchmarkUpload(b *testing.B) {
 		b.Fatal(err)
 	}
 	c := &counted{Conn: nc}
-	w := newWire(c)
+	w := New(c)
 	defer w.Close()
 	packet := make([]byte, 32<<10+32)
 	b.SetBytes(1 << 20)
