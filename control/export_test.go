@@ -7,6 +7,8 @@ const (
 	HelloTimeout   = helloTimeout
 	StopGrace      = stopGrace
 	MaxGreeting    = maxGreeting
+	MaxClients     = maxClients
+	LastClients    = lastClients
 	StdinCredit    = stdinCredit
 	MaxText        = maxText
 	PassFrom       = passFrom
@@ -27,6 +29,12 @@ const (
 	FramePassed    = byte(framePassed)
 	FramePromptOff = byte(framePromptCancel)
 )
+
+// Crowd has n clients be there until leave is called.
+func (s *Server) Crowd(n int32) (leave func()) {
+	s.clients.Add(n)
+	return func() { s.clients.Add(-n) }
+}
 
 // Bytes returns the preface as it travels.
 func (p Preface) Bytes() []byte { return p.append(nil) }

@@ -155,7 +155,8 @@ func TestProtocolLimits(t *testing.T) {
 	code := map[string]string{}
 	for name, v := range map[string]int{"prefaceLen": prefaceLen, "MaxFrame": MaxFrame, "MaxFDs": MaxFDs, "maxHello": maxHello,
 		"maxText": maxText, "maxCommand": maxCommand, "MaxCommandOutput": MaxCommandOutput, "maxList": maxList, "maxData": maxData, "stdinCredit": stdinCredit, "creditStep": creditStep, "passFrom": passFrom,
-		"heldNotices": heldNotices, "heldPrompts": heldPrompts, "maxGreeting": maxGreeting, "maxClients": maxClients} {
+		"heldNotices": heldNotices, "heldPrompts": heldPrompts, "maxGreeting": maxGreeting, "maxClients": maxClients, "lastClients": lastClients,
+		"MaxStreams": MaxStreams, "MaxPings": MaxPings} {
 		code[name] = fmt.Sprint(v)
 	}
 	for name, v := range map[string]time.Duration{"prefaceTimeout": prefaceTimeout, "helloTimeout": helloTimeout,

@@ -26,6 +26,9 @@ const (
 	maxGreeting = 128
 	// maxClients bounds the operations and connections for many under way.
 	maxClients = 4096
+	// lastClients is how many requests that take nothing may come beyond it:
+	// whoever is refused for the crowd must be able to look at it, and to end it.
+	lastClients = 64
 	// stopGrace is how long the last frames may take once muxd ends: nothing for
 	// a client that reads, and all that one that does not can cost.
 	stopGrace = time.Second
@@ -103,13 +106,18 @@ func (s *Server) ServeConn(ctx context.Context, c ServerConn) {
 		s.Log.Debug("client refused", "pid", c.PeerPID(), "err", err)
 		return
 	}
-	if few { // nor may it stay because it does not read
-		c.SetWriteDeadline(time.Now().Add(stopGrace))
+	room := int32(maxClients)
+	if p.takesNothing() {
+		room += lastClients
 	}
-	if s.clients.Add(1) > maxClients {
+	n := s.clients.Add(1)
+	if n > room {
 		s.clients.Add(-1)
 		s.refuse(c, TooBusy, "too many clients")
 		return
+	}
+	if few || n > maxClients { // nor may it stay because it does not read
+		c.SetWriteDeadline(time.Now().Add(stopGrace))
 	}
 	defer s.clients.Add(-1)
 	h := Hello{Version: Version, PID: uint32(s.PID), Text: s.Build}

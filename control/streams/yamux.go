@@ -49,7 +49,7 @@ func Dial(c control.Conn) (*Session, error) {
 // Serve starts streams on a connection whose preface asked for them. It is the
 // Many of a control.Server.
 func Serve(c control.Conn) (control.Streams, error) {
-	y, err := yamux.Server(c, config())
+	y, err := yamux.Server(&guard{Conn: c}, config())
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,19 @@ func Serve(c control.Conn) (control.Streams, error) {
 // Open returns a new stream, for control.RunStream.
 func (s *Session) Open() (control.Conn, error) { return s.y.OpenStream() }
 
-// Accept returns the next stream that the peer opened.
-func (s *Session) Accept() (control.Conn, error) { return s.y.AcceptStream() }
+// Accept returns the next stream that the peer opened. It fails when the peer has
+// more of them than it may: those that we closed count until it has closed them too,
+// because the library keeps, and fills, each until then.
+func (s *Session) Accept() (control.Conn, error) {
+	st, err := s.y.AcceptStream()
+	if err != nil {
+		return nil, err
+	}
+	if n := s.y.NumStreams(); n > control.MaxStreams {
+		return nil, fmt.Errorf("the client has %d streams, more than %d", n, control.MaxStreams)
+	}
+	return st, nil
+}
 
 // Close ends every stream and the connection.
 func (s *Session) Close() error { return s.y.Close() }
