@@ -53,8 +53,20 @@ func appendTo(f *os.File, names []string, key ssh.PublicKey, hash bool) error {
 	if len(data) > 0 && data[len(data)-1] != '\n' {
 		text = "\n" + text
 	}
-	_, err = f.WriteString(text)
+	n, err := f.WriteString(text)
+	if err != nil && n > 0 {
+		takeBack(f, int64(len(data)), int64(n))
+	}
 	return err
+}
+
+// takeBack removes the half of a line that a full disk took, so that the file is
+// as it was. Where somebody else has written meanwhile it stays: half a line is
+// skipped by whoever reads it, and theirs would go.
+func takeBack(f *os.File, size, n int64) {
+	if st, err := f.Stat(); err == nil && st.Size() == size+n {
+		_ = f.Truncate(size)
+	}
 }
 
 // missing lists the names under which s does not hold key.
