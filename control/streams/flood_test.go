@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
-	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,25 +171,30 @@ func TestSilentStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer y.Close()
-	opened := make(chan net.Conn)
+	const silent, backlog = 128, 64 // maxGreeting, and what the library holds beside it
+	var opened atomic.Int32
+	began, done := time.Now(), make(chan struct{})
 	go func() {
-		for {
-			c, err := y.OpenStream()
-			if err != nil {
-				close(opened)
+		defer close(done)
+		for range 3 * silent {
+			if _, err := y.OpenStream(); err != nil {
 				return
 			}
-			opened <- c
+			opened.Add(1)
 		}
 	}()
-	for range 128 { // maxGreeting
-		<-opened
+	for opened.Load() < silent+backlog {
+		time.Sleep(time.Millisecond)
 	}
 	f.works()
 	if n := f.srv.Clients(); n != 2 { // the connections
 		t.Errorf("%d clients", n)
 	}
-	y.Close()
-	for range opened {
+	time.Sleep(100 * time.Millisecond)
+	// The first of them have 5 s.
+	if n := opened.Load(); n > silent+backlog && time.Since(began) < 4*time.Second {
+		t.Errorf("%d are open", n)
 	}
+	y.Close()
+	<-done
 }
