@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"muxd/internal/sshtest"
+)
+
+// TestDiskFull is F24: on a disk that takes not a byte more, muxd serves, starts
+// anew, and says once what it could not write down. What stood there stands
+// there still, and all goes on by itself once there is room.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	sshtest.Require(t, "netns") // root, to mount one
+	h := startHost(t)
+	small := filepath.Join(h.dir, "small")
+	if err := os.Mkdir(small, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=128k,mode=700"); err != nil {
+		t.Skip("needs to mount a tmpfs: ", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(small, syscall.MNT_DETACH) })
+	known := filepath.Join(small, "known")
+	h.cfg = h.sshd.ClientConfig(t, "box", "UserKnownHostsFile "+known, "StrictHostKeyChecking accept-new", "HashKnownHosts yes")
+	h.setenv("XDG_STATE_HOME", filepath.Join(small, "state"))
+	h.setenv("MUXD_SOCKET", filepath.Join(small, "ctl"))
+	t.Cleanup(func() { h.run(h.command("muxd", "stop", "--force"), nil) }) // its log may not know of it
+	pid := func() int {
+		t.Helper()
+		var st struct{ PID int }
+		r := h.run(h.command("muxd", "status", "--json"), nil)
+		if err := json.Unmarshal([]byte(r.out), &st); err != nil || r.code != 0 || !isMuxd(st.PID) {
+			t.Fatalf("muxd status: %+v", r)
+		}
+		return st.PID
+	}
+	// command runs one that must work on a host by another name, whose key is new,
+	// and returns what was told.
+	command := func(alias string) string {
+		t.Helper()
+		r := h.run(h.muxc("-o", "HostKeyAlias="+alias, "box", "echo works"), nil)
+		if r.code != 0 || r.out != "works\n" {
+			t.Fatalf("%s: %+v", alias, r)
+		}
+		return r.err
+	}
+	command("first")
+	// A disk takes pages: this one will take half of a line.
+	before := read(t, known)
+	before += "#" + strings.Repeat("x", 4096-2-60-len(before)) + "\n"
+	write(t, known, before)
+	first := pid()
+
+	fill(t, filepath.Join(small, "fill"))
+	if said := command("second"); !strings.Contains(said, "no space left on device") || strings.Count(said, "\n") != 1 {
+		t.Errorf("told %q", said)
+	}
+	if now := read(t, known); now != before {
+		t.Errorf("known_hosts was %q and is %q", before, now)
+	}
+	kill(t, first, syscall.SIGKILL)
+	h.eventually("it is gone", func() bool { return !isMuxd(first) })
+	command("third")
+	if pid() == first {
+		t.Error("no other muxd")
+	}
+	h.run(h.command("muxd", "reconnect", "--all"), nil)
+	command("fourth")
+
+	if err := os.Remove(filepath.Join(small, "fill")); err != nil {
+		t.Fatal(err)
+	}
+	if said := command("fifth"); !strings.HasPrefix(said, "Warning: Permanently added 'fifth'") {
+		t.Errorf("with room again: told %q", said)
+	}
+	if now := read(t, known); !strings.HasPrefix(now, before) || len(now) == len(before) {
+		t.Errorf("with room again: known_hosts was %q and is %q", before, now)
+	}
+	h.run(h.command("muxd", "reconnect", "--all"), nil)
+	command("sixth")
+	if log := read(t, filepath.Join(small, "state/muxd/muxd.log")); !strings.Contains(log, fmt.Sprint("pid=", pid())) {
+		t.Errorf("with room again the log does not go on: %q", tail(log))
+	}
+}
+
+// fill writes to a file until the disk takes no more, then the rest of it byte by
+// byte.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, n := range []int{4096, 1} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, n))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+}
