@@ -22,7 +22,7 @@ var allowed = map[string]struct {
 	"muxd/socket":              {[]string{"golang.org/x/sys/unix"}, "muxc links it: no net, no xdg (+7 % start-up)"},
 	"muxd/alive":               {nil, "arithmetic: no clock, no goroutine, no lock"},
 	"muxd/control":             {[]string{"muxd/socket", "muxd/internal/fdio"}, "the words both sides share; muxc links it"},
-	"muxd/control/client":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/launch", "muxd/internal/child"}, "the library face: imports net, which control must not; finds and starts muxd as muxc does"},
+	"muxd/control/client":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/launch", "muxd/internal/child"}, "the library face, os/exec and net.Dialer through muxd: imports net, which control must not; finds and starts muxd as muxc does"},
 	"muxd/control/sshmux":      {[]string{"muxd/control", "muxd/socket", "muxd/internal/child", "muxd/internal/fdio", "muxd/internal/getopt", "muxd/internal/proc", "muxd/internal/term", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "the second door: OpenSSH's protocol onto the same Backend; knows no master. Which client is an -O shows its command line"},
 	"muxd/control/streams":     {[]string{"muxd/control", "github.com/hashicorp/yamux"}, "the only place that knows yamux"},
 	"muxd/control/controltest": {[]string{"muxd/control"}, "a scripted Backend"},

@@ -357,5 +357,15 @@ func (o *Op) Signal(name string) error {
 // Retry tells that the person wants another attempt now.
 func (o *Op) Retry() error { return o.w.send(frameRetry, nil) }
 
+// GiveUp abandons the operation and has Wait return how far it had come: that is
+// the error's phase. A muxd that does not say so within a moment, and a
+// connection of which one direction cannot be ended by itself, need Close.
+func (o *Op) GiveUp() error {
+	if c, ok := o.conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return o.Close()
+}
+
 // Close abandons the operation.
 func (o *Op) Close() error { return o.conn.Close() }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -322,6 +323,12 @@ func (o *operation) read(cancel context.CancelFunc) {
 		delete(o.prompts, id)
 	}
 	o.mu.Unlock()
+	if errors.Is(err, io.EOF) {
+		// It may have ended its direction alone, and is then told how far its
+		// request had come. One that has gone altogether fails the write at once.
+		o.c.SetWriteDeadline(time.Now().Add(stopGrace))
+		return
+	}
 	o.c.Close()
 }
 

@@ -49,6 +49,20 @@ func (c *Conn) Close() error {
 	return c.file.Close()
 }
 
+// CloseWrite ends what the peer reads. It may be called from any goroutine; what
+// a Write under way has not written yet fails.
+func (c *Conn) CloseWrite() error {
+	var err error
+	cerr := c.raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_WR) })
+	if cerr != nil {
+		err = cerr
+	}
+	if err != nil {
+		return c.fault("shutdown", err)
+	}
+	return nil
+}
+
 // SetDeadline bounds reads and writes, those under way included. The zero
 // time means no bound.
 func (c *Conn) SetDeadline(t time.Time) error { return c.file.SetDeadline(t) }

@@ -12,8 +12,8 @@ import (
 	"muxd/socket"
 )
 
-// Client dials what one host can reach. It holds nothing open, does not change,
-// and may be used by any number of goroutines.
+// Client runs commands on one host, and dials what that can reach. It holds
+// nothing open, does not change, and may be used by any number of goroutines.
 type Client struct {
 	host string
 	opts []string
@@ -25,8 +25,8 @@ type Client struct {
 //
 //	client.New("db-host", "-J", "bastion", "-o", "ConnectTimeout=5")
 //
-// They are judged by muxd, so a mistake in them is an error of DialContext. New
-// opens nothing.
+// They are judged by muxd, so a mistake in them is an error of what is done with
+// the Client. New opens nothing.
 func New(host string, opts ...string) *Client {
 	return &Client{host: host, opts: slices.Clone(opts)}
 }
@@ -51,7 +51,7 @@ func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Con
 	spec, err := target(ctx, network, addr)
 	if err == nil {
 		var nc *conn
-		if nc, err = c.dial(ctx, spec); err == nil {
+		if nc, err = attempts(ctx, func(sc *socket.Conn) (*conn, error) { return c.attempt(ctx, sc, spec) }); err == nil {
 			nc.local, nc.remote = address{"ssh", c.host}, remote
 			return nc, nil
 		}
@@ -62,42 +62,48 @@ func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Con
 	return nil, &net.OpError{Op: "dial", Net: network, Addr: remote, Err: err}
 }
 
-// dial does not wait for longer than ctx, though finding or starting muxd may
+// attempts has f make its request of a muxd, and again of another one where one
+// provably took nothing on.
+func attempts[T any](ctx context.Context, f func(*socket.Conn) (T, error)) (t T, err error) {
+	for range launch.Attempts {
+		var sc *socket.Conn
+		if sc, err = connect(ctx); err != nil {
+			return t, err
+		}
+		if t, err = f(sc); !errors.Is(err, control.ErrNotTaken) || ctx.Err() != nil {
+			break
+		}
+	}
+	return t, err
+}
+
+// connect does not wait for longer than ctx, though finding or starting muxd may
 // take longer: what that comes to is closed.
-func (c *Client) dial(ctx context.Context, spec string) (*conn, error) {
+func connect(ctx context.Context) (*socket.Conn, error) {
 	type result struct {
-		nc  *conn
+		sc  *socket.Conn
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
-		var r result
-		for range launch.Attempts {
-			if r.nc, r.err = c.attempt(ctx, spec); !errors.Is(r.err, control.ErrNotTaken) || ctx.Err() != nil {
-				break
-			}
-		}
-		done <- r
+		sc, err := launch.Connect(false)
+		done <- result{sc, err}
 	}()
 	select {
 	case r := <-done:
-		return r.nc, r.err
+		return r.sc, r.err
 	case <-ctx.Done():
 	}
 	go func() {
-		if r := <-done; r.nc != nil {
-			r.nc.Close()
+		if r := <-done; r.err == nil {
+			r.sc.Close()
 		}
 	}()
 	return nil, ctx.Err()
 }
 
 // attempt makes one request of a running muxd.
-func (c *Client) attempt(ctx context.Context, spec string) (*conn, error) {
-	sc, err := launch.Connect(false)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) attempt(ctx context.Context, sc *socket.Conn, spec string) (*conn, error) {
 	stop := context.AfterFunc(ctx, func() { sc.Close() })
 	defer stop()
 	ours, theirs, err := socket.Pair()
@@ -128,33 +134,25 @@ func (c *Client) attempt(ctx context.Context, spec string) (*conn, error) {
 	return nc, nil
 }
 
-// invocation is the command line. What stands first holds, as everywhere in ssh:
-// the connection is ours and not to be passed on, and nothing of the
-// configuration may write to this program's standard output.
+// invocation is the command line of a connection. What stands first holds, as
+// everywhere in ssh: the connection is ours and not to be passed on, and nothing
+// of the configuration may write to this program's standard output.
 func (c *Client) invocation(spec string) *control.Invocation {
-	args := []string{"-o", "FdPass=no", "-o", "PermitLocalCommand=no", "-W", spec}
+	return c.commandLine("-o", "FdPass=no", "-o", "PermitLocalCommand=no", "-W", spec)
+}
+
+// commandLine is args, what New was given, and the host.
+func (c *Client) commandLine(args ...string) *control.Invocation {
 	v := &control.Invocation{Args: append(append(args, c.opts...), "--", c.host), Env: os.Environ()}
 	v.Dir, _ = os.Getwd() // a directory that is gone matters only to relative paths
 	return v
 }
 
-// failure is an error with a phase, which keeps what it comes from.
-type failure struct {
-	told  *control.Error
-	cause error
-}
-
-// Error implements error.
-func (f *failure) Error() string { return f.told.Error() }
-
-// Unwrap finds both.
-func (f *failure) Unwrap() []error { return []error{f.told, f.cause} }
-
 // asError gives every error a phase: its own, or the latest that it can have.
 func (c *Client) asError(latest control.ErrorPhase, err error) error {
 	var e *control.Error
-	if errors.As(err, &e) {
-		return e
+	if err == nil || errors.As(err, &e) {
+		return err
 	}
 	return &failure{&control.Error{Phase: latest, Host: c.host, Text: err.Error()}, err}
 }

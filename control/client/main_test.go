@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 // connects to what is asked for.
 type muxd struct {
 	controltest.Backend
+	real   control.Backend // in the place of the scripted one, if it is set
 	srv    control.Server
 	l      *socket.Listener
 	cancel context.CancelFunc
@@ -59,7 +60,11 @@ func (m *muxd) start() *muxd {
 	if m.OnDirect == nil {
 		m.OnDirect = connect
 	}
-	m.srv = control.Server{Backend: m, Build: "scripted", PID: os.Getpid(), Log: silence{}}
+	var b control.Backend = m
+	if m.real != nil {
+		b = m.real
+	}
+	m.srv = control.Server{Backend: b, Build: "scripted", PID: os.Getpid(), Log: silence{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	m.wg.Go(func() {

@@ -1,16 +1,15 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"io"
 
 	"muxd/control"
-	"muxd/internal/child"
 )
 
 // verdict is what muxd tells of a connection. It implements control.Handler.
 type verdict struct {
+	nobody
 	opened chan struct{} // closed when there is a connection
 	eof    chan struct{} // closed when the far side has ended sending
 	done   chan struct{} // closed when err is set
@@ -35,10 +34,17 @@ func (v *verdict) notOpened(op *control.Op) error {
 		return &failure{&control.Error{Phase: control.Lost, Text: "muxd went away before the connection was open"}, v.err}
 	case v.err != nil:
 		return v.err
-	case op.Plan().HandOver != nil:
-		return &control.Error{Phase: control.NotDialled, Host: op.Plan().Host, Text: "the ControlPath is served by a master that is not muxd"}
 	}
-	return &control.Error{Phase: control.NotDialled, Host: op.Plan().Host, Text: "the options ask for something else than a connection"}
+	return notOpened(op, op.Plan().Host, "a connection")
+}
+
+// notOpened is why an operation that ended well has come to nothing.
+func notOpened(op *control.Op, host, what string) error {
+	e := &control.Error{Phase: control.NotDialled, Host: host, Text: "the options ask for something else than " + what}
+	if op.Plan().HandOver != nil {
+		e.Text = "the ControlPath is served by a master that is not muxd"
+	}
+	return e
 }
 
 // ended is what the end of the operation means for one who reads.
@@ -63,26 +69,3 @@ func (v *verdict) Stdout([]byte) error { return nil }
 
 // Stderr implements control.Handler.
 func (v *verdict) Stderr([]byte) error { return nil }
-
-// Prompt implements control.Prompter.
-func (v *verdict) Prompt(context.Context, control.Prompt) (control.Answer, error) {
-	return control.Answer{}, control.ErrNobody
-}
-
-// Run implements control.Prompter: the configuration's Match exec and
-// KnownHostsCommand are this program's children, as they would be ssh's.
-func (v *verdict) Run(ctx context.Context, c control.Command) (control.Ran, error) {
-	if c.Kind == control.CommandLocal {
-		return control.Ran{}, control.ErrNobody
-	}
-	return child.Run(ctx, c)
-}
-
-// Notice implements control.Prompter.
-func (v *verdict) Notice(string) {}
-
-// Waiting implements control.Prompter.
-func (v *verdict) Waiting(control.Waiting) {}
-
-// Impatient implements control.Prompter.
-func (v *verdict) Impatient() <-chan struct{} { return nil }
