@@ -1,9 +1,11 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +17,10 @@ import (
 // another one, of another version perhaps, takes what comes from then on. Forwards
 // that stand without a client go at once, because the next muxd wants their ports;
 // those of a client stay until the end, and what goes through them is waited for.
-// A client that wants nothing but the connection (-N) is not: it would be for ever.
+// A client that keeps the connection (-N) is waited for as a session is, because
+// its forwards would be cut: for as long as its window is open, which whoever waits
+// for the drain is told. One that stands for a ControlPath (-M) is not: nobody
+// comes by that any more, and nothing would ever end it.
 
 // drainLook is how often a muxd that drains looks whether it is done. It looks
 // rather than being told, since what ends, ends in several places.
@@ -91,6 +96,10 @@ func (m *Master) unfinished() (n int, what string) {
 			parts = append(parts, fmt.Sprintf("%s: %d through forwards", st.Name, open))
 		}
 	}
+	for _, r := range m.held() {
+		n++
+		parts = append(parts, fmt.Sprintf("%s: -N (pid %d)", r.Dest, r.PID))
+	}
 	const most = 3
 	if more := len(parts) - most; more > 0 {
 		parts = append(parts[:most:most], fmt.Sprintf("and %d more", more))
@@ -99,4 +108,19 @@ func (m *Master) unfinished() (n int, what string) {
 		return 1, "a session that is being opened"
 	}
 	return n, strings.Join(parts, ", ")
+}
+
+// held is who keeps a connection and would not come back, in the order of their
+// processes' numbers.
+func (m *Master) held() []*control.HoldRequest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var rs []*control.HoldRequest
+	for h := range m.holds {
+		if !h.r.Serves {
+			rs = append(rs, h.r)
+		}
+	}
+	slices.SortFunc(rs, func(a, b *control.HoldRequest) int { return cmp.Compare(a.PID, b.PID) })
+	return rs
 }

@@ -99,3 +99,39 @@ func TestDrainKeepsNothingIdle(t *testing.T) {
 		r.wantLogins(1)
 	})
 }
+
+// A client that keeps the connection is waited for, and named; one that stands
+// for a ControlPath is not.
+func TestDrainWaitsForWhoHolds(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		s, err := r.held(nil, "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := r.plan(nil, "-N", "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan.Hold.Serves = true
+		serving, err := r.m.Hold(context.Background(), plan.Hold, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer serving.Close()
+		var last string
+		done := r.drained(t.Context(), func(w control.Waiting) { last = w.Cause })
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if last != "host: -N (pid 0)" || r.stop != 0 {
+			t.Errorf("it waits for %q, %d stops", last, r.stop)
+		}
+		_, err = r.held(nil, "host")
+		wantError(t, err, control.NotDialled, "host: this muxd takes on nothing new")
+		r.srv.Last().Drop() // it comes back for who holds it, also now
+		time.Sleep(time.Minute)
+		r.wantLogins(2)
+		s.Close()
+		time.Sleep(drainLook)
+		answered(t, done)
+	})
+}

@@ -40,7 +40,12 @@ func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Pro
 	if err != nil {
 		return nil, asControl(d.Name, control.Refused, err)
 	}
-	if err := localCommand(ctx, d, p); err != nil {
+	leave, err := m.enter(d) // it is seen among the holds before it leaves
+	if err == nil {
+		defer leave()
+		err = localCommand(ctx, d, p)
+	}
+	if err != nil {
 		ls.release()
 		return nil, err
 	}
@@ -49,6 +54,9 @@ func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Pro
 	}
 	h := &hold{m: m, r: r, d: d, p: p, done: make(chan struct{})}
 	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx)) // Close ends it
+	m.mu.Lock()
+	m.holds[h] = struct{}{}
+	m.mu.Unlock()
 	go h.run(ls)
 	return h, nil
 }
@@ -56,6 +64,11 @@ func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Pro
 // run holds one connection after the other.
 func (h *hold) run(ls *lease) {
 	defer close(h.done)
+	defer func() {
+		h.m.mu.Lock()
+		delete(h.m.holds, h)
+		h.m.mu.Unlock()
+	}()
 	for h.err == nil {
 		select {
 		case <-ls.link.done:

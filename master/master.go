@@ -108,6 +108,7 @@ type Master struct {
 	hosts    map[string]*host   // guarded by mu
 	lineages map[string]lineage // guarded by mu; by dest.Destination.Words
 	nextID   int                // guarded by mu; of links
+	holds    map[*hold]struct{} // guarded by mu
 }
 
 var _ control.Backend = (*Master)(nil)
@@ -132,7 +133,7 @@ func New(cfg Config) *Master {
 		cfg.Rand = rand.Float64
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Master{cfg: cfg, again: again, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{},
+	return &Master{cfg: cfg, again: again, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{}, holds: map[*hold]struct{}{},
 		notify: notify.Runner{Run: cfg.Notify, Log: cfg.Log}}
 }
 

@@ -349,6 +349,7 @@ func TestStoppedMuxd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	defer client.SetAnswerTime(client.SetAnswerTime(50 * time.Millisecond))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		if c, err := l.Accept(); err == nil {

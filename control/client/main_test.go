@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"muxd/control"
+	"muxd/control/client"
 	"muxd/control/controltest"
 	"muxd/socket"
 )
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("MUXD_SOCKET", filepath.Join(dir, "d", "ctl"))
 	os.Setenv("PATH", "/usr/bin:/bin") // where no muxd is
+	client.SetAnswerTime(patience)
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { os.RemoveAll(dir); os.Exit(code) }))
 }
 

@@ -50,8 +50,8 @@ func (r *running) hear() {
 }
 
 // answerTime is how long muxd may take to say how far a request had come that
-// is given up: it knows at once, but the machine may be busy.
-const answerTime = 2 * time.Second
+// is given up: it knows at once, but the machine may be busy. Tests change it.
+var answerTime = 2 * time.Second
 
 // watch ends the command when its context does.
 func (r *running) watch() {
