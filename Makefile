@@ -13,6 +13,7 @@ units = $(DESTDIR)$(PREFIX)/lib/systemd/user
 build_flags = -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 
 .PHONY: all test check fuzz install uninstall packages reproducible clean changelog
+.DELETE_ON_ERROR:
 
 all: build/muxc build/muxd
 
@@ -20,6 +21,10 @@ build/muxc build/muxd: FORCE
 	CGO_ENABLED=0 $(GO) build $(build_flags) -o $@ ./cmd/$(notdir $@)
 
 FORCE:
+
+# What they are made of, and in build/copyright the licences of that. GOOS may be another machine's.
+build/sbom.cdx.json: build/muxc build/muxd
+	GOOS= GOARCH= $(GO) run ./packaging/sbom -o $@ -licenses build/copyright build/muxc build/muxd
 
 test:
 	$(GO) test ./...
@@ -32,7 +37,7 @@ fuzz: # every target, for FUZZTIME each
 check: # all that a change must pass
 	.ci/run
 
-install: all
+install: all build/sbom.cdx.json
 	install -d $(bin) $(share)/man/man1 $(share)/man/man5 $(share)/man/man8 $(units) \
 	    $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d $(share)/doc/muxd
 	install -m 755 build/muxc build/muxd $(bin)
@@ -46,7 +51,7 @@ install: all
 	install -m 644 packaging/systemd/muxd.socket $(units)
 	sed 's|^ExecStart=.*|ExecStart=$(PREFIX)/bin/muxd|' packaging/systemd/muxd.service >$(units)/muxd.service
 	chmod 644 $(units)/muxd.service
-	install -m 644 README.md docs/*.md $(share)/doc/muxd
+	install -m 644 README.md SECURITY.md docs/*.md build/sbom.cdx.json build/copyright $(share)/doc/muxd
 
 uninstall:
 	rm -f $(bin)/muxc $(bin)/muxd $(share)/man/man1/muxc.1 $(share)/man/man5/muxd_config.5 $(share)/man/man8/muxd.8 \
@@ -57,17 +62,31 @@ uninstall:
 	rm -rf $(share)/doc/muxd
 
 # deb and rpm by nfpm (https://nfpm.goreleaser.com), of what install lays out.
-packages:
+# PACKAGES is where they go.
+NFPM ?= build/nfpm
+PACKAGES ?= build/packages
+# The time of every file in them, without which no two are the same.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+packed = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) VERSION=$(VERSION) ARCH=$(shell $(GO) env GOARCH) $(NFPM) package -f packaging/nfpm.yaml -t $(PACKAGES)/
+
+packages: $(NFPM) changelog
 	rm -rf build/root && $(MAKE) install DESTDIR=build/root PREFIX=/usr
-	VERSION=$(VERSION) ARCH=$(shell $(GO) env GOARCH) nfpm package -f packaging/nfpm.yaml -p deb -t build/
-	VERSION=$(VERSION) ARCH=$(shell $(GO) env GOARCH) nfpm package -f packaging/nfpm.yaml -p rpm -t build/
+	install -m 644 build/CHANGELOG.md build/root/usr/share/doc/muxd
+	mkdir -p $(PACKAGES)
+	$(packed) -p rpm
+	cd build/root/usr/share/zsh && mv site-functions vendor-completions # Debian's zsh looks there alone
+	$(packed) -p deb
+
+build/nfpm: packaging/tools/go.mod
+	GOOS= GOARCH= $(GO) build -modfile=packaging/tools/go.mod -o $@ github.com/goreleaser/nfpm/v2/cmd/nfpm
 
 # Builds twice, in two places and without a cache, and compares.
 reproducible:
 	packaging/reproducible
 
 changelog:
-	packaging/changelog >CHANGELOG.md
+	mkdir -p build
+	packaging/changelog >build/CHANGELOG.md
 
 clean:
 	rm -rf build

@@ -60,6 +60,7 @@ var allowed = map[string]struct {
 	"muxd/cmd/muxd":            {[]string{"muxd/*", "golang.org/x/*", "github.com/adrg/xdg", "charm.land/bubbletea/v2"}, "wires the parts"},
 	"muxd/packaging":           {nil, "files"},
 	"muxd/packaging/mkman":     {nil, "writes a manual page of docs/keywords.md"},
+	"muxd/packaging/sbom":      {[]string{"muxd/internal/build"}, "reads built programs, and says what they are made of"},
 	"muxd/demo":                {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh"}, "the newcomer's first minute"},
 	"muxd/bench":               {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "side by side with ssh -S"},
 }

@@ -3,6 +3,7 @@ package muxd_test
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -24,7 +25,7 @@ func TestDependenciesHaveReasons(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]{10,} \\|$").FindAllStringSubmatch(section, -1) {
 		reasons[m[1]] = true
 	}
-	for _, module := range append(required(t, "go.mod"), tools(t)...) {
+	for _, module := range slices.Concat(required(t, "go.mod"), tools(t, "tools/go.mod"), tools(t, "packaging/tools/go.mod")) {
 		if !reasons[module] {
 			t.Errorf("CONTRIBUTING.md gives no reason for %s", module)
 		}
@@ -52,12 +53,12 @@ func required(t *testing.T, file string) (modules []string) {
 	return modules
 }
 
-// tools are the packages of tools/go.mod.
-func tools(t *testing.T) (packages []string) {
+// tools are the packages that a go.mod has as tools.
+func tools(t *testing.T, file string) (packages []string) {
 	t.Helper()
-	block := regexp.MustCompile(`(?s)tool \((.*?)\)`).FindStringSubmatch(read(t, "tools/go.mod"))
+	block := regexp.MustCompile(`(?s)\ntool \(?(.*?)(?:\)|\n\n)`).FindStringSubmatch(read(t, file))
 	if block == nil {
-		t.Fatal("no tools in tools/go.mod")
+		t.Fatal("no tools in " + file)
 	}
 	return strings.Fields(block[1])
 }
