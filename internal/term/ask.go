@@ -3,7 +3,6 @@ package term
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 )
@@ -18,8 +17,15 @@ var (
 	ErrInterrupted = errors.New("interrupted at the prompt")
 	// ErrDeclined is the ErrInterrupted of ^D on an empty line, which is no
 	// signal.
-	ErrDeclined = fmt.Errorf("%w by the end of input", ErrInterrupted)
+	ErrDeclined error = declined{}
 )
+
+// declined is a type because every command would pay for fmt here.
+type declined struct{}
+
+func (declined) Error() string { return ErrInterrupted.Error() + " by the end of input" }
+
+func (declined) Unwrap() error { return ErrInterrupted }
 
 // Question is one question to the person at the terminal.
 type Question struct {
