@@ -68,12 +68,21 @@ func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
 // build makes the two programs as they are released.
 func (l *lab) build() error {
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.dir, "muxd/cmd/muxc", "muxd/cmd/muxd")
+	built := l.path("built")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", built+"/", "muxd/cmd/muxc", "muxd/cmd/muxd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	l.commit = commit()
+	// Installed as every program is: the page cache holds a file that was written
+	// from its beginning to its end in larger pieces than what the linker left,
+	// which costs each start of muxc 3 % more.
+	for _, name := range []string{"muxc", "muxd"} {
+		if out, err := exec.Command("cp", filepath.Join(built, name), l.path(name)).CombinedOutput(); err != nil {
+			return fmt.Errorf("cp: %w\n%s", err, out)
+		}
+	}
 	return nil
 }
 
