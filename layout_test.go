@@ -54,6 +54,7 @@ var allowed = map[string]struct {
 	"muxd/internal/hostkey":    {[]string{"muxd/control", "muxd/internal/knownhosts", "muxd/internal/sshconf", "golang.org/x/crypto/ssh"}, "whom a host key belongs to, by files, commands and people; knows no connection of muxd's"},
 	"muxd/internal/firstkex":   {[]string{"golang.org/x/crypto/ssh"}, "what a server says in the clear: changes nothing, holds no connection"},
 	"muxd/internal/sshauth":    {[]string{"muxd/internal/firstkex", "golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "logins"},
+	"muxd/internal/sshlink":    {[]string{"golang.org/x/crypto/ssh", "muxd/alive", "muxd/control", "muxd/internal/dest", "muxd/internal/firstkex", "muxd/internal/forward", "muxd/internal/gate", "muxd/internal/hostkey", "muxd/internal/reach", "muxd/internal/sshconf", "muxd/internal/wire", "muxd/internal/x11"}, "one live connection: knows no host of muxd's and no other connection; never master"},
 	"muxd/internal/sshtest":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix", "github.com/pkg/sftp", "github.com/creack/pty"}, "servers and faults for tests; imports nothing of ours"},
 	"muxd/internal/scripttest": {[]string{"muxd/internal/*", "github.com/*", "golang.org/x/*"}, "the binaries under test"},
 	"muxd/cmd/muxc":            {[]string{"muxd/control", "muxd/socket", "muxd/internal/getopt", "muxd/internal/term", "muxd/internal/build", "muxd/internal/child", "muxd/internal/launch", "golang.org/x/sys/unix"}, "start-up time is the product: never master, x/crypto, net"},

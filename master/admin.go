@@ -155,7 +155,7 @@ func (m *Master) adminReconnect(ctx context.Context, d *dest.Destination, forget
 		h.used = time.Now()
 		h.hurry()
 		for l := range h.links {
-			l.suspicious()
+			l.Suspect()
 		}
 	})
 	h.call(func() {}) // it has decided by then: what until sees is not from before
@@ -257,7 +257,7 @@ func (m *Master) waitReady(ctx context.Context, d *dest.Destination) error {
 		if err != nil {
 			return err
 		}
-		err = ls.link.proven(ctx)
+		err = ls.link.Proven(ctx)
 		ls.release()
 		if err == nil || ctx.Err() != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/history"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -49,7 +50,7 @@ func TestCheckIsAProof(t *testing.T) {
 		if err != nil || m.Code != exitFailed || !strings.HasPrefix(m.Text, running+"host: the server does not answer: no byte for 10s") {
 			t.Errorf("%+v, %v", m, err)
 		}
-		if took := time.Since(start); took != proofPatience {
+		if took := time.Since(start); took != sshlink.ProofPatience {
 			t.Errorf("it took %v", took)
 		}
 		s.Close()
@@ -68,7 +69,7 @@ func TestRecycle(t *testing.T) {
 			t.Errorf("%+v, %v", m, err)
 		}
 		r.wantLinks("draining ready")
-		if b := r.open("host", "cat"); b.l == s.l {
+		if b := r.open("host", "cat"); b.Link() == s.Link() {
 			t.Error("new work on the old one")
 		} else {
 			b.Close()

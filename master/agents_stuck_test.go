@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -61,7 +62,7 @@ func TestStuckAgent(t *testing.T) {
 		s := r.lends("/a", "cat")
 		p := r.srv.Last()
 		ty := stuckAgents(p, 1000)
-		if n := ty.count("resource shortage (\"too many open channels of this kind\")"); n != 1000-maxLent {
+		if n := ty.count("resource shortage (\"too many open channels of this kind\")"); n != 1000-sshlink.MaxLent {
 			t.Errorf("%d were refused at once", n)
 		}
 		began := time.Now()
@@ -72,8 +73,8 @@ func TestStuckAgent(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("others were held up for %v", took)
 		}
-		just(t, lendTimeout-time.Since(began), "the agent is waited for", func() bool { return ty.count("agent connection failed") == 0 })
-		if n := ty.count("agent connection failed"); n != maxLent {
+		just(t, sshlink.LendTimeout-time.Since(began), "the agent is waited for", func() bool { return ty.count("agent connection failed") == 0 })
+		if n := ty.count("agent connection failed"); n != sshlink.MaxLent {
 			t.Errorf("%d were given up", n)
 		}
 		as.set("/a", alive)
@@ -97,7 +98,7 @@ func TestDeafAgent(t *testing.T) {
 		s, other := r.lends("/a", "cat"), r.open("host", "cat")
 		p := r.srv.Last()
 		ty := stuckAgents(p, 1000)
-		if n := ty.count("too many open channels"); n != 1000-maxLent {
+		if n := ty.count("too many open channels"); n != 1000-sshlink.MaxLent {
 			t.Errorf("%d were refused", n)
 		}
 		for _, ch := range ty.open {
@@ -113,9 +114,11 @@ func TestDeafAgent(t *testing.T) {
 		}
 		s.Close()
 		synctest.Wait()
-		if n := other.l.lent.Load(); n != 0 {
+		again := r.lends("/a", "cat")
+		if n := stuckAgents(p, sshlink.MaxLent).count("too many open channels"); n != 0 {
 			t.Errorf("%d are lent after the end of the session", n)
 		}
+		again.Close()
 		other.Close()
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -97,7 +98,7 @@ func (as *agents) through(ch ssh.Channel) string {
 
 // lends opens a session of a client in whose environment that agent is, and
 // which forwards it.
-func (r *rig) lends(path string, args ...string) *session {
+func (r *rig) lends(path string, args ...string) *sshlink.Session {
 	r.t.Helper()
 	r.env = []string{"SSH_AUTH_SOCK=" + path}
 	return r.open(append([]string{"-A", "host"}, args...)...)
@@ -153,14 +154,11 @@ func TestAgentOfTheNewest(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		as := r.agents("/a")
 		first, second, third := r.lends("/a", "cat"), r.lends("/a", "cat"), r.lends("/a", "cat")
-		if got := first.l.lender(func(*session) bool { return true }); got != third {
-			t.Error("the newest is not the lender")
-		}
 		ch, err := r.srv.Last().OpenAgent()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range []*session{third, first} {
+		for _, s := range []*sshlink.Session{third, first} {
 			s.Close()
 			synctest.Wait()
 			if got := as.through(ch); got != "/a" {
@@ -191,8 +189,11 @@ func TestAgentGoesWithItsClient(t *testing.T) {
 		p.Pipe().In().Stall() // the server hears of no end, and says what it likes
 		s.Close()
 		synctest.Wait()
+		confirmed := make(chan struct{})
+		go func() { s.Wait(); close(confirmed) }()
+		synctest.Wait()
 		select {
-		case <-s.done:
+		case <-confirmed:
 			t.Fatal("the end was confirmed")
 		default:
 		}
@@ -213,26 +214,26 @@ func TestTwoAgents(t *testing.T) {
 		r.wantLogins(2)
 		r.wantLinks("ready ready")
 		again, plain := r.lends("/a", "cat"), r.open("host", "cat")
-		bs := []*session{r.lends("/b", "cat"), r.lends("/b", "cat")}
+		bs := []*sshlink.Session{r.lends("/b", "cat"), r.lends("/b", "cat")}
 		r.wantLogins(2)
 		peers := r.srv.Peers()
 		if got := as.at(peers[0]) + as.at(peers[1]); got != "/a/b" {
 			t.Error(got)
 		}
-		if again.l != a.l || bs[0].l != b.l || bs[1].l != b.l {
+		if again.Link() != a.Link() || bs[0].Link() != b.Link() || bs[1].Link() != b.Link() {
 			t.Error("the same agent on another connection")
 		}
 		// With its last one gone, the connection is free for the other agent.
 		a.Close()
 		synctest.Wait()
 		early := r.lends("/b", "cat")
-		if early.l != b.l {
+		if early.Link() != b.Link() {
 			t.Error("another agent where one is forwarded by a session that is left")
 		}
 		again.Close()
 		synctest.Wait()
 		c := r.lends("/b", "cat")
-		if c.l == b.l && c.l != r.host().current {
+		if c.Link() == b.Link() && c.Link() != r.host().current.Link {
 			t.Error("not on the connection in service")
 		}
 		r.wantLogins(2)
@@ -241,8 +242,8 @@ func TestTwoAgents(t *testing.T) {
 		}
 		synctest.Wait()
 		d := r.lends("/a", "cat")
-		if got := as.at(peers[d.l.id-1]); got != "/a" {
-			t.Errorf("link %d: %s", d.l.id, got)
+		if got := as.at(peers[d.Link().ID-1]); got != "/a" {
+			t.Errorf("link %d: %s", d.Link().ID, got)
 		}
 		d.Close()
 	})
@@ -342,7 +343,7 @@ func TestTwoAgentsAtOnce(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 		for i, s := range ss {
-			if s.(*session).l != ss[i%2].(*session).l {
+			if s.(*sshlink.Session).Link() != ss[i%2].(*sshlink.Session).Link() {
 				t.Errorf("%d is on another connection than others with its agent", i)
 			}
 			s.Close()

@@ -13,6 +13,7 @@ import (
 	"muxd/internal/dest"
 	"muxd/internal/sshauth"
 	"muxd/internal/sshconf"
+	"muxd/internal/x11"
 )
 
 // causeEvery is how often a host that is wanted and blocked looks whether what
@@ -144,6 +145,13 @@ func (m *Master) dialAgent(ctx context.Context, socket string) (net.Conn, error)
 		return m.cfg.DialAgent(ctx, socket)
 	}
 	return new(net.Dialer).DialContext(ctx, "unix", socket)
+}
+
+func (m *Master) dialDisplay(ctx context.Context, d x11.Display) (net.Conn, error) {
+	if m.cfg.DialDisplay != nil {
+		return m.cfg.DialDisplay(ctx, d.String())
+	}
+	return d.Dial(ctx)
 }
 
 // withAgent is d with the newest of the agents that lives, where the

@@ -32,10 +32,6 @@ const (
 	// where one connection cannot fill the path, or one process of the server's the
 	// processor.
 	bulkMost = 2
-	// heavyBytes and heavyRate, in bytes a second, are what proves a transfer: less
-	// is over before it could be moved out of anybody's way, or no burden.
-	heavyBytes = 16 << 20
-	heavyRate  = 128 << 10
 	// moverFor is how long a client is remembered that moved so much: its next
 	// session will do the same.
 	moverFor = 10 * time.Minute
@@ -126,7 +122,7 @@ func (h *host) cost(l *link, w *waiter) int {
 	if l.bulk.Load() {
 		n += 2
 	}
-	if w.class == shell && l.heavy(0) {
+	if w.class == shell && l.Heavy(0) {
 		n += 1000
 	}
 	return n
@@ -157,7 +153,7 @@ func (h *host) wantsOwn(w *waiter, l *link) (patience time.Duration, wants bool)
 	typed, bulk := l.classes[shell] > 0, l.bulk.Load()
 	switch w.class {
 	case shell:
-		return soon, l.heavy(0)
+		return soon, l.Heavy(0)
 	case declared:
 		return ownDeclared, !bulk
 	case transfer:
@@ -171,7 +167,7 @@ func (h *host) wantsOwn(w *waiter, l *link) (patience time.Duration, wants bool)
 	default:
 		return 0, false
 	}
-	return 0, l.heavy(0) // more than one connection may move more
+	return 0, l.Heavy(0) // more than one connection may move more
 }
 
 // dialOwn has a connection for w be dialled, if one is to be had, and reports
@@ -185,7 +181,7 @@ func (h *host) dialOwn(w *waiter) bool {
 	}
 	kept := 0
 	for l := range h.links {
-		if l.usable() && l.bulk.Load() {
+		if l.Usable() && l.bulk.Load() {
 			kept++
 		}
 	}
@@ -200,28 +196,7 @@ func (h *host) dialOwn(w *waiter) bool {
 // loginAsks reports that a person logged in on the newest connection, and would be
 // needed for another one. Other logins that need one are found out by trying.
 func (h *host) loginAsks() bool {
-	return h.newest != nil && (strings.Contains(h.newest.auth, "password") || strings.Contains(h.newest.auth, "keyboard-interactive"))
-}
-
-// heavy reports a session on the link that has proved to be a transfer: of that
-// client, or with 0 anybody's.
-func (l *link) heavy(client int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for s := range l.sessions {
-		if (client == 0 || s.lease.client == client) && s.heavy() {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *session) heavy() bool {
-	if s.meter == nil || s.r.TTY != nil || s.lease.dest.Conf.Bulk() == sshconf.No {
-		return false
-	}
-	n := s.meter.In.Load() + s.meter.Out.Load()
-	return n >= heavyBytes && float64(n) >= heavyRate*time.Since(s.since).Seconds()
+	return h.newest != nil && (strings.Contains(h.newest.Auth, "password") || strings.Contains(h.newest.Auth, "keyboard-interactive"))
 }
 
 // mover reports a client that moved much a moment ago, or does now. Called in run.
@@ -233,7 +208,7 @@ func (h *host) mover(client int) bool {
 		return true
 	}
 	for l := range h.links {
-		if l.heavy(client) {
+		if l.Heavy(client) {
 			return true
 		}
 	}

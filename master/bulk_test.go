@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -39,19 +40,11 @@ func stays(opts sshtest.Options) sshtest.Options {
 }
 
 // on is the index of a session's connection among those there are.
-func (r *rig) on(s control.Stream) int { return s.(*session).l.id }
+func (r *rig) on(s control.Stream) int { return s.(*sshlink.Session).Link().ID }
 
 // shellOn opens a session on a terminal.
-func (r *rig) shellOn(args ...string) *session {
+func (r *rig) shellOn(args ...string) *sshlink.Session {
 	return r.open(append([]string{"-tt"}, append(args, "stay")...)...)
-}
-
-// grown has a session have moved so much that it is known for a transfer.
-func grown(s *session) {
-	if s.meter == nil {
-		s.meter = new(control.Meter)
-	}
-	s.meter.Out.Store(heavyBytes)
 }
 
 // uses are what the connections are for, oldest first.
@@ -175,18 +168,20 @@ func TestTransferDoesNotWait(t *testing.T) {
 // further transfer.
 func TestTransferThatProved(t *testing.T) {
 	inBubble(t, stays(sshtest.Options{}), func(t *testing.T, r *rig) {
-		s, err := r.m.Session(t.Context(), r.of(1, "host", "stay"), nil)
+		q := r.of(1, "host", "stay")
+		q.Bytes = new(control.Meter)
+		s, err := r.m.Session(t.Context(), q, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tar := s.(*session)
+		tar := s.(*sshlink.Session)
 		if sh := r.shellOn("host"); r.on(sh) != r.on(tar) {
 			t.Error("a shell left a connection on which nothing moves")
 		} else {
 			sh.Close()
 			synctest.Wait()
 		}
-		grown(tar)
+		q.Bytes.Out.Store(sshlink.HeavyBytes)
 		if sh := r.shellOn("host"); r.on(sh) == r.on(tar) {
 			t.Error("the shell is where the transfer is")
 		}
@@ -206,7 +201,7 @@ func TestTransferThatProved(t *testing.T) {
 			t.Errorf("connections are %q", got)
 		}
 		next, _ = r.m.Session(t.Context(), r.of(1, "host", "stay"), nil)
-		if got := next.(*session).l; !got.bulk.Load() {
+		if got := r.link(next); !got.bulk.Load() {
 			t.Error("the next is not with the transfers")
 		}
 		tar.Close()

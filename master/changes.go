@@ -28,7 +28,7 @@ func (m *Master) NetworkChanged() {
 	m.networkName.Store(nil)
 	m.cfg.Log.Info("the network changed")
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventNetwork}, "")
-	m.stir((*link).suspicious)
+	m.stir((*link).Suspect)
 }
 
 // Woke tells that nothing ran for so long: the machine was suspended, or muxd
@@ -37,7 +37,7 @@ func (m *Master) Woke(asleep time.Duration) {
 	m.netChanged()
 	m.cfg.Log.Info("nothing ran here", "for", asleep.Round(time.Millisecond))
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventWake, Silence: asleep}, "")
-	m.stir((*link).resumed)
+	m.stir((*link).Resumed)
 }
 
 // netChanged notes that a silence from before this moment may have had its cause
@@ -95,15 +95,15 @@ func (h *host) dropOrphans(a *agenda) {
 	}
 	for l, gone := range h.orphans {
 		back := h.changedAt
-		if h.failedAt.After(gone) || back.After(h.current.since) {
-			back = h.current.since
+		if h.failedAt.After(gone) || back.After(h.current.Since) {
+			back = h.current.Since
 		}
 		if l == h.current || !a.at(later(gone, back).Add(orphanAfter)) {
 			continue
 		}
 		delete(h.orphans, l) // also where it died meanwhile
 		if !h.m.cfg.HasAddress(l.local) {
-			l.fail(errOrphan)
+			l.Fail(errOrphan)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package master
 import (
 	"testing/synctest"
 	"time"
+
+	"muxd/internal/sshlink"
 )
 
 // atRest checks what is true whenever nothing moves.
@@ -13,18 +15,18 @@ func (c *chaos) atRest() {
 	for _, h := range c.r.m.all() {
 		h.call(func() {
 			for l := range h.links {
-				if l.State() == linkDead {
+				if l.State() == sshlink.Dead {
 					c.fail("a dead link is kept")
 				}
 			}
-			if h.current != nil && !h.current.usable() {
+			if h.current != nil && !h.current.Usable() {
 				c.fail("the link in service is %v", h.current.State())
 			}
 			_, wanted := h.demand(time.Now())
 			comes := h.dialing != nil || !h.retry.IsZero()
 			switch {
 			case h.serving():
-			case h.needsPerson && h.has(linkSuspect) && h.client() == nil: // only a request has somebody asked
+			case h.needsPerson && h.has(sshlink.Suspect) && h.client() == nil: // only a request has somebody asked
 			case len(h.waiters) > 0 && !comes:
 				c.fail("%d wait for nothing", len(h.waiters))
 			case wanted != "" && h.blocked == nil && !comes:

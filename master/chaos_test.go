@@ -17,6 +17,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -372,7 +373,7 @@ func (c *chaos) request() {
 func (c *chaos) slack() time.Duration {
 	one := dest.DialTimeout + handshakeTimeout + time.Second
 	if c.name == "inside" {
-		return 2*one + openTimeout
+		return 2*one + sshlink.OpenTimeout
 	}
 	return one
 }

@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/contain"
 	"muxd/internal/dest"
 	"muxd/internal/firstkex"
 	"muxd/internal/reach"
+	"muxd/internal/sshlink"
 	"muxd/internal/wire"
 )
 
@@ -186,27 +186,24 @@ func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p 
 		return nil, ctx.Err()
 	}
 	dl.stop()
-	l := &link{id: m.linkID(), conn: inTurn{cc, make(chan struct{}, 1)}, wire: w, since: time.Now(), auth: a.used(), hostKey: a.hostKey(),
-		base: d.Alive, kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
-		configs: map[*lease]alive.Config{}, verbose: map[*lease]struct{}{}, sessions: map[*session]struct{}{}, listening: map[control.Endpoint]struct{}{}, spares: spares{room: spareRoom}}
-	l.proof = a.proof(cc.SessionID())
-	l.distrusted, l.update = a.check.Distrusted(), h.keyUpdate(a.check)
-	l.tcp, _ = nc.(*net.TCPConn)
-	l.local = wire.LocalAddr(l.tcp)
+	l := &link{host: h}
+	c := sshlink.Config{ID: m.linkID(), Owner: l, Conn: cc, Wire: w, Auth: a.used(), HostKey: a.hostKey(), Proof: a.proof(cc.SessionID()),
+		Distrusted: a.check.Distrusted(), Update: h.keyUpdate(a.check), Alive: d.Alive,
+		Gate: &m.gate, Forwards: h.forwards, Limit: &h.limit, NetworkAt: &m.networkAt, DialAgent: m.dialAgent, DialDisplay: m.dialDisplay}
+	c.QoS[0], c.QoS[1] = d.Conf.IPQoS()
 	if d.Via == nil && d.Proxy == "" {
-		l.warm = warm{learned: m.cfg.Learned, key: h.key, network: m.network()}
+		c.Warm = sshlink.Warm{Learned: m.cfg.Learned, Key: h.key, Network: m.network()}
 	}
-	l.qos[0], l.qos[1] = d.Conf.IPQoS()
-	l.host, l.log = h, h.log.With("link", l.id)
-	l.onState = func(l *link) { go h.post(func() { h.changed(l) }) }
+	c.Log = h.log.With("link", c.ID)
+	l.Link, l.local = sshlink.New(c), wire.LocalAddr(nc)
+	l.onState = func() { go h.post(func() { h.changed(l) }) }
 	l.onEvent = func(e control.Event) {
 		e.Host, e.User, e.Addr = d.Name, d.User, d.Addr()
 		h.m.events.tell(e, h.key)
 	}
-	l.log.Info("logged in", "user", d.User, "addr", d.Addr(), "remote", cc.RemoteAddr().String(), "auth", l.auth,
+	l.Log.Info("logged in", "user", d.User, "addr", d.Addr(), "remote", cc.RemoteAddr().String(), "auth", l.Auth,
 		"server", string(cc.ServerVersion()))
 	tellLogin(p, d, l)
-	l.tellState("", linkReady, nil)
-	l.start(chans, reqs)
+	l.Start(chans, reqs)
 	return l, nil
 }

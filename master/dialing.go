@@ -8,6 +8,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 )
 
 // dialing is a dial under way.
@@ -69,7 +70,7 @@ func (h *host) dial(to *dest.Destination, why purpose) *dialing {
 		cancel()
 		h.post(func() { h.dialed(d, l, err) })
 		if h.ctx.Err() != nil && l != nil {
-			l.fail(errStopping) // the host ended, perhaps without having seen this
+			l.Fail(errStopping) // the host ended, perhaps without having seen this
 		}
 	}()
 	return d
@@ -95,14 +96,14 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	h.learnIdleLife(d, l)
 	h.over()
 	if old := h.current; old != nil && !d.purpose.besides() {
-		old.replaced() // it answered again while this one was dialled, or is to be replaced
+		old.Replaced() // it answered again while this one was dialled, or is to be replaced
 		h.current = nil
 	}
 	if d.purpose == forChange {
-		h.retire((*link).replaced)
+		h.retire((*link).Replaced)
 	}
 	h.links[l], h.newest = struct{}{}, l
-	h.hostKey = l.hostKey
+	h.hostKey = l.HostKey
 	if !d.asker.asked.Load() {
 		h.loginTook = now.Sub(d.began)
 	}
@@ -113,7 +114,7 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	if h.used.IsZero() && !h.dismissed {
 		h.used = now
 	}
-	if !l.usable() {
+	if !l.Usable() {
 		h.changed(l) // it died on the way here
 	}
 }
@@ -141,7 +142,7 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 	e := h.event(control.EventDial)
 	e.Attempt, e.Text = h.tries, withoutHost(err)
 	h.m.events.tell(e, h.key)
-	if l := h.current; l != nil && l.usable() {
+	if l := h.current; l != nil && l.Usable() {
 		// The old link answered again. Whoever came between its doubt and its
 		// answer is served by it.
 		return
@@ -201,23 +202,23 @@ func (h *host) neverUp() bool {
 // changed should be posted when a link's state changed.
 func (h *host) changed(l *link) {
 	switch l.State() {
-	case linkDead:
+	case sshlink.Dead:
 		if _, ours := h.links[l]; !ours {
 			return
 		}
 		delete(h.links, l)
-		h.pastIn += l.wire.Received()
-		h.pastOut += l.wire.Sent()
+		h.pastIn += l.Wire.Received()
+		h.pastOut += l.Wire.Sent()
 		h.withdraw(l)
 		h.lost(l)
 		if len(h.links) == 0 {
 			h.places, h.needsPerson = h.remembered(), false
 		}
-	case linkSuspect:
+	case sshlink.Suspect:
 		h.withdraw(l)
 		h.silent(l)
-	case linkReady:
-		if l.usable() {
+	case sshlink.Ready:
+		if l.Usable() {
 			h.restore(l)
 		}
 	}
@@ -231,7 +232,7 @@ func (h *host) withdraw(l *link) {
 	}
 	h.current = nil
 	for o := range h.links {
-		if o != l && o.usable() && (h.current == nil || h.current.bulk.Load()) {
+		if o != l && o.Usable() && (h.current == nil || h.current.bulk.Load()) {
 			h.current = o
 		}
 	}
@@ -254,7 +255,7 @@ func (h *host) restore(l *link) {
 	}
 	if h.current != nil && h.current != l {
 		h.unlearn(l)
-		l.replaced()
+		l.Replaced()
 		return
 	}
 	h.setCurrent(l)
@@ -269,7 +270,7 @@ func (h *host) restore(l *link) {
 // dismiss is retire at somebody's request: until the next one nobody wants a
 // connection, nor one that is being made for nobody.
 func (h *host) dismiss() {
-	h.retire((*link).drain)
+	h.retire((*link).Drain)
 	h.used, h.dismissed = time.Time{}, true
 	if h.dialing != nil && h.dialing.alone() {
 		h.dialing.cancel()

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 	"muxd/internal/x11"
 )
@@ -108,7 +109,7 @@ func (ds *displays) client() *person {
 }
 
 // shows opens a session of a client at that display.
-func (r *rig) shows(p *person, display string, args ...string) *session {
+func (r *rig) shows(p *person, display string, args ...string) *sshlink.Session {
 	r.t.Helper()
 	r.env = []string{"DISPLAY=" + display}
 	s, err := r.ask(context.Background(), p, args...)
@@ -116,7 +117,7 @@ func (r *rig) shows(p *person, display string, args ...string) *session {
 		r.t.Fatalf("%q: %v", args, err)
 	}
 	synctest.Wait()
-	return s.(*session)
+	return s.(*sshlink.Session)
 }
 
 // program is an X client at the far end that shows a cookie, in hexadecimal: what
@@ -314,7 +315,7 @@ func TestSilentPrograms(t *testing.T) {
 				return true
 			}
 		}
-		just(t, lendTimeout, "it is waited for", open)
+		just(t, sshlink.LendTimeout, "it is waited for", open)
 		ch.Close()
 
 		var mu sync.Mutex
@@ -332,14 +333,14 @@ func TestSilentPrograms(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if refused != 1000-maxLent {
+		if refused != 1000-sshlink.MaxLent {
 			t.Errorf("%d were refused", refused)
 		}
 		began := time.Now()
 		if got, err := exchangeStream(s, "here"); got != "here" || err != nil || time.Since(began) > time.Second {
 			t.Errorf("%q, %v after %v", got, err, time.Since(began))
 		}
-		time.Sleep(lendTimeout + time.Second)
+		time.Sleep(sshlink.LendTimeout + time.Second)
 		for _, ch := range taken {
 			ch.Close()
 		}
@@ -351,7 +352,7 @@ func TestSilentPrograms(t *testing.T) {
 		ds.deaf = true
 		ds.mu.Unlock()
 		began = time.Now()
-		if got, _ := r.program(peer, fake); got != "closed" || time.Since(began) != lendTimeout {
+		if got, _ := r.program(peer, fake); got != "closed" || time.Since(began) != sshlink.LendTimeout {
 			t.Errorf("a display that does not answer: %s after %v", got, time.Since(began))
 		}
 		s.Close()

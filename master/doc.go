@@ -4,16 +4,17 @@
 // dest decides.
 //
 // Two lifetimes are two types. A host lives for as long as somebody wants the
-// destination; a link is one SSH connection and is never revived. A host has a
-// set of links: the one in service, further ones where the server takes no more
-// sessions on it, those for transfers, so that shells stay quick beside them, and
-// those that carry the sessions they have to their end. A
-// jump host is a host like any other, held by a lease of whatever goes through
-// it.
+// destination; a link is one SSH connection and is never revived. What goes on
+// inside a link is sshlink's; here is which request gets which link, and when
+// there is another. A host has a set of links: the one in service, further ones
+// where the server takes no more sessions on it, those for transfers, so that
+// shells stay quick beside them, and those that carry the sessions they have to
+// their end. A jump host is a host like any other, held by a lease of whatever
+// goes through it.
 //
 //	Master ──► host (one per destination) ──► link (one live SSH connection) ──► session
-//	              │ one goroutine decides        │ asks
-//	              │ everything (host.run)     alive.Prober
+//	              │ one goroutine decides        sshlink.Link, which asks
+//	              │ everything (host.run)        alive.Prober
 //
 // What is true for every request: fifty first commands at once make one login
 // and share its error; a prompt goes to the terminal of whoever asked; what
@@ -26,15 +27,8 @@
 //	dial            at most one per host  nothing; posts its result to run
 //	host.lookForCause at most one per host nothing; posts what it saw to run
 //	hold.run        one per client of -N  its own lease
-//	link.watch      one per link          the Prober; closes the connection on its verdict
-//	link.probe      at most one per link  the round trip time
-//	link.channels,
-//	link.requests   one per link          answers of the server's own opens and requests; its end (reap)
-//	link.hostKeys   at most one per link  the user's known_hosts (UpdateHostKeys, in hostkey)
-//	wire.Conn.flush at most one per link  the connection's coalesced writes; only while there are some
-//	session.requests one per session      its exit
-//	spare.run       one per spare         nothing; becomes session.requests
-//	session.sender  at most one a session nothing; does what must not block a client's reader
+//
+// Those of a link are listed in sshlink.
 //
 // The package refuses to rerun a command, to ask a person in the background,
 // and to read a lost connection as a command's end: the SSH library reports

@@ -172,17 +172,3 @@ func (h *host) event(kind control.EventKind) control.Event {
 func eventOf(d *dest.Destination, kind control.EventKind) control.Event {
 	return control.Event{Time: time.Now(), Kind: kind, Host: d.Name, User: d.User, Addr: d.Addr()}
 }
-
-// tellState tells that the link moved from one state to another.
-func (l *link) tellState(from string, to linkState, why error) {
-	e := control.Event{Time: time.Now(), Kind: control.EventLink, Link: l.id, From: from, To: to.String()}
-	if to == linkSuspect || to == linkDead {
-		e.Silence = l.silence()
-	}
-	if why != nil {
-		e.Text = why.Error()
-	}
-	if l.onEvent != nil {
-		l.onEvent(e)
-	}
-}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -21,7 +19,6 @@ import (
 var (
 	errStopping = errors.New("muxd is stopping")
 	errIdle     = errors.New("closed after being idle")
-	errAsked    = errors.New("closed by request (-O exit)")
 )
 
 // needsPerson marks an error that another try by itself can only repeat: a
@@ -72,10 +69,6 @@ type noName struct{ err error }
 func (e *noName) Error() string { return e.err.Error() }
 func (e *noName) Unwrap() error { return e.err }
 
-// errReplaced ends a link that carries nothing any more, after another one took
-// its place.
-var errReplaced = errors.New("replaced")
-
 func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }
 
 // asControl makes err an *control.Error about host, in the phase given unless
@@ -89,58 +82,6 @@ func asControl(host string, phase control.ErrorPhase, err error) error {
 		return &own
 	}
 	return &control.Error{Phase: phase, Host: host, Text: err.Error()}
-}
-
-// openFailure describes a session that did not start, where it is not described
-// already: then the channel open failed. Nothing was handed over, so a dead or
-// doubted link makes it Lost, which is tried again.
-func openFailure(host string, l *link, err error) error {
-	var ce *control.Error
-	var oe *ssh.OpenChannelError
-	switch {
-	case errors.As(err, &ce):
-		return err
-	case errors.As(err, &oe):
-		text := fmt.Sprintf("the server refused a session: %s", oe.Message)
-		if oe.Reason == ssh.ConnectionFailed {
-			text += " (its MaxSessions may be reached)"
-		}
-		return &control.Error{Phase: control.Refused, Host: host, Text: text}
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return asControl(host, control.Lost, err)
-	case errors.Is(err, errLinkDoubted):
-		return lostError(host, control.Lost, l, err)
-	}
-	if lerr := l.died(); lerr != nil {
-		return lostError(host, control.Lost, l, lerr)
-	}
-	return &control.Error{Phase: control.Refused, Host: host, Text: err.Error()}
-}
-
-// lostError is the one line about a connection that died under a request.
-func lostError(host string, phase control.ErrorPhase, l *link, why error) error {
-	text := fmt.Sprintf("connection lost (%v)", why)
-	if s := l.silence(); s > time.Second && !strings.Contains(text, "received for") {
-		text += fmt.Sprintf(" after %v of silence", s.Round(time.Second))
-	}
-	switch phase {
-	case control.Sent:
-		text += "; the command was sent and may have run"
-	case control.Running:
-		text += "; the command may still be running"
-	}
-	return &control.Error{Phase: phase, Host: host, Text: text, Silence: l.silence(), Ended: errors.Is(why, errAsked)}
-}
-
-// describeEnd says in words why a connection ended by itself.
-func describeEnd(err error) error {
-	switch {
-	case err == nil, errors.Is(err, io.EOF):
-		return errors.New("the server closed the connection")
-	case errors.Is(err, net.ErrClosed):
-		return errors.New("closed")
-	}
-	return reach.Cause(err)
 }
 
 // describeConnect is reach.Cause with the address, where that is not what could

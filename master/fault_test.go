@@ -36,22 +36,6 @@ func op(err error) error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", err)}
 }
 
-func TestDescribeEnd(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		want string
-	}{
-		{nil, "the server closed the connection"}, {io.EOF, "the server closed the connection"},
-		{net.ErrClosed, "closed"}, {op(syscall.ECONNRESET), "connection reset by peer"},
-		{op(syscall.ETIMEDOUT), "connection timed out"}, {op(syscall.EPIPE), "broken pipe"},
-		{errors.New("ssh: invalid packet length, packet too large"), "ssh: invalid packet length, packet too large"},
-	} {
-		if got := describeEnd(c.err).Error(); got != c.want {
-			t.Errorf("%v: %q, want %q", c.err, got, c.want)
-		}
-	}
-}
-
 func TestDescribeConnect(t *testing.T) {
 	for _, c := range []struct {
 		err  error

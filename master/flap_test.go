@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -17,9 +18,9 @@ func (r *rig) flap(d time.Duration) (doubts int) {
 	r.t.Helper()
 	s := r.open("host", "sleep", "9h")
 	for end := time.Now().Add(d); time.Now().Before(end); doubts++ {
-		pipe := s.l.wire.Conn.(*sshtest.Conn)
+		pipe := s.Link().Wire.Conn.(*sshtest.Conn)
 		pipe.Stall()
-		for s.l.State() != linkSuspect {
+		for s.Link().State() != sshlink.Suspect {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Second)

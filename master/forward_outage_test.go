@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -196,7 +197,7 @@ func TestDrainEndsWithTheLastForwarded(t *testing.T) {
 		out, _ := s.connect("localhost:8080")
 		exchange(out, "x")
 		r.recycle()
-		time.Sleep(takenBackRace)
+		time.Sleep(sshlink.TakenBackRace)
 		r.wantLinks("draining ready")
 		s.serves(r, "localhost:8080")
 		in.Close()

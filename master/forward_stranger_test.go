@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -42,7 +43,7 @@ func TestNoForwardsToAStranger(t *testing.T) {
 
 		p := &person{}
 		release, err = r.wantsForward(p, append(unchecked, "host", "true")...)
-		if err != nil || !strings.Contains(p.told(), "muxc: host: "+errDistrusted.Error()) {
+		if err != nil || !strings.Contains(p.told(), "muxc: host: "+sshlink.ErrDistrusted.Error()) {
 			t.Errorf("%v, told %q", err, p.told())
 		}
 		release()

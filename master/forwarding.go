@@ -5,20 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
 	"muxd/internal/dest"
 	"muxd/internal/forward"
 	"muxd/internal/gate"
-)
-
-var (
-	errLinkEnds   = errors.New("the connection ends")
-	errDistrusted = errors.New("the server's host key is not the one that is known: no forward, no agent and no display goes to it")
+	"muxd/internal/sshlink"
 )
 
 // newForwards makes the host's forwards. They are the host's and not a link's,
@@ -65,7 +58,7 @@ func (h *host) serveForwards() {
 		h.forwards.Serve(nil)
 		return
 	}
-	h.forwards.Serve(h.served)
+	h.forwards.Serve(h.served.Link)
 }
 
 // Forward implements control.Backend. As in ssh the connection comes first:
@@ -80,7 +73,7 @@ func (m *Master) Forward(ctx context.Context, r *control.ForwardRequest, p contr
 func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p control.Prompter) (ports []int, release func(), err error) {
 	d := r.Dest.(*dest.Destination)
 	for _, f := range r.Forwards {
-		if err := checkAddresses(d, f.Listen, f.Connect); err != nil {
+		if err := sshlink.CheckAddresses(d, f.Listen, f.Connect); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -105,11 +98,11 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		}
 	}
 	set := ls.host.forwards
-	if ls.link.distrusted {
+	if ls.link.Distrusted {
 		if r.Strict {
-			return nil, nil, asControl(d.Name, control.Refused, errDistrusted)
+			return nil, nil, asControl(d.Name, control.Refused, sshlink.ErrDistrusted)
 		}
-		say("muxc: " + d.Name + ": " + errDistrusted.Error())
+		say("muxc: " + d.Name + ": " + sshlink.ErrDistrusted.Error())
 		return nil, func() {}, nil
 	}
 	owner := &forward.Owner{PID: r.PID}
@@ -178,7 +171,7 @@ func (m *Master) addForward(ctx context.Context, set *forward.Set, f control.For
 // acquireAfter is acquireBare once a connection is lost whose request failed,
 // which may be known a moment before its end is.
 func (m *Master) acquireAfter(ctx context.Context, d *dest.Destination, p control.Prompter, lost *link) (*lease, error) {
-	lost.died()
+	lost.Died()
 	return m.acquireBare(ctx, d, p)
 }
 
@@ -204,40 +197,20 @@ func (h *host) openThrough(ctx context.Context, to control.Endpoint, from net.Ad
 		if err != nil {
 			return nil, err
 		}
-		ch, err := ls.openThrough(ctx, to, from)
+		ch, err := ls.link.OpenThrough(ctx, &ls.User, to, from)
 		if err == nil {
+			h.m.audit(ls.Dest, string(sshlink.Direct), to.String(), 0, fromText(from), nil)
 			return ch, nil
 		}
 		ls.release()
-		if errors.Is(ls.link.ending(), errReplaced) && ctx.Err() == nil {
+		if errors.Is(ls.link.Ending(), sshlink.ErrReplaced) && ctx.Err() == nil {
 			continue // it went between the lease and the open, and another one is there
 		}
 		var oe *forward.OpenError
-		if errors.As(err, &oe) || errors.Is(err, errDistrusted) || errors.Is(err, gate.ErrLocked) || ctx.Err() != nil || d.Patience >= 0 && time.Since(d.Asked) >= d.Patience {
+		if errors.As(err, &oe) || errors.Is(err, sshlink.ErrDistrusted) || errors.Is(err, gate.ErrLocked) || ctx.Err() != nil || d.Patience >= 0 && time.Since(d.Asked) >= d.Patience {
 			return nil, err
 		}
 	}
-}
-
-func (ls *lease) openThrough(ctx context.Context, to control.Endpoint, from net.Addr) (forward.Channel, error) {
-	if ls.link.distrusted {
-		return nil, errDistrusted
-	}
-	if err := ls.host.m.gate.Within(); err != nil {
-		return nil, err
-	}
-	defer ls.link.holdHop()()
-	kind, extra := directOpen(&control.DirectRequest{Host: to.Host, Port: to.Port, Path: to.Path}, from)
-	ch, reqs, err := ls.link.openWithin(ctx, directTimeout, nil, kind, extra)
-	if err != nil {
-		var oe *ssh.OpenChannelError
-		if errors.As(err, &oe) {
-			err = said(oe)
-		}
-		return nil, err
-	}
-	ls.host.m.audit(ls.dest, string(direct), to.String(), 0, fromText(from), nil)
-	return ls.link.carry(ch, reqs, ls), nil
 }
 
 func fromText(from net.Addr) string {
@@ -245,123 +218,4 @@ func fromText(from net.Addr) string {
 		return "a forward"
 	}
 	return from.String()
-}
-
-// said is why the server opens no connection on its side.
-func said(oe *ssh.OpenChannelError) *forward.OpenError {
-	return &forward.OpenError{Code: uint32(oe.Reason), Text: oe.Message}
-}
-
-// Listen implements forward.Server. The reply holds the SSH library's lock on
-// global requests, which a probe wants too: a server that does not answer this
-// one answers no probe, and is found silent.
-func (l *link) Listen(ctx context.Context, at control.Endpoint) (port int, err error) {
-	if l.distrusted {
-		return 0, errDistrusted
-	}
-	kind, payload := listenRequest(at)
-	type reply struct {
-		ok   bool
-		data []byte
-		err  error
-	}
-	got := make(chan reply, 1)
-	go func() {
-		ok, data, err := l.conn.SendRequest(kind, true, payload)
-		if ctx.Err() != nil && err == nil && ok { // nobody knows of it
-			if chosen, _ := listened(ok, data, err); chosen > 0 {
-				_, payload = listenRequest(control.Endpoint{Host: at.Host, Port: chosen})
-			}
-			l.conn.SendRequest("cancel-"+kind, false, payload)
-		}
-		got <- reply{ok, data, err}
-	}()
-	select {
-	case r := <-got:
-		if r.err != nil { // its cause is the connection's end, which may not have been told yet
-			l.died()
-		}
-		if port, err = listened(r.ok, r.data, r.err); err == nil {
-			if at.Path == "" && at.Port == 0 {
-				at.Port = port
-			}
-			l.listens(at)
-		}
-		return port, err
-	case <-l.done:
-		return 0, l.Err()
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-}
-
-// listened reads the answer (RFC 4254 section 7.1).
-func listened(ok bool, data []byte, err error) (port int, _ error) {
-	if err != nil {
-		return 0, err
-	}
-	if !ok {
-		return 0, forward.ErrRefused
-	}
-	var m struct {
-		Port uint32
-	}
-	if ssh.Unmarshal(data, &m) == nil && m.Port <= 65535 {
-		port = int(m.Port)
-	}
-	return port, nil
-}
-
-// Unlisten implements forward.Server.
-func (l *link) Unlisten(ctx context.Context, at control.Endpoint) error {
-	defer l.listensNot(at)
-	kind, payload := listenRequest(at)
-	got := make(chan error, 1)
-	go func() {
-		ok, _, err := l.conn.SendRequest("cancel-"+kind, true, payload)
-		if err == nil && !ok {
-			err = forward.ErrRefused
-		}
-		got <- err
-	}()
-	select {
-	case err := <-got:
-		return err
-	case <-l.done:
-		return l.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Done implements forward.Server.
-func (l *link) Done() <-chan struct{} { return l.done }
-
-// listenRequest is what asks a server to listen. That it shall do so on every
-// address is an empty name (channels.c, channel_rfwd_bind_host).
-func listenRequest(at control.Endpoint) (kind string, payload []byte) {
-	if at.Path != "" {
-		return "streamlocal-forward@openssh.com", ssh.Marshal(struct{ Path string }{at.Path})
-	}
-	host := at.Host
-	if host == "*" {
-		host = ""
-	}
-	return "tcpip-forward", ssh.Marshal(struct {
-		Host string
-		Port uint32
-	}{host, uint32(at.Port)})
-}
-
-// originator is where a connection came from, as the server is told (RFC 4254
-// section 7.2).
-func originator(from net.Addr) (host string, port uint32) {
-	if from != nil {
-		if h, p, err := net.SplitHostPort(from.String()); err == nil {
-			if n, err := strconv.ParseUint(p, 10, 16); err == nil {
-				return h, uint32(n)
-			}
-		}
-	}
-	return "127.0.0.1", 65535
 }

@@ -39,7 +39,7 @@ func (h *host) mayGrow() bool {
 	}
 	fit := 0
 	for l := range h.links {
-		if l.usable() {
+		if l.Usable() {
 			fit++
 		}
 	}
@@ -90,15 +90,15 @@ func (h *host) endIdle(a *agenda) {
 		after = min(after, persist)
 	}
 	for l := range h.links {
-		if l == h.current || l.leases > 0 || !l.usable() || !a.at(l.used.Add(after)) {
+		if l == h.current || l.leases > 0 || !l.Usable() || !a.at(l.used.Add(after)) {
 			continue
 		}
-		if l.busy() { // by what the server opened a moment ago
+		if l.Busy() { // by what the server opened a moment ago
 			l.used = a.now
 			a.at(l.used.Add(after))
 			continue
 		}
-		l.log.Info("a further connection is idle, closing", "after", after)
-		l.fail(errIdle)
+		l.Log.Info("a further connection is idle, closing", "after", after)
+		l.Fail(errIdle)
 	}
 }

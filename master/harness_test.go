@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 	"muxd/internal/wire"
 )
@@ -144,13 +145,32 @@ func (r *rig) ask(ctx context.Context, p control.Prompter, args ...string) (cont
 }
 
 // open opens a session that must open.
-func (r *rig) open(args ...string) *session {
+func (r *rig) open(args ...string) *sshlink.Session {
 	r.t.Helper()
 	s, err := r.ask(context.Background(), nil, args...)
 	if err != nil {
 		r.t.Fatalf("%q: %v\n%s", args, err, r.srv.Dump())
 	}
-	return s.(*session)
+	return s.(*sshlink.Session)
+}
+
+// link is the link that a session is on.
+func (r *rig) link(s control.Stream) *link {
+	r.t.Helper()
+	var on *link
+	for _, h := range r.m.all() {
+		h.call(func() {
+			for l := range h.links {
+				if l.Link == s.(*sshlink.Session).Link() {
+					on = l
+				}
+			}
+		})
+	}
+	if on == nil {
+		r.t.Fatal("the session's link is gone")
+	}
+	return on
 }
 
 // finish reads a session to its end.
@@ -176,7 +196,7 @@ func (r *rig) run(args ...string) string {
 // two dials pass.
 func (r *rig) hangUp() {
 	h := r.host()
-	h.call(func() { h.shut(errAsked); h.dismiss() })
+	h.call(func() { h.shut(sshlink.ErrAsked); h.dismiss() })
 	time.Sleep(time.Second)
 	synctest.Wait()
 }

@@ -10,6 +10,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 )
 
 // holdSilently is how long a connection may be gone before its holder is told:
@@ -71,7 +72,7 @@ func (h *hold) run(ls *lease) {
 	}()
 	for h.err == nil {
 		select {
-		case <-ls.link.done:
+		case <-ls.link.Done():
 		case <-h.ctx.Done():
 		}
 		ls.release()
@@ -87,7 +88,7 @@ func (h *hold) run(ls *lease) {
 // request is not wanted any more, and what only a person can mend is not tried
 // by a timer.
 func (h *hold) again(lost error) (*lease, error) {
-	if errors.Is(lost, errAsked) || errors.Is(lost, errStopping) {
+	if errors.Is(lost, sshlink.ErrAsked) || errors.Is(lost, errStopping) {
 		return nil, asControl(h.d.Name, control.Refused, lost)
 	}
 	debugf(h.p, h.d, 1, "connection lost (%v), making another one", lost)
@@ -96,7 +97,7 @@ func (h *hold) again(lost error) (*lease, error) {
 		defer time.AfterFunc(holdSilently, func() { h.p.Notice(text) }).Stop()
 	}
 	ls, err := h.m.acquireHeld(h.ctx, h.d, h.p)
-	for err != nil && h.r.Serves && h.ctx.Err() == nil && !errors.Is(err, errAsked) && !errors.Is(err, errStopping) {
+	for err != nil && h.r.Serves && h.ctx.Err() == nil && !errors.Is(err, sshlink.ErrAsked) && !errors.Is(err, errStopping) {
 		if h.d.Conf.Informs() {
 			h.p.Notice(fmt.Sprintf("muxc: %s: %s; waiting for a login by somebody else", h.d.Name, withoutHost(err)))
 		}

@@ -12,6 +12,7 @@ import (
 	"muxd/internal/dest"
 	"muxd/internal/forward"
 	"muxd/internal/sshconf"
+	"muxd/internal/sshlink"
 )
 
 // forgetAfter is how long a host that nobody wants is remembered, for muxd
@@ -163,6 +164,14 @@ func (h *host) run() {
 	}
 }
 
+// rearm sets the timer to the deadline; a zero deadline is none.
+func rearm(t *time.Timer, at time.Time) {
+	t.Stop()
+	if !at.IsZero() {
+		t.Reset(max(0, time.Until(at)))
+	}
+}
+
 // post hands f to run. It reports false when the host has ended. It may block
 // while run is busy, and run never waits for anybody, so not for long.
 func (h *host) post(f func()) bool {
@@ -202,7 +211,7 @@ func (h *host) end() {
 	h.dropHop()
 	h.forwards.Close()
 	for l := range h.links {
-		l.fail(errStopping)
+		l.Fail(errStopping)
 	}
 	h.publish()
 }
@@ -269,7 +278,7 @@ func (h *host) stands() State {
 	switch {
 	case h.current != nil:
 		return Ready
-	case h.has(linkSuspect):
+	case h.has(sshlink.Suspect):
 		return Suspect // whether or not one is dialled beside it, and for whom
 	case h.dialing != nil:
 		return Connecting
@@ -282,10 +291,10 @@ func (h *host) stands() State {
 }
 
 // serving reports a link that new work can be given.
-func (h *host) serving() bool { return h.current != nil && h.current.usable() }
+func (h *host) serving() bool { return h.current != nil && h.current.Usable() }
 
 // has reports a link in that state.
-func (h *host) has(s linkState) bool {
+func (h *host) has(s sshlink.State) bool {
 	for l := range h.links {
 		if l.State() == s {
 			return true
@@ -386,8 +395,9 @@ func (h *host) give(w *waiter, l *link) {
 		l.lentTo = w.agent
 		l.lends++
 	}
-	ls := &lease{host: h, link: l, dest: w.dest, p: w.p, bare: w.bare, lends: w.agent != "", client: w.client, class: w.class, since: w.since, told: w.told}
-	l.addLease(ls)
+	ls := newLease(h, l, sshlink.User{Dest: w.dest, P: w.p, Client: w.client})
+	ls.bare, ls.lends, ls.class, ls.since, ls.told = w.bare, w.agent != "", w.class, w.since, w.told
+	l.Add(&ls.User)
 	if w.told.any && w.p != nil && (w.bare || !h.places.beyond(l.placed)) {
 		w.p.Waiting(control.Waiting{}) // over
 	}
@@ -458,7 +468,7 @@ func (h *host) rest(a *agenda) {
 // shut closes every link.
 func (h *host) shut(why error) {
 	for l := range h.links {
-		l.fail(why)
+		l.Fail(why)
 	}
 	h.current = nil
 }

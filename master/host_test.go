@@ -12,6 +12,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -290,24 +291,21 @@ func TestNewsOutOfOrder(t *testing.T) {
 		keep := r.open("host", "sleep", "1h")
 		synctest.Wait()         // the link's watch has nothing left to look at
 		time.Sleep(time.Second) // the least pause between two dials
-		h, l := r.host(), keep.l
+		h, l := r.host(), r.link(keep)
 		news := func() { h.call(func() { h.changed(l) }) }
 
 		// Doubt and trust before the host heard of either, and a request in
 		// between that started a dial.
 		r.srv.Update(func(o *sshtest.Options) { o.DialDelay = time.Hour })
-		l.mu.Lock()
-		l.state = linkSuspect
-		l.mu.Unlock()
+		l.onState = func() {}
+		l.Doubt()
 		got := make(chan error, 1)
 		go func() { _, err := r.ask(t.Context(), nil, "host", "true"); got <- err }()
 		synctest.Wait()
 		if h.dialing == nil {
 			t.Error("the request did not dial")
 		}
-		l.mu.Lock()
-		l.state = linkReady
-		l.mu.Unlock()
+		l.Trust()
 		news()
 		if err := <-got; err != nil {
 			t.Error(err)
@@ -323,14 +321,14 @@ func TestAFailedReplacementLeavesNobodyWaiting(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		keep := r.open("host", "sleep", "1h")
 		synctest.Wait() // the link's watch has nothing left to look at
-		h, l := r.host(), keep.l
-		state := func(s linkState) { l.mu.Lock(); l.state = s; l.mu.Unlock() }
+		h, l := r.host(), r.link(keep)
+		l.onState = func() {} // nobody tells the host
 		r.srv.Update(func(o *sshtest.Options) { o.DialDelay, o.DialError = time.Second, errors.New("down") })
-		state(linkSuspect)
+		l.Doubt()
 		got := make(chan error, 1)
 		go func() { _, err := r.ask(t.Context(), nil, "host", "true"); got <- err }()
 		synctest.Wait()
-		state(linkReady) // nobody tells the host
+		l.Trust()
 		select {
 		case err := <-got:
 			if err != nil {
@@ -344,7 +342,7 @@ func TestAFailedReplacementLeavesNobodyWaiting(t *testing.T) {
 }
 
 func TestStateNames(t *testing.T) {
-	got := fmt.Sprint(Idle, Connecting, Ready, Suspect, Waiting, Blocked, Closed, linkReady, linkSuspect, linkDraining, linkDead)
+	got := fmt.Sprint(Idle, Connecting, Ready, Suspect, Waiting, Blocked, Closed, sshlink.Ready, sshlink.Suspect, sshlink.Draining, sshlink.Dead)
 	if got != "idle connecting ready suspect waiting blocked closed ready suspect draining dead" {
 		t.Error(got)
 	}

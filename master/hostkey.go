@@ -11,12 +11,6 @@ import (
 	"muxd/internal/hostkey"
 )
 
-// hostKeysRequest is the server saying which host keys it has.
-const hostKeysRequest = hostkey.Announcement
-
-// keyUpdate is what a link learns further host keys by.
-type keyUpdate = hostkey.Update
-
 // hostKeyCheck is the check of the server's key in one attempt to log in over a
 // connection whose far end is peer. Before is the key of the last login.
 func (m *Master) hostKeyCheck(ctx context.Context, a *attempt, peer net.Addr, before []byte) *hostkey.Check {
@@ -53,7 +47,7 @@ func (a *attempt) runCommand(ctx context.Context, argv []string) ([]byte, error)
 
 // keyUpdate returns nil where nothing may be learned, also from a server that
 // left a proof of its keys unanswered before.
-func (h *host) keyUpdate(check *hostkey.Check) *keyUpdate {
+func (h *host) keyUpdate(check *hostkey.Check) *hostkey.Update {
 	if h.unproven.Load() {
 		return nil
 	}
@@ -62,22 +56,4 @@ func (h *host) keyUpdate(check *hostkey.Check) *keyUpdate {
 		u.Unproven = h.unproven.Store
 	}
 	return u
-}
-
-// hostKeys takes the server's list of its keys, once. Called by requests, which
-// must not wait: the proof is a request that may never be answered. Meanwhile
-// watch takes it for a probe.
-func (l *link) hostKeys(payload []byte) bool {
-	u := l.update
-	l.update = nil
-	if u == nil {
-		return false
-	}
-	u.Proving, u.Log = l.proving.Store, l.log
-	go func() {
-		if err := u.Learn(l.conn, payload); err != nil {
-			l.log.Info("host keys are left as they are", "why", err)
-		}
-	}()
-	return true
 }

@@ -20,6 +20,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -222,7 +223,7 @@ func TestRevokedHostKey(t *testing.T) {
 		}
 		p := says("yes") // as ssh, which goes on as with a changed key
 		s, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "host", "true")
-		if err != nil || !s.(*session).l.distrusted {
+		if err != nil || !s.(*sshlink.Session).Link().Distrusted {
 			t.Errorf("without checking: %v", err)
 		}
 		if got := p.told(); !strings.Contains(got, "WARNING: ED25519 ") || !strings.Contains(got, "revoked") || p.times() != 0 {
@@ -256,7 +257,7 @@ func TestDistrustedServerGetsNoPassword(t *testing.T) {
 		r.know(sshtest.NewKey().PublicKey())
 		file := key.WriteFile(t, r.home, "id", "")
 		s := r.open("-o", "StrictHostKeyChecking=no", "-i", file, "host", "true")
-		if !s.l.distrusted {
+		if !s.Link().Distrusted {
 			t.Error("the link is not marked")
 		}
 		wantNone := []string{"-o", "StrictHostKeyChecking=no", "-o", "ExitOnForwardFailure=yes", "-i", file, "-p", "2222", "host", "true"}
@@ -276,7 +277,7 @@ func TestHostKeyAlgorithmsFollowTheKnown(t *testing.T) {
 			inBubble(t, sshtest.Options{HostKeys: all}, func(t *testing.T, r *rig) {
 				r.know(known.PublicKey())
 				s := r.open("-o", "StrictHostKeyChecking=yes", "host", "true")
-				if string(s.l.hostKey) != string(known.PublicKey().Marshal()) {
+				if string(s.Link().HostKey) != string(known.PublicKey().Marshal()) {
 					t.Error("logged in with another key")
 				}
 			})
@@ -447,7 +448,7 @@ func TestRekeyWithAnotherHostKeyEndsTheLink(t *testing.T) {
 				return
 			}
 			wantError(t, err, control.Running, "the host key changed within the connection")
-			if synctest.Wait(); s.l.Err() == nil {
+			if synctest.Wait(); s.Link().Err() == nil {
 				t.Error("the connection lives")
 			}
 		})

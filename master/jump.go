@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 )
 
 // throughHop connects to the destination through its jump host, which is a
@@ -36,7 +34,7 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p
 			return nil, nil, err
 		}
 		debugf(p, d, 1, "connecting to %s through jump host %s", d.Addr(), d.Via.Name)
-		nc, err := openThrough(ctx, d, ls)
+		nc, err := ls.link.Dial(ctx, &ls.User, d)
 		if err == nil {
 			return nc, leave, nil
 		}
@@ -50,8 +48,8 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p
 			return nil, nil, ctx.Err()
 		case answered != nil:
 			return nil, nil, answered
-		case try > 0 || ls.link.died() == nil && !errors.Is(err, errLinkDoubted):
-			return nil, nil, hopError(d, openFailure(d.Via.Name, ls.link, err))
+		case try > 0 || ls.link.Died() == nil && !errors.Is(err, sshlink.ErrDoubted):
+			return nil, nil, hopError(d, ls.link.Failure(d.Via.Name, err))
 		}
 	}
 }
@@ -77,22 +75,9 @@ func (h *host) mindHop() {
 		return
 	}
 	_, wanted := h.demand(time.Now())
-	if wanted == "" || h.current != nil || h.hop.link.ending() != nil {
+	if wanted == "" || h.current != nil || h.hop.link.Ending() != nil {
 		h.dropHop()
 	}
-}
-
-// openThrough asks the jump host for a connection to the destination. It has
-// the time that connecting to an address directly would have.
-func openThrough(ctx context.Context, d *dest.Destination, ls *lease) (net.Conn, error) {
-	ls.link.addHop(1) // before, so that it does not end as unused meanwhile
-	ch, reqs, err := ls.link.openWithin(ctx, d.ConnectLimit(openTimeout), nil, "direct-tcpip", tcpOpen(d.Host, d.Port, nil))
-	if err != nil {
-		ls.link.addHop(-1)
-		return nil, err
-	}
-	go ssh.DiscardRequests(reqs)
-	return newHopConn(ch, ls, d), nil
 }
 
 // hopAnswer describes a connection that a jump host which is well did not make,
@@ -100,10 +85,10 @@ func openThrough(ctx context.Context, d *dest.Destination, ls *lease) (net.Conn,
 func hopAnswer(d *dest.Destination, err error) error {
 	why := "timed out"
 	var oe *ssh.OpenChannelError
-	var un unanswered
+	var un sshlink.Unanswered
 	switch {
 	case errors.As(err, &oe):
-		why = said(oe).Error()
+		why = sshlink.Refusal(oe).Error()
 	case !errors.As(err, &un):
 		return nil
 	}
@@ -132,105 +117,3 @@ func hopError(d *dest.Destination, err error) error {
 	}
 	return stillBusy(err, wrapped)
 }
-
-// hopRead is the buffer between a channel of the jump host's and the connection
-// over it.
-const hopRead = 16 << 10
-
-// hopConn is a connection through a jump host: a net.Conn over a channel. Of
-// deadlines it knows only the one that wire.Conn uses to end it, in the past.
-type hopConn struct {
-	ch      ssh.Channel
-	in      *io.PipeReader // what ch reads
-	lease   *lease
-	d       *dest.Destination
-	expired atomic.Bool
-	closed  atomic.Bool // by us
-}
-
-// newHopConn reads the channel in a goroutine of its own. A channel's Read ends
-// when the jump host answers its close or is found dead, and on one that is
-// silent neither comes; but the end of a net.Conn ends its readers at once.
-func newHopConn(ch ssh.Channel, ls *lease, d *dest.Destination) *hopConn {
-	in, w := io.Pipe()
-	go func() {
-		_, err := io.CopyBuffer(w, struct{ io.Reader }{ch}, make([]byte, hopRead))
-		w.CloseWithError(err) // nil is io.EOF
-	}()
-	return &hopConn{ch: ch, in: in, lease: ls, d: d}
-}
-
-func (c *hopConn) Read(p []byte) (int, error) {
-	n, err := c.in.Read(p)
-	if err == nil || n > 0 {
-		return n, nil
-	}
-	return 0, c.cause(err)
-}
-
-func (c *hopConn) Write(p []byte) (int, error) {
-	n, err := c.ch.Write(p)
-	if err == nil {
-		return n, nil
-	}
-	// Not cause, which waits a moment: who writes holds the SSH library's lock.
-	if why := c.lease.link.ending(); why != nil && !c.expired.Load() && !c.closed.Load() {
-		err = c.hopLost(why)
-	}
-	return n, err
-}
-
-func (c *hopConn) hopLost(why error) error {
-	return fmt.Errorf("jump host %s: connection lost (%w)", c.d.Via.Name, why)
-}
-
-// cause tells the end of this connection from the end of the hop's, which the
-// SSH library does not.
-func (c *hopConn) cause(err error) error {
-	if c.expired.Load() {
-		return os.ErrDeadlineExceeded
-	}
-	if c.closed.Load() {
-		return net.ErrClosed // nothing to find out, and no time to wait for it
-	}
-	if why := c.lease.link.died(); why != nil {
-		return c.hopLost(why)
-	}
-	if errors.Is(err, io.EOF) {
-		return io.EOF
-	}
-	return err
-}
-
-// Close closes the channel in a goroutine: on a hop that is stuck it would
-// block, and whoever gives up this connection must not.
-func (c *hopConn) Close() error {
-	if c.closed.Swap(true) {
-		return nil
-	}
-	c.in.Close()
-	go c.ch.Close()
-	c.lease.link.addHop(-1)
-	c.lease.release()
-	return nil
-}
-
-func (c *hopConn) SetDeadline(t time.Time) error {
-	if !t.IsZero() && t.Before(time.Now()) {
-		c.expired.Store(true)
-		c.in.Close()
-		go c.ch.Close()
-	}
-	return nil
-}
-
-func (c *hopConn) SetReadDeadline(time.Time) error  { return nil }
-func (c *hopConn) SetWriteDeadline(time.Time) error { return nil }
-func (c *hopConn) LocalAddr() net.Addr              { return hopAddr("127.0.0.1:65535") }
-func (c *hopConn) RemoteAddr() net.Addr             { return hopAddr(c.d.Addr() + " via " + c.d.Via.Name) }
-
-// hopAddr is the address of a connection through a hop, for people.
-type hopAddr string
-
-func (a hopAddr) Network() string { return "ssh" }
-func (a hopAddr) String() string  { return string(a) }

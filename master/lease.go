@@ -7,36 +7,33 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 )
 
 // lease is a request's hold on a link: while one is out, the link does not
 // expire, and the request's own keepalive values hold.
 type lease struct {
-	host   *host
-	link   *link
-	dest   *dest.Destination // of the request
-	p      control.Prompter  // of the request; may be nil
-	bare   bool              // has no place for a session
-	lends  bool              // its session forwards an agent
-	since  time.Time         // when the request came
-	client int               // of its session
-	class  class             // of its session
-	told   told              // what the request was told of its wait
-	once   sync.Once
+	sshlink.User
+	host  *host
+	link  *link
+	bare  bool      // has no place for a session
+	lends bool      // its session forwards an agent
+	since time.Time // when the request came
+	class class     // of its session
+	told  told      // what the request was told of its wait
+	once  sync.Once
 }
 
-// slow tells the request that its channel is slow to open: a person may have
-// come to a connection that has gone silent.
-func (ls *lease) slow() {
-	if ls.p != nil {
-		ls.p.Waiting(control.Waiting{Silence: ls.link.silence(), Cause: "for the server to answer"})
-	}
+func newLease(h *host, l *link, u sshlink.User) *lease {
+	ls := &lease{User: u, host: h, link: l}
+	ls.Release = ls.release
+	return ls
 }
 
 // release gives the hold back. It is safe to call more than once.
 func (ls *lease) release() {
 	ls.once.Do(func() {
-		ls.link.dropLease(ls)
+		ls.link.Drop(&ls.User)
 		ls.host.post(func() { ls.host.released(ls) })
 	})
 }
@@ -45,7 +42,7 @@ func (ls *lease) release() {
 // with the same step: between the two somebody else would take the place.
 func (ls *lease) exchange() {
 	ls.once.Do(func() {
-		ls.link.dropLease(ls)
+		ls.link.Drop(&ls.User)
 		ls.giveBack()
 	})
 }
@@ -64,7 +61,7 @@ func (ls *lease) giveBack() {
 	}
 	if !ls.bare {
 		ls.link.placed--
-		ls.host.hold(ls.client, -1)
+		ls.host.hold(ls.Client, -1)
 		ls.link.classes[ls.class]--
 	}
 	ls.link.used = time.Now()
@@ -113,16 +110,6 @@ func (m *Master) acquireHeld(ctx context.Context, d *dest.Destination, p control
 // waited counts from d.Asked.
 func (m *Master) acquireThrough(ctx context.Context, d *dest.Destination) (*lease, error) {
 	return m.await(&waiter{ctx: ctx, dest: d, p: background{}, bare: true, through: true, answer: make(chan answer, 1)}, nil)
-}
-
-// retain is a lease on the link for what the server opened on it, which nobody
-// waits for. It counts from the moment that run comes to it; a link that ends
-// before that ends with it.
-func (l *link) retain() *lease {
-	h := l.host
-	ls := &lease{host: h, link: l, bare: true, dest: h.newestDest()}
-	h.post(func() { h.leases++; l.leases++ })
-	return ls
 }
 
 // await has w wait for its lease.
@@ -174,35 +161,4 @@ func (m *Master) await(w *waiter, useless *lease) (*lease, error) {
 	case <-h.ctx.Done():
 	}
 	return nil, ctx.Err()
-}
-
-// addLease is called by host.run. A request that meets a silent link makes it
-// prove itself at once.
-func (l *link) addLease(ls *lease) {
-	override := ls.dest.AliveOverride
-	l.mu.Lock()
-	if override != nil {
-		l.configs[ls] = *override
-	}
-	if ls.dest.Verbose > 0 {
-		l.verbose[ls] = struct{}{}
-	}
-	l.mu.Unlock()
-	switch {
-	case l.silence() > doubtAfter:
-		l.suspicious()
-	case override != nil:
-		l.wake()
-	}
-}
-
-func (l *link) dropLease(ls *lease) {
-	l.mu.Lock()
-	_, had := l.configs[ls]
-	delete(l.configs, ls)
-	delete(l.verbose, ls)
-	l.mu.Unlock()
-	if had {
-		l.wake()
-	}
 }

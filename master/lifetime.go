@@ -16,7 +16,7 @@ func (h *host) retireOld(a *agenda) {
 	}
 	life = max(life, leastLifetime)
 	for l := range h.links {
-		if !l.usable() || !a.at(l.since.Add(life)) {
+		if !l.Usable() || !a.at(l.Since.Add(life)) {
 			continue
 		}
 		if _, why := h.demand(a.now); l == h.current && why != "" && h.succeeded != l {
@@ -31,7 +31,7 @@ func (h *host) retireOld(a *agenda) {
 			continue
 		}
 		h.log.Info("MaxLifetime has passed, the connection takes nothing new", "lifetime", life)
-		l.drain()
+		l.Drain()
 		h.withdraw(l)
 	}
 }

@@ -127,7 +127,7 @@ func (h *host) pick(w *waiter) *link {
 		if !h.suits(l, w) {
 			continue
 		}
-		if best == nil || h.cost(l, w) < h.cost(best, w) || h.cost(l, w) == h.cost(best, w) && l.id < best.id {
+		if best == nil || h.cost(l, w) < h.cost(best, w) || h.cost(l, w) == h.cost(best, w) && l.ID < best.ID {
 			best = l
 		}
 	}
@@ -140,7 +140,7 @@ func (h *host) suits(l *link, w *waiter) bool {
 
 // fits is suits but for the agent.
 func (h *host) fits(l *link, w *waiter) bool {
-	return l.usable() && (w.bare || !l.paused && h.places.room(l.placed, l.count(), time.Now()))
+	return l.Usable() && (w.bare || !l.paused && h.places.room(l.placed, l.Count(), time.Now()))
 }
 
 // placeLeast is how long somebody waits for a place who would not wait for a
@@ -171,7 +171,7 @@ func (h *host) waitsForPlace(w *waiter, a *agenda) error {
 func (h *host) noPlace() string {
 	fit := 0
 	for l := range h.links {
-		if l.usable() {
+		if l.Usable() {
 			fit++
 		}
 	}

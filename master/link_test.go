@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 	"muxd/internal/wire"
 )
@@ -122,36 +123,11 @@ func TestOpenTimeout(t *testing.T) {
 		start := time.Now()
 		_, err := r.ask(t.Context(), nil, "host", "true")
 		wantError(t, err, control.Refused, "host: the server did not answer a channel open within 30s")
-		if d := time.Since(start); d < openTimeout || d > openTimeout+time.Second {
+		if d := time.Since(start); d < sshlink.OpenTimeout || d > sshlink.OpenTimeout+time.Second {
 			t.Errorf("after %v", d)
 		}
 		r.wantLinks("ready")
 	})
-}
-
-// An open that the library takes at the moment of the connection's end is
-// never answered by it.
-func TestOpenOnADeadLink(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		s := r.open("host", "true")
-		finish(s)
-		l := &link{conn: deaf{s.l.conn}, done: s.l.done, doubted: make(chan struct{}), err: errIdle}
-		r.srv.Last().Drop()
-		synctest.Wait()
-		start := time.Now()
-		if _, _, err := l.open(t.Context(), nil, "session", nil); err != errIdle || time.Since(start) != 0 {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-		time.Sleep(time.Hour)
-	})
-}
-
-// deaf answers no open for an hour.
-type deaf struct{ ssh.Conn }
-
-func (deaf) OpenChannel(string, []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	time.Sleep(time.Hour)
-	return nil, nil, errors.New("late")
 }
 
 // A link that is dead has a reason, from the first moment on: the host may hear
@@ -162,10 +138,11 @@ func TestADeadLinkSaysWhy(t *testing.T) {
 		synctest.Wait()
 		var why error
 		h := r.host()
-		s.l.onEvent = func(e control.Event) {
-			if e.To == linkDead.String() {
-				why = s.l.ending() // nobody was told yet
-				h.call(func() { h.changed(s.l) })
+		l := r.link(s)
+		l.onEvent = func(e control.Event) {
+			if e.To == sshlink.Dead.String() {
+				why = l.Ending() // nobody was told yet
+				h.call(func() { h.changed(l) })
 			}
 		}
 		r.srv.Last().Drop()

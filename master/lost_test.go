@@ -6,7 +6,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
+	"muxd/internal/wire"
 )
 
 // A link is dead before it says so by done, and a host may look in between: what
@@ -15,17 +18,22 @@ func TestALinkIsDeadBeforeItSaysSo(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		s := r.open("host", "sleep", "9h")
 		h := r.host()
-		h.call(func() {
-			s.l.mu.Lock()
-			s.l.state, s.l.err = linkDead, errors.New("cut")
-			s.l.mu.Unlock()
-			h.changed(s.l)
-		})
-		time.Sleep(time.Millisecond)
+		l, told := r.link(s), make(chan struct{})
+		l.onEvent = func(e control.Event) {
+			if e.To == sshlink.Dead.String() {
+				h.call(func() { h.changed(l) })
+				<-told
+			}
+		}
+		l.Fail(errors.New("cut"))
+		time.Sleep(wire.LastPackets)
 		synctest.Wait()
+		if l.Err() != nil {
+			t.Error("it has said so")
+		}
 		if st := h.status(); st.State != "waiting" || st.LastErr != "connection lost (cut)" {
 			t.Errorf("%s, %q", st.State, st.LastErr)
 		}
-		s.l.wire.Close()
+		close(told)
 	})
 }

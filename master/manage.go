@@ -7,6 +7,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 )
 
 // Manage implements control.Backend: what ssh -O asks of a master. The texts
@@ -31,7 +32,7 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 		return m.check(ctx, d, h)
 	case "exit":
 		h.call(func() {
-			h.shut(errAsked)
+			h.shut(sshlink.ErrAsked)
 			h.hostKey = nil // what comes now is a first login
 			h.dismiss()
 			h.forwards.CancelAll()
@@ -64,7 +65,7 @@ func (h *host) up() bool {
 	h.call(func() {
 		for l := range h.links {
 			s := l.State()
-			up = up || s == linkReady || s == linkSuspect
+			up = up || s == sshlink.Ready || s == sshlink.Suspect
 		}
 	})
 	return up

@@ -19,11 +19,6 @@ import (
 	"muxd/internal/sshauth"
 )
 
-// doubtAfter is the silence that makes a new request doubt a link. A link in
-// use is never that silent, and one that is probed every 15 s rarely; what is
-// left are the links that something just took away.
-const doubtAfter = 10 * time.Second
-
 // Config is what a Master needs from outside. The zero value of a field that
 // is not marked as required means the default named there.
 type Config struct {

@@ -34,7 +34,7 @@ func (h *host) otherAgent(w *waiter) bool {
 func (h *host) noFurther() error {
 	fit := 0
 	for l := range h.links {
-		if l.usable() {
+		if l.Usable() {
 			fit++
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/sshlink"
 )
 
 // replaceEvery is the least pause between two connections that are dialled
@@ -78,17 +79,17 @@ func (h *host) silent(l *link) {
 	h.noteSilence(l)
 	if h.current == nil {
 		h.outageOf(errSilent)
-		h.lastByte = l.wire.LastRead()
+		h.lastByte = l.Wire.LastRead()
 	}
 }
 
 // lost notes that a link died.
 func (h *host) lost(l *link) {
-	err := l.ending()
+	err := l.Ending()
 	if l == h.newest {
 		h.backoff.Lost(time.Now())
 	}
-	if errors.Is(err, errAsked) || errors.Is(err, errIdle) || errors.Is(err, errReplaced) || errors.Is(err, errStopping) {
+	if errors.Is(err, sshlink.ErrAsked) || errors.Is(err, errIdle) || errors.Is(err, sshlink.ErrReplaced) || errors.Is(err, errStopping) {
 		return
 	}
 	h.mu.Lock()
@@ -103,7 +104,7 @@ func (h *host) lost(l *link) {
 		if unanswering(err) {
 			h.outageOf(errSilent) // how long is told beside it
 		}
-		h.lastByte = l.wire.LastRead()
+		h.lastByte = l.Wire.LastRead()
 	}
 }
 
@@ -191,7 +192,7 @@ func (h *host) reconnect(a *agenda) {
 	case h.blocked != nil:
 		h.lookForCause(a)
 		return
-	case h.needsPerson && h.has(linkSuspect):
+	case h.needsPerson && h.has(sshlink.Suspect):
 		// Learned at the doubt before: the old one is kept to its full budget.
 		h.refuseBehind(errSilent)
 		return
@@ -202,7 +203,7 @@ func (h *host) reconnect(a *agenda) {
 	next := h.backoff.Next(pause)
 	if client == nil {
 		next = later(next, h.lostAt.Add(returnAfter))
-		if h.has(linkSuspect) && !h.replaced.IsZero() {
+		if h.has(sshlink.Suspect) && !h.replaced.IsZero() {
 			next = later(next, h.replaced.Add(replaceEvery))
 		}
 		if !h.routed() {

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/sshlink"
 )
 
 // A server lets one connection carry so many sessions (MaxSessions, 10 by
@@ -41,14 +40,6 @@ const (
 	// MaxConnections says nothing.
 	maxConnections = 6
 )
-
-// refusesMore reports that the server refused a channel for want of a place.
-// OpenSSH's sshd says "open failed" with the reason connect failed, also for
-// other causes (session.c, session_open).
-func refusesMore(err error) bool {
-	var oe *ssh.OpenChannelError
-	return errors.As(err, &oe) && (oe.Reason == ssh.ConnectionFailed || oe.Reason == ssh.ResourceShortage)
-}
 
 // places is what was learned of how many sessions the server takes on one
 // connection. Owned by host.run.
@@ -112,7 +103,7 @@ func (h *host) fitted(open int) {
 // says nothing of how many it takes. full says that there was no reason to expect
 // a place: then this refusal is none of those in a row.
 func (h *host) refused(l *link, times int) (wait, full bool) {
-	open := l.count()
+	open := l.Count()
 	p := &h.places
 	full = p.limit > 0 && open >= p.limit
 	switch {
@@ -123,11 +114,11 @@ func (h *host) refused(l *link, times int) (wait, full bool) {
 		l.paused = true
 		time.AfterFunc(placeRetry, func() { h.post(func() { l.paused = false; h.serve() }) })
 	}
-	return open > 0 || times <= placePatience && (l.placed > 1 || l.endedWithin(placeLinger)), full
+	return open > 0 || times <= placePatience && (l.placed > 1 || l.EndedWithin(placeLinger)), full
 }
 
 // openSession opens one session, waiting in line when the server has no place.
-func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, x *lentDisplay, p control.Prompter, again bool) (*session, error) {
+func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, x *sshlink.Display, p control.Prompter, again bool) (*sshlink.Session, error) {
 	if !again && runsLocally(d, p) {
 		// Without a place on the server: it may take as long as it likes, and
 		// others wait for one.
@@ -151,17 +142,17 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 			ls.release()
 			return nil, err
 		}
-		s, err := ls.link.startSession(ctx, ls, r, x)
+		s, err := ls.link.StartSession(ctx, &ls.User, r, x)
 		leave()
 		if err == nil {
 			return s, nil
 		}
-		if errors.Is(err, errSpareClosed) {
+		if errors.Is(err, sshlink.ErrSpareClosed) {
 			useless = ls
 			continue
 		}
 		wait, full := false, false
-		if refusesMore(err) {
+		if sshlink.RefusesMore(err) {
 			ls.host.call(func() { wait, full = ls.host.refused(ls.link, times) })
 		}
 		if full {
@@ -169,7 +160,7 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 		}
 		if useless = ls; !wait {
 			ls.release()
-			return nil, openFailure(d.Name, ls.link, err)
+			return nil, ls.link.Failure(d.Name, err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -20,17 +21,17 @@ func TestShareNo(t *testing.T) {
 		r.run("host", "true") // one that could be shared
 		a, b := r.open("-o", "Share=no", "host", "cat"), r.open("-o", "Share=no", "host", "cat")
 		r.wantLogins(3)
-		if a.l == b.l || len(r.m.all()) != 3 {
+		if a.Link() == b.Link() || len(r.m.all()) != 3 {
 			t.Errorf("%d hosts", len(r.m.all()))
 		}
-		for _, s := range []*session{a, b} {
+		for _, s := range []*sshlink.Session{a, b} {
 			s.CloseWrite()
 			finish(s)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if a.l.Err() == nil || b.l.Err() == nil || len(r.m.all()) != 1 {
-			t.Errorf("they are left: %v, %v, %d hosts", a.l.Err(), b.l.Err(), len(r.m.all()))
+		if a.Link().Err() == nil || b.Link().Err() == nil || len(r.m.all()) != 1 {
+			t.Errorf("they are left: %v, %v, %d hosts", a.Link().Err(), b.Link().Err(), len(r.m.all()))
 		}
 	})
 }
@@ -44,7 +45,7 @@ func TestMaxLifetime(t *testing.T) {
 		time.Sleep(time.Second)
 		r.wantLinks("draining ready")
 		r.wantLogins(2)
-		if o := r.open(append(opts, "cat")...); o.l == s.l {
+		if o := r.open(append(opts, "cat")...); o.Link() == s.Link() {
 			t.Error("new work on the old one")
 		} else {
 			o.Close()
@@ -70,7 +71,7 @@ func TestMaxLifetimeWithoutSuccessor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := st.(*session)
+		s := st.(*sshlink.Session)
 		just(t, time.Minute, "it takes what comes", func() bool { return r.links() == "ready" })
 		time.Sleep(10 * time.Second)
 		r.wantLinks("draining")

@@ -67,7 +67,7 @@ func TestThousandSessions(t *testing.T) {
 		}()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := r.host().current.count(); n != thousand {
+		if n := r.host().current.Count(); n != thousand {
 			t.Errorf("%d sessions", n)
 		}
 		r.srv.Last().Drop()

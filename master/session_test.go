@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -303,7 +304,7 @@ func TestRoundTrips(t *testing.T) {
 					t.Errorf("%s, %s: %v, want %d round trips", version, c.args, d, c.want)
 				}
 				s.Close()
-				time.Sleep(2 * spareAfter) // and not a moment less: the spare is asked for a moment after the command
+				time.Sleep(2 * sshlink.SpareAfter) // and not a moment less: the spare is asked for a moment after the command
 			}
 		})
 	}
@@ -413,36 +414,9 @@ func TestServerTakesNoMoreInput(t *testing.T) {
 	})
 }
 
-// None of the calls that a client's frames lead to waits for a stuck link.
-func TestNothingWaitsForAStuckLink(t *testing.T) {
-	inBubble(t, sshtest.Options{Buffer: 4 << 10}, func(t *testing.T, r *rig) {
-		s := r.open("-tt", "host", "cat")
-		r.silent()
-		go s.Write(make([]byte, 1<<20))
-		synctest.Wait()
-		start := time.Now()
-		for i := range 1000 {
-			s.Resize(control.Window{Cols: uint32(i)})
-			s.Signal("INT")
-		}
-		s.CloseRead()
-		s.Close()
-		s.Close()
-		if d := time.Since(start); d != 0 {
-			t.Errorf("waited %v", d)
-		}
-		s.mu.Lock()
-		n := len(s.sends)
-		s.mu.Unlock()
-		if n > 70 {
-			t.Errorf("%d calls are kept", n)
-		}
-	})
-}
-
 func TestACommandThatIsTooLong(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		fits, tooLong := strings.Repeat("x", maxRequest), strings.Repeat("x", maxRequest+1)
+		fits, tooLong := strings.Repeat("x", sshlink.MaxRequest), strings.Repeat("x", sshlink.MaxRequest+1)
 		_, err := r.ask(t.Context(), nil, "host", tooLong)
 		wantError(t, err, control.NotDialled, "host: the command is 261121 bytes long", "pass it on stdin")
 		_, err = r.ask(t.Context(), nil, "-o", "SetEnv=BIG="+tooLong, "host", "true")
@@ -451,7 +425,7 @@ func TestACommandThatIsTooLong(t *testing.T) {
 			t.Errorf("%d dials", n)
 		}
 		s := r.open("host", "echo "+fits[5:])
-		if out, _, err := finish(s); len(out) != maxRequest-5+1 || err != nil {
+		if out, _, err := finish(s); len(out) != sshlink.MaxRequest-5+1 || err != nil {
 			t.Errorf("%d bytes, %v", len(out), err)
 		}
 		_, err = r.ask(t.Context(), nil, "host", tooLong)
@@ -549,13 +523,17 @@ func TestCancelledPhases(t *testing.T) {
 
 func TestMeterAndStatus(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		s := r.open("host", "cat")
-		s.r.PID = 42
-		s.meter.In.Store(3)
-		s.meter.Out.Store(4)
+		q, since := r.request("host", "cat"), time.Now()
+		q.PID = 42
+		s, err := r.m.Session(t.Context(), q, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Bytes.In.Store(3)
+		q.Bytes.Out.Store(4)
 		time.Sleep(time.Second)
 		st := r.host().status()
-		if len(st.Sessions) != 1 || st.Sessions[0] != (control.SessionStatus{PID: 42, Kind: "exec", Since: s.since, In: 3, Out: 4, Command: "cat"}) {
+		if len(st.Sessions) != 1 || st.Sessions[0] != (control.SessionStatus{PID: 42, Kind: "exec", Since: since, In: 3, Out: 4, Command: "cat"}) {
 			t.Errorf("%+v", st.Sessions)
 		}
 		if l := st.Links[0]; l.Sessions != 1 || l.In == 0 || l.Out == 0 || l.Server != "SSH-2.0-sshtest" || l.Remote != "192.0.2.2:22" || l.Auth == "" {

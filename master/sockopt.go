@@ -18,7 +18,7 @@ const userTimeoutSlack = 15 * time.Second
 // as in ssh; TCPKeepAliveIdle, -Interval and -Count change them. TCP_USER_TIMEOUT
 // is set where the person said how long silence may last. TCPNoDelay is ours and
 // on by default. A connection begins in IPQoS's second class and is in the first
-// while terminals are all it carries (link.mark).
+// while terminals are all it carries (mark in sshlink).
 func socketOptions(d *dest.Destination) wire.Options {
 	o := wire.Options{KeepAlive: d.Conf.TCPKeepAlive(), NoDelay: d.Conf.TCPNoDelay()}
 	o.KeepAliveIdle, _ = d.Conf.TCPKeepAliveIdle()
@@ -30,26 +30,4 @@ func socketOptions(d *dest.Destination) wire.Options {
 	}
 	_, o.TOS = d.Conf.IPQoS()
 	return o
-}
-
-// mark puts the connection into the class of what it carries: interactive while
-// there are sessions and all of them have a terminal, as in OpenSSH (packet.c,
-// ssh_packet_set_interactive). A command on an otherwise idle connection changes
-// nothing and costs nothing. Called with mu held.
-func (l *link) mark() {
-	interactive := len(l.sessions) > 0
-	for s := range l.sessions {
-		interactive = interactive && s.r.TTY != nil
-	}
-	if interactive == l.interactive || l.tcp == nil {
-		return
-	}
-	l.interactive = interactive
-	tos := l.qos[1]
-	if interactive {
-		tos = l.qos[0]
-	}
-	if err := wire.SetTOS(l.tcp, tos); err != nil {
-		l.log.Debug("socket option", "err", err)
-	}
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"muxd/alive"
-	"muxd/control"
 	"muxd/internal/reach"
+	"muxd/internal/sshlink"
 )
 
 // tcpPair is a connection over loopback: socket options need a real socket.
@@ -120,29 +120,6 @@ func TestUserTimeoutBeyondBudget(t *testing.T) {
 	}
 }
 
-// TestMark: terminals alone are interactive.
-func TestMark(t *testing.T) {
-	c := tcpPair(t)
-	l := &link{tcp: c, qos: [2]int{0x48, 0x20}, sessions: map[*session]struct{}{}}
-	shell, command := &session{r: &control.SessionRequest{TTY: &control.TTY{}}}, &session{r: &control.SessionRequest{}}
-	steps := []struct {
-		do   func()
-		want int
-	}{
-		{func() { l.sessions[shell] = struct{}{} }, 0x48},
-		{func() { l.sessions[command] = struct{}{} }, 0x20},
-		{func() { delete(l.sessions, command) }, 0x48},
-		{func() { delete(l.sessions, shell) }, 0x20},
-	}
-	for i, s := range steps {
-		s.do()
-		l.mark()
-		if got := option(t, c, unix.IPPROTO_IP, unix.IP_TOS); got != s.want {
-			t.Errorf("step %d: TOS %#x, want %#x", i, got, s.want)
-		}
-	}
-}
-
 // A descriptor that a ProxyCommand passed is a connection like one of our own.
 func TestTuneOfAPassedDescriptor(t *testing.T) {
 	m, _, _, ask := passing(t, "one", "ServerAliveInterval 5", "ServerAliveCountMax 1")
@@ -151,8 +128,8 @@ func TestTuneOfAPassedDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer finish(s)
-	c := s.(*session).l.tcp
-	if c == nil {
+	c, tcp := s.(*sshlink.Session).Link().Wire.Conn.(*net.TCPConn)
+	if !tcp {
 		t.Fatal("no TCP connection")
 	}
 	if got := option(t, c, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); got != 25_000 {

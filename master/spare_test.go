@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -37,7 +38,7 @@ func (r *rig) wantSessions(n int) {
 func (r *rig) warm(args ...string) {
 	r.t.Helper()
 	r.run(append(args, "host", "true")...)
-	time.Sleep(2 * spareAfter)
+	time.Sleep(2 * sshlink.SpareAfter)
 	r.wantSessions(1)
 }
 
@@ -54,7 +55,7 @@ func TestSpareLife(t *testing.T) {
 		r.wantSessions(0)
 		f.Close()
 		r.warm()
-		time.Sleep(spareLife / 2)
+		time.Sleep(sshlink.SpareLife / 2)
 		r.warm() // silent for long: by a channel of its own
 		r.wantSessions(1)
 		if st := r.host().status(); len(st.Sessions) != 0 || st.Links[0].Sessions != 0 {
@@ -63,7 +64,7 @@ func TestSpareLife(t *testing.T) {
 		if links, sessions := r.m.Links(); links != 1 || sessions != 0 {
 			t.Errorf("%d links, %d sessions", links, sessions)
 		}
-		just(t, spareLife-2*spareAfter, "kept", func() bool { return r.sessions() == 1 })
+		just(t, sshlink.SpareLife-2*sshlink.SpareAfter, "kept", func() bool { return r.sessions() == 1 })
 		r.run("host", "true") // silent for long: by an open of its own
 		hold.Close()
 	})
@@ -73,7 +74,7 @@ func TestSpareLife(t *testing.T) {
 func TestSparesKeepNoConnection(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
 		r.warm("-o", "ControlPersist=10s")
-		just(t, 10*time.Second-2*spareAfter, "held", func() bool { return r.links() == "ready" })
+		just(t, 10*time.Second-2*sshlink.SpareAfter, "held", func() bool { return r.links() == "ready" })
 	})
 }
 
@@ -81,7 +82,7 @@ func TestSparesKeepNoConnection(t *testing.T) {
 // command waits for the answer to a channel open, and the spare stays.
 func TestNoCommandGoesOutUnproved(t *testing.T) {
 	for name, before := range map[string]func(r *rig){
-		"silence": func(*rig) { time.Sleep(spareTrust + time.Millisecond) },
+		"silence": func(*rig) { time.Sleep(sshlink.SpareTrust + time.Millisecond) },
 		"network": func(r *rig) { time.Sleep(time.Second); r.m.NetworkChanged() },
 		"wake":    func(r *rig) { time.Sleep(time.Second); r.m.Woke(time.Hour) },
 	} {
@@ -103,10 +104,6 @@ func TestNoCommandGoesOutUnproved(t *testing.T) {
 			})
 		})
 	}
-	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
-		r.warm()
-		just(t, spareTrust-spareAfter+time.Millisecond, "trusted", func() bool { return r.host().best().trusted() })
-	})
 }
 
 // A command that went out on a spare of a connection which was dead by then may
@@ -121,26 +118,10 @@ func TestACommandOnADeadSpareIsNotRepeated(t *testing.T) {
 	})
 }
 
-// A doubted connection hands out none, a draining one closes its own.
+// A draining connection closes its own.
 func TestNoSparesOutOfService(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
 		s := r.open("host", "sleep", "9h")
-		r.warm2()
-		l := s.l
-		l.mu.Lock()
-		l.state = linkSuspect
-		l.mu.Unlock()
-		if sp := l.takeSpare(); sp != nil {
-			t.Error("a spare of a doubted connection")
-		}
-		l.dropSpares()
-		l.began()
-		time.Sleep(2 * spareAfter)
-		r.wantSessions(1)
-		l.mu.Lock()
-		l.state = linkReady
-		l.mu.Unlock()
-		l.began()
 		r.warm2()
 		r.wantManaged("stop", "Stop listening request sent.")
 		r.wantLinks("draining")
@@ -153,7 +134,7 @@ func TestNoSparesOutOfService(t *testing.T) {
 // warm2 lets the spare beside an open session be opened.
 func (r *rig) warm2() {
 	r.t.Helper()
-	time.Sleep(2 * spareAfter)
+	time.Sleep(2 * sshlink.SpareAfter)
 	r.wantSessions(2)
 }
 
@@ -167,7 +148,7 @@ func TestAServerThatClosesSpares(t *testing.T) {
 		r.wantSessions(0)
 		for range 3 {
 			r.run("host", "echo", "x")
-			time.Sleep(2 * spareAfter)
+			time.Sleep(2 * sshlink.SpareAfter)
 			r.wantSessions(0)
 		}
 		r.wantLogins(1)
@@ -208,34 +189,13 @@ func TestACloseThatMeetsTheCommand(t *testing.T) {
 	}
 }
 
-// One that the server closes between its being taken and the command's going out
-// is not the end of the command either.
-func TestASpareThatEndsInTheHand(t *testing.T) {
-	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
-		r.warm()
-		l := r.host().best()
-		sp := l.takeSpare()
-		all := r.srv.Sessions()
-		all[len(all)-1].Drop()
-		r.wantSessions(0)
-		l.mu.Lock()
-		l.spares.list = []*spare{sp}
-		l.mu.Unlock()
-		r.run("host", "true")
-		r.wantLogins(1)
-		if n := len(r.execs()); n != 2 {
-			t.Errorf("%d commands", n)
-		}
-	})
-}
-
 // Servers with few places: nobody is refused for a spare, no place is missing for
 // one, and a server that says no to spares is not asked for ever. Pause is that
 // between two commands: short, they take spares, long, they find that they must
 // not, and there may be no place for both.
 func TestSparesTakeNobodysPlace(t *testing.T) {
 	for _, most := range []int{1, 2, 3, 10} {
-		for _, pause := range []time.Duration{2 * spareAfter, 2 * spareTrust} {
+		for _, pause := range []time.Duration{2 * sshlink.SpareAfter, 2 * sshlink.SpareTrust} {
 			inBubble(t, openssh(sshtest.Options{MaxSessions: most}), func(t *testing.T, r *rig) { sparesTakeNobodysPlace(t, r, most, pause) })
 		}
 	}
@@ -262,7 +222,7 @@ func sparesTakeNobodysPlace(t *testing.T, r *rig, most int, pause time.Duration)
 		s, err := r.ask(t.Context(), nil, append(one, "host", "sleep", "9h")...)
 		got <- outcome{s, err}
 	}()
-	time.Sleep(spareLife)
+	time.Sleep(sshlink.SpareLife)
 	r.wantSessions(most)
 	open[0].Close()
 	o := <-got
@@ -274,7 +234,7 @@ func sparesTakeNobodysPlace(t *testing.T, r *rig, most int, pause time.Duration)
 	}
 	o.s.Close()
 	// The limit is known: beside all but one of the places there is none.
-	time.Sleep(2 * spareLife)
+	time.Sleep(2 * sshlink.SpareLife)
 	r.wantSessions(most - 1)
 	for _, s := range open {
 		s.Close()
@@ -299,8 +259,8 @@ func TestSparesNearTheLimit(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
 		for n := 1; n < 12; n++ {
 			r.open("host", "sleep", "9h")
-			time.Sleep(2 * spareAfter)
-			r.wantSessions(max(n, min(n+1, spareRoom)))
+			time.Sleep(2 * sshlink.SpareAfter)
+			r.wantSessions(max(n, min(n+1, sshlink.SpareRoom)))
 		}
 	})
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
@@ -308,7 +268,7 @@ func TestSparesNearTheLimit(t *testing.T) {
 		r.host().call(func() { r.host().places.limit = 5 })
 		for n := 1; n <= 5; n++ {
 			r.open("host", "sleep", "9h")
-			time.Sleep(2 * spareAfter)
+			time.Sleep(2 * sshlink.SpareAfter)
 			r.wantSessions(max(n, min(n+1, 4)))
 		}
 	})
@@ -339,7 +299,7 @@ func TestSparesAndCrowds(t *testing.T) {
 			t.Errorf("%d commands", n)
 		}
 		r.wantLogins(1)
-		time.Sleep(spareLife)
+		time.Sleep(sshlink.SpareLife)
 		r.wantSessions(0)
 		if h := r.host(); h.leases != 0 {
 			t.Errorf("%d leases left", h.leases)
@@ -369,14 +329,14 @@ func TestSparesFollowTheNeed(t *testing.T) {
 						t.Errorf("the command %d took %v", i, took)
 					}
 					finish(s)
-					time.Sleep(2 * spareAfter)
+					time.Sleep(2 * sshlink.SpareAfter)
 				}
 			})
 		}
 		wg.Wait()
 		time.Sleep(rtt)
-		r.wantSessions(spareMost)
-		time.Sleep(spareLife + rtt)
+		r.wantSessions(sshlink.SpareMost)
+		time.Sleep(sshlink.SpareLife + rtt)
 		r.wantSessions(0)
 		r.run("host", "true")
 		time.Sleep(rtt)
@@ -389,7 +349,7 @@ func TestGoneWhileTheSpareIsOnItsWay(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
 		r.run("host", "true")
 		r.srv.Last().Pipe().Slow(time.Second)
-		time.Sleep(2 * spareAfter) // the spare's open is on its way
+		time.Sleep(2 * sshlink.SpareAfter) // the spare's open is on its way
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
 		defer cancel()
 		_, err := r.ask(ctx, nil, "host", "echo", "x")
@@ -425,7 +385,7 @@ func TestASpareRefusedInTheHand(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{MaxSessions: 1}), func(t *testing.T, r *rig) {
 		s := r.open("-o", "MaxConnections=1", "host", "sleep", "100ms")
 		r.srv.Last().Pipe().Slow(50 * time.Millisecond)
-		time.Sleep(2 * spareAfter) // the spare's open is on its way
+		time.Sleep(2 * sshlink.SpareAfter) // the spare's open is on its way
 		go finish(s)
 		r.run("-o", "MaxConnections=1", "host", "true")
 		time.Sleep(time.Second)

@@ -26,20 +26,3 @@ const (
 func (s State) String() string {
 	return [...]string{"idle", "connecting", "ready", "suspect", "waiting", "blocked", "closed"}[s]
 }
-
-// linkState is where one connection stands. It never goes back from dead, and a
-// link is never revived: the next one is a new link.
-//
-//	ready ◄──byte seen── suspect ──budget spent──► dead       ready, suspect ──replaced──► draining ──last session──► dead
-type linkState uint8
-
-const (
-	linkReady    linkState = iota
-	linkSuspect            // a probe met silence: no new work until a byte is seen
-	linkDraining           // another link serves new work
-	linkDead
-)
-
-func (s linkState) String() string {
-	return [...]string{"ready", "suspect", "draining", "dead"}[s]
-}

@@ -77,11 +77,11 @@ func (h *host) status() control.HostStatus {
 	}
 	links, current := h.shown.links, h.shown.current
 	h.mu.Unlock()
-	sort.Slice(links, func(i, j int) bool { return links[i].id < links[j].id })
+	sort.Slice(links, func(i, j int) bool { return links[i].ID < links[j].ID })
 	st.KeepWarm, st.KeepWarmLearned = h.keepWarm(d)
 	st.Forwards = h.forwards.Status()
 	for _, l := range links {
-		ls, ss := l.status()
+		ls, ss := l.Status()
 		ls.Use = l.use(current)
 		st.Links = append(st.Links, ls)
 		st.In, st.Out = st.In+ls.In, st.Out+ls.Out
@@ -112,7 +112,7 @@ func withoutHost(err error) string {
 // use is what new work the link gets.
 func (l *link) use(current *link) string {
 	switch {
-	case !l.usable():
+	case !l.Usable():
 		return ""
 	case l == current:
 		return control.UseMain
@@ -120,28 +120,4 @@ func (l *link) use(current *link) string {
 		return control.UseBulk
 	}
 	return control.UseFurther
-}
-
-func (l *link) status() (control.LinkStatus, []control.SessionStatus) {
-	cfg := l.config().Learned(l.warm.now())
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	st := control.LinkStatus{State: l.state.String(), Since: l.since, Remote: l.conn.RemoteAddr().String(),
-		Auth: l.auth, Server: string(l.conn.ServerVersion()), LastByte: l.wire.LastRead(),
-		RTT: time.Duration(l.rtt.Load()), In: l.wire.Received(), Out: l.wire.Sent(), Sessions: len(l.sessions),
-		Interval: cfg.ProbeAfter(), CountMax: cfg.CountMax}
-	var ss []control.SessionStatus
-	for s := range l.sessions {
-		ss = append(ss, s.status())
-	}
-	sort.Slice(ss, func(i, j int) bool { return ss[i].Since.Before(ss[j].Since) })
-	return st, ss
-}
-
-func (s *session) status() control.SessionStatus {
-	st := control.SessionStatus{PID: s.r.PID, Kind: string(s.r.Kind), TTY: s.r.TTY != nil, Since: s.since, Command: s.r.Command}
-	if s.meter != nil {
-		st.In, st.Out = s.meter.In.Load(), s.meter.Out.Load()
-	}
-	return st
 }

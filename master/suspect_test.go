@@ -10,6 +10,7 @@ import (
 
 	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -34,7 +35,7 @@ func TestAReplacementWithoutDemand(t *testing.T) {
 		if n := len(out.times()); n < 4 {
 			t.Errorf("%d attempts", n)
 		}
-		if s.l.Err() != nil {
+		if s.Link().Err() != nil {
 			t.Error("the old one was closed before its budget was spent")
 		}
 		s.Close()
@@ -92,7 +93,7 @@ func TestSilenceBeforeTheCommandMovesIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.(*session).l == keep.l {
+		if s.(*sshlink.Session).Link() == keep.Link() {
 			t.Skip("the terminal was granted before the stall")
 		}
 		if took := time.Since(start); took > 20*time.Second {
@@ -117,7 +118,7 @@ func TestASlowOpenIsADoubt(t *testing.T) {
 	inBubble(t, sshtest.Options{OpenDelay: time.Hour}, func(t *testing.T, r *rig) {
 		p := says("")
 		go r.ask(t.Context(), p, "host", "true")
-		just(t, openDoubt, "unprobed", func() bool { return r.probes() == 0 })
+		just(t, sshlink.OpenDoubt, "unprobed", func() bool { return r.probes() == 0 })
 		r.wantLinks("ready")
 		if w := p.waited(); len(w) == 0 || w[len(w)-1].Cause != "for the server to answer" {
 			t.Errorf("told %+v", w)
@@ -177,8 +178,8 @@ func TestAfterASuspend(t *testing.T) {
 		r.wantLinks("suspect ready") // asked again, and not condemned
 		pipe.Resume()
 		r.wantLinks("draining ready")
-		if s.l.Err() != nil {
-			t.Error(s.l.Err())
+		if s.Link().Err() != nil {
+			t.Error(s.Link().Err())
 		}
 		s.Close()
 	})
@@ -191,7 +192,7 @@ func TestOrphans(t *testing.T) {
 		gone := true
 		r.m.cfg.HasAddress = func(netip.Addr) bool { return !gone }
 		s := r.open("host", "sleep", "9h")
-		s.l.local = netip.MustParseAddr("192.0.2.9")
+		r.link(s).local = netip.MustParseAddr("192.0.2.9")
 		r.silent()
 		r.m.NetworkChanged()
 		time.Sleep(4 * time.Second)
@@ -210,7 +211,7 @@ func TestAnOrphanHasItsOwnTime(t *testing.T) {
 		gone := false
 		r.m.cfg.HasAddress = func(netip.Addr) bool { return !gone }
 		s := r.open("host", "sleep", "9h")
-		s.l.local = netip.MustParseAddr("192.0.2.9")
+		r.link(s).local = netip.MustParseAddr("192.0.2.9")
 		r.silent()
 		r.m.NetworkChanged()
 		time.Sleep(4 * time.Second)
@@ -238,7 +239,7 @@ func TestAnOrphanIsReplacedLate(t *testing.T) {
 				gone := true
 				r.m.cfg.HasAddress = func(netip.Addr) bool { return !gone }
 				s := r.open("host", "sleep", "9h")
-				s.l.local = netip.MustParseAddr("192.0.2.9")
+				r.link(s).local = netip.MustParseAddr("192.0.2.9")
 				pipe := r.silent()
 				out := r.down(errDown)
 				r.m.NetworkChanged()

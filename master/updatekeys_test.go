@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"muxd/internal/hostkey"
 	"muxd/internal/sshtest"
 )
 
@@ -100,7 +101,7 @@ func list(keys ...ssh.PublicKey) []byte {
 func (r *rig) announce(keys []ssh.PublicKey, args ...string) {
 	r.t.Helper()
 	r.open(args...)
-	if _, _, err := r.srv.Last().Request(hostKeysRequest, false, list(keys...)); err != nil {
+	if _, _, err := r.srv.Last().Request(hostkey.Announcement, false, list(keys...)); err != nil {
 		r.t.Fatal(err)
 	}
 	synctest.Wait()
@@ -195,12 +196,12 @@ func TestUpdateHostKeysAfterAYes(t *testing.T) {
 		if _, err := r.ask(t.Context(), says("yes"), "-o", "HashKnownHosts=yes", "host", "cat"); err != nil {
 			t.Fatal(err)
 		}
-		r.srv.Last().Request(hostKeysRequest, false, list(mine.PublicKey(), second.PublicKey()))
+		r.srv.Last().Request(hostkey.Announcement, false, list(mine.PublicKey(), second.PublicKey()))
 		synctest.Wait()
 		if got := r.remembered(); strings.Count(got, "|1|") != 2 || strings.Count(got, "\n") != 2 {
 			t.Errorf("remembered\n%s", got)
 		}
-		r.srv.Last().Request(hostKeysRequest, false, list(mine.PublicKey())) // once a connection
+		r.srv.Last().Request(hostkey.Announcement, false, list(mine.PublicKey())) // once a connection
 		synctest.Wait()
 		if got := r.remembered(); strings.Count(got, "\n") != 2 {
 			t.Errorf("took a second list:\n%s", got)
@@ -219,7 +220,7 @@ func TestUnansweredProofEndsLikeSilence(t *testing.T) {
 		args := []string{"-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=2", "host", "cat"}
 		keys := []ssh.PublicKey{mine.PublicKey(), second.PublicKey()}
 		s := r.open(args...)
-		r.srv.Last().Request(hostKeysRequest, false, list(keys...))
+		r.srv.Last().Request(hostkey.Announcement, false, list(keys...))
 		synctest.Wait()
 		// The loop of requests goes on.
 		if ok, _, err := r.srv.Last().Request("keepalive@openssh.com", true, nil); ok || err != nil {

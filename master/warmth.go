@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"muxd/alive"
+	"muxd/internal/sshlink"
 )
 
 // Learned is what was learned of destinations and keys, and outlives muxd.
@@ -82,7 +83,7 @@ func (h *host) unlearn(l *link) {
 // noteSilence remembers that l does not answer, and after what silence it was
 // asked.
 func (h *host) noteSilence(l *link) {
-	h.silenced = silenced{after: time.Duration(l.askedAfter.Load()), lastByte: l.wire.LastRead(), at: time.Now(), remote: l.conn.RemoteAddr().String(), l: l}
+	h.silenced = silenced{after: l.AskedAfter(), lastByte: l.Wire.LastRead(), at: time.Now(), remote: l.Conn.RemoteAddr().String(), l: l}
 }
 
 // learnIdleLife draws the lesson of a connection that went silent, now that
@@ -94,7 +95,7 @@ func (h *host) learnIdleLife(d *dialing, l *link) {
 	changed := h.m.networkAt.Load()
 	switch {
 	case s.after < leastIdle, d.began.Before(s.at), time.Since(s.at) > lessonWithin, time.Since(d.began) > lessonDial,
-		s.remote != l.conn.RemoteAddr().String(), h.dest.Via != nil, h.dest.Proxy != "":
+		s.remote != l.Conn.RemoteAddr().String(), h.dest.Via != nil, h.dest.Proxy != "":
 		return
 	case changed != nil && !changed.Before(s.lastByte): // the cause was here
 		return
@@ -107,35 +108,8 @@ func (h *host) learnIdleLife(d *dialing, l *link) {
 	}
 	h.m.cfg.Learned.SetWarmth(h.key, network, w)
 	h.lesson = lesson{s.l, network, was, w.LostAt}
-	l.wake() // it has begun with what was known before
+	l.Wake() // it has begun with what was known before
 	h.log.Info("an idle connection was forgotten on the way", "after", s.after.Round(time.Second), "keep warm", w.Interval())
-}
-
-// warm is what a link learns of its idle life, and from other links of its host.
-type warm struct {
-	learned Learned // nil: nothing is learned on this link
-	key     string  // of the host
-	network string
-}
-
-// now is what is known of it.
-func (k *warm) now() alive.Warmth {
-	if k.learned == nil {
-		return alive.Warmth{}
-	}
-	return k.learned.Warmth(k.key, k.network)
-}
-
-// answered draws the lesson of a probe that was answered after that silence.
-func (k *warm) answered(silence time.Duration) {
-	if k.learned == nil {
-		return
-	}
-	was := k.now()
-	w := was
-	if w.Answered(silence); w != was {
-		k.learned.SetWarmth(k.key, k.network, w)
-	}
 }
 
 // networkFresh is how long the name of the network is believed. A change says so,
@@ -169,14 +143,7 @@ func (m *Master) forgetLearned(key string) {
 	}
 }
 
-// noAnswer ends a link on which a question was not answered.
-type noAnswer time.Duration
-
-func (d noAnswer) Error() string {
-	return "no answer: nothing was received for " + time.Duration(d).Round(time.Second).String()
-}
-
 func unanswering(err error) bool {
-	var n noAnswer
+	var n sshlink.NoAnswer
 	return errors.As(err, &n)
 }

@@ -64,13 +64,13 @@ func TestAnyByteResetsTheCount(t *testing.T) {
 		go finish(s)
 		for range 20 {
 			time.Sleep(29 * time.Second)
-			if err := s.l.Err(); err != nil {
+			if err := s.Link().Err(); err != nil {
 				t.Fatal(err)
 			}
 			s.Write([]byte("x")) // comes back
 			synctest.Wait()
 		}
-		just(t, 30*time.Second, "alive", func() bool { return s.l.Err() == nil })
+		just(t, 30*time.Second, "alive", func() bool { return s.Link().Err() == nil })
 	})
 }
 
@@ -124,7 +124,7 @@ func TestDoubtWithAnAbandonedSessionCloses(t *testing.T) {
 		s := r.open("host", "sleep", "9h")
 		r.silent()
 		s.Close()
-		just(t, 18*time.Second, "connected", func() bool { return s.l.Err() == nil })
+		just(t, 18*time.Second, "connected", func() bool { return s.Link().Err() == nil })
 		time.Sleep(returnAfter)
 		r.wantLinks("ready")
 	})
@@ -314,15 +314,15 @@ func TestOverrideLivesWithItsRequest(t *testing.T) {
 		keep := r.open("host", "sleep", "9h")
 		go finish(keep)
 		tight := r.open(append(alives("2", "2"), "host", "cat")...)
-		l := keep.l
-		if l != tight.l {
+		l := keep.Link()
+		if l != tight.Link() {
 			t.Fatal("another connection")
 		}
-		if c := l.config(); c != (alive.Config{Interval: 2 * time.Second, CountMax: 2, Set: true}) {
+		if c := l.Terms(); c != (alive.Config{Interval: 2 * time.Second, CountMax: 2, Set: true}) {
 			t.Errorf("in force: %+v", c)
 		}
 		looser := r.open(append(alives("5", "2"), "host", "cat")...)
-		if c := l.config(); c.Interval != 2*time.Second {
+		if c := l.Terms(); c.Interval != 2*time.Second {
 			t.Errorf("in force: %+v", c)
 		}
 		time.Sleep(2 * time.Second)
@@ -333,12 +333,12 @@ func TestOverrideLivesWithItsRequest(t *testing.T) {
 		tight.CloseWrite()
 		finish(tight)
 		synctest.Wait()
-		if c := l.config(); c.Interval != 5*time.Second {
+		if c := l.Terms(); c.Interval != 5*time.Second {
 			t.Errorf("in force: %+v", c)
 		}
 		looser.Close()
 		synctest.Wait()
-		if c := l.config(); c.Set {
+		if c := l.Terms(); c.Set {
 			t.Errorf("in force: %+v", c)
 		}
 		r.silent()
@@ -353,7 +353,7 @@ func TestOverrideKillsInItsOwnTime(t *testing.T) {
 		go finish(keep)
 		go finish(tight)
 		r.silent()
-		just(t, 6*time.Second, "alive", func() bool { return keep.l.Err() == nil })
+		just(t, 6*time.Second, "alive", func() bool { return keep.Link().Err() == nil })
 	})
 }
 

@@ -22,9 +22,18 @@ func verbosity(conf *sshconf.Config) int {
 	return 0
 }
 
+// Debugger is a Prompter behind which several requests stand, some of which want
+// to know more than others.
+type Debugger interface{ Debug(level int, text string) }
+
 // Debug tells p, which may be nil, a line in ssh's form, if the request wants
-// to know as much (-v). level is 1 to 3.
+// to know as much (-v). level is 1 to 3. Where several stand behind p, each
+// decides.
 func (d *Destination) Debug(p control.Prompter, level int, text string) {
+	if all, ok := p.(Debugger); ok {
+		all.Debug(level, text)
+		return
+	}
 	if p != nil && d.Verbose >= level {
 		p.Notice(fmt.Sprintf("debug%d: %s", level, text))
 	}

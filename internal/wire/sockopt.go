@@ -68,8 +68,9 @@ func SetTOS(tc *net.TCPConn, tos int) error {
 
 // LocalAddr is the address of this machine at its end of a connection, the zero
 // Addr where it has none.
-func LocalAddr(c *net.TCPConn) netip.Addr {
-	if c == nil {
+func LocalAddr(nc net.Conn) netip.Addr {
+	c, ok := nc.(*net.TCPConn)
+	if !ok {
 		return netip.Addr{}
 	}
 	ap, _ := netip.ParseAddrPort(c.LocalAddr().String()) // the zero value too says none

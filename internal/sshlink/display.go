@@ -1,9 +1,8 @@
-package master
+package sshlink
 
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -14,11 +13,11 @@ import (
 	"muxd/internal/x11"
 )
 
-// lentDisplay is the display that a session forwards. The server's side is
+// Display is the display that a session forwards. The server's side is
 // given a cookie that is good for nothing but to say, when a program there
 // connects, which session it belongs to; the display's own stays here (RFC 4254
 // section 6.3; clientloop.c, x11_request_forwarding_with_spoofing).
-type lentDisplay struct {
+type Display struct {
 	display x11.Display
 	real    x11.Auth
 	fake    x11.Cookie
@@ -27,15 +26,15 @@ type lentDisplay struct {
 	until   time.Time     // written by begin; zero: for as long as the session lasts
 }
 
-// lentDisplay finds out how to lend the display that the session is to forward.
+// LendDisplay finds out how to lend the display that the session is to forward.
 // What goes wrong with that costs no session: the person is told. It asks xauth
 // by way of the client, whose environment says where the cookies are.
-func (m *Master) lentDisplay(ctx context.Context, d *dest.Destination, r *control.SessionRequest, p control.Prompter) *lentDisplay {
+func LendDisplay(ctx context.Context, d *dest.Destination, r *control.SessionRequest, p control.Prompter) *Display {
 	x := r.X11
 	if x == nil || p == nil {
 		return nil
 	}
-	failed := func(err error) *lentDisplay {
+	failed := func(err error) *Display {
 		if d.Conf.Informs() {
 			p.Notice("Warning: X11 forwarding setup failed: " + control.CleanLine(err.Error()))
 		}
@@ -59,7 +58,7 @@ func (m *Master) lentDisplay(ctx context.Context, d *dest.Destination, r *contro
 	if warning != "" && d.Conf.Informs() {
 		p.Notice(warning)
 	}
-	return &lentDisplay{display: display, real: auth, fake: x11.NewFake(), trusted: x.Trusted, timeout: x.Timeout}
+	return &Display{display: display, real: auth, fake: x11.NewFake(), trusted: x.Trusted, timeout: x.Timeout}
 }
 
 // privateDir is a directory for a file of cookies, and what removes it.
@@ -71,10 +70,10 @@ func privateDir() (string, func(), error) {
 // lends asks for what the session is to lend: the requests come before the
 // terminal's, as ssh has them. Only the display's is answered, because a server
 // that has none is worth a word, and nothing else is.
-func (s *session) lends(r *control.SessionRequest) error {
-	if s.l.distrusted {
-		if (r.Agent != "" || s.display != nil) && s.lease.p != nil && s.lease.dest.Conf.Informs() {
-			s.lease.p.Notice("muxc: " + s.host + ": " + errDistrusted.Error())
+func (s *Session) lends(r *control.SessionRequest) error {
+	if s.l.Distrusted {
+		if (r.Agent != "" || s.display != nil) && s.user.P != nil && s.user.Dest.Conf.Informs() {
+			s.user.P.Notice("muxc: " + s.host + ": " + ErrDistrusted.Error())
 		}
 		return nil
 	}
@@ -83,8 +82,8 @@ func (s *session) lends(r *control.SessionRequest) error {
 		if err != nil {
 			return err
 		}
-		if !ok && s.lease.dest.Conf.Informs() {
-			s.lease.p.Notice("X11 forwarding request failed")
+		if !ok && s.user.Dest.Conf.Informs() {
+			s.user.P.Notice("X11 forwarding request failed")
 		}
 		if !x.trusted && x.timeout > 0 {
 			s.l.mu.Lock()
@@ -100,8 +99,8 @@ func (s *session) lends(r *control.SessionRequest) error {
 
 // lendDisplay connects a channel to the display of the session whose cookie the
 // program at the other end brings.
-func (l *link) lendDisplay(c ssh.NewChannel) bool {
-	if l.lender((*session).lendsDisplay) == nil {
+func (l *Link) lendDisplay(c ssh.NewChannel) bool {
+	if l.lender((*Session).lendsDisplay) == nil {
 		return false
 	}
 	l.lend(c, func() {
@@ -110,24 +109,24 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 			return
 		}
 		// A program that never says who it is holds its place for no longer.
-		late := time.AfterFunc(lendTimeout, func() { ch.Close() })
+		late := time.AfterFunc(LendTimeout, func() { ch.Close() })
 		setup, err := x11.ReadSetup(ch)
 		if !late.Stop() || err != nil {
 			ch.Close()
 			return
 		}
-		s := l.lender(func(s *session) bool { return s.lendsDisplay() && s.display.fake.Matches(setup) })
+		s := l.lender(func(s *Session) bool { return s.lendsDisplay() && s.display.fake.Matches(setup) })
 		if s == nil {
-			l.log.Info("X11 connection with a wrong cookie, refused")
+			l.Log.Info("X11 connection with a wrong cookie, refused")
 			ch.Write(setup.Refusal("muxd: no session lends a display for this cookie, or not any more"))
 			ch.Close()
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), lendTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), LendTimeout)
 		defer cancel()
-		nc, err := l.host.m.dialDisplay(ctx, s.display.display)
+		nc, err := l.DialDisplay(ctx, s.display.display)
 		if err != nil {
-			l.log.Info("display cannot be lent", "err", err)
+			l.Log.Info("display cannot be lent", "err", err)
 			ch.Close()
 			return
 		}
@@ -141,14 +140,7 @@ func (l *link) lendDisplay(c ssh.NewChannel) bool {
 	return true
 }
 
-func (m *Master) dialDisplay(ctx context.Context, d x11.Display) (net.Conn, error) {
-	if m.cfg.DialDisplay != nil {
-		return m.cfg.DialDisplay(ctx, d.String())
-	}
-	return d.Dial(ctx)
-}
-
 // lendsDisplay is called with the link's mu held.
-func (s *session) lendsDisplay() bool {
+func (s *Session) lendsDisplay() bool {
 	return s.display != nil && (s.display.until.IsZero() || time.Now().Before(s.display.until))
 }

@@ -1,4 +1,4 @@
-package master
+package sshlink
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 
 // incomplete is the error of a session whose command ended, and whose
 // connection was lost before all of its output may have come: sshd tells the
-// status when the command ends, and sends what it left in the pipe after that.
-func (s *session) incomplete(why error) error {
+// Status when the command ends, and sends what it left in the pipe after that.
+func (s *Session) incomplete(why error) error {
 	if why == nil {
 		why = errors.New("the server closed the connection")
 	}
@@ -22,7 +22,7 @@ func (s *session) incomplete(why error) error {
 	if s.exit.Signal != "" {
 		end = "was killed by signal " + s.exit.Signal
 	}
-	return &control.Error{Phase: control.Running, Host: s.host, Silence: s.l.silence(),
+	return &control.Error{Phase: control.Running, Host: s.host, Silence: s.l.Silence(),
 		Text: fmt.Sprintf("connection lost (%v); the command %s, some of its output may be missing", why, end)}
 }
 
@@ -35,23 +35,23 @@ func (s *session) incomplete(why error) error {
 // was cut off. A connection that ends by a disconnect message, or one that
 // cannot be read, does not show here in time; sshd ends none so once a client
 // has logged in.
-func (l *link) torn() bool {
+func (l *Link) torn() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.err != nil || l.wire.ReadOver()
+	return l.err != nil || l.Wire.ReadOver()
 }
 
 // tornByWrite reports, of a session that ended while a write had failed, that the
 // failed write was the end of the connection: the library then reads no more, and
 // the read that fails never comes. Where it was the answer to a session's end,
 // from a server that hung up right behind that, the library reads on to the end.
-func (s *session) tornByWrite() bool {
-	return s.unsure && s.l.died() != nil && !s.l.wire.ReadOver()
+func (s *Session) tornByWrite() bool {
+	return s.unsure && s.l.Died() != nil && !s.l.Wire.ReadOver()
 }
 
-// died waits a moment for the connection's end, whose publication races with
+// Died waits a moment for the connection's end, whose publication races with
 // the end of its channels, and returns the reason, or nil if it lives.
-func (l *link) died() error {
+func (l *Link) Died() error {
 	l.mu.Lock()
 	err := l.err
 	l.mu.Unlock()
@@ -61,7 +61,7 @@ func (l *link) died() error {
 	// The library closes every channel before Wait returns, so a dead
 	// connection publishes itself within the time of a goroutine switch.
 	race := endRace
-	if l.wire.ReadOver() || l.wire.WriteOver() {
+	if l.Wire.ReadOver() || l.Wire.WriteOver() {
 		race = endCertain
 	}
 	t := time.NewTimer(race)

@@ -1,4 +1,4 @@
-package master
+package sshlink
 
 import (
 	"context"
@@ -21,46 +21,46 @@ import (
 //
 // Who takes a spare sends the command without having heard from the server, and
 // what may have started is never sent again. Therefore one is handed out only
-// while the connection is known to live: see spareTrust.
+// while the connection is known to live: see SpareTrust.
 
 const (
-	// spareMost is how many spares a link has at most. Whoever runs more commands
+	// SpareMost is how many spares a link has at most. Whoever runs more commands
 	// than that at a time is not waiting for single round trips.
-	spareMost = 4
-	// spareRoom is how many sessions the server has open at most, spares among
+	SpareMost = 4
+	// SpareRoom is how many sessions the server has open at most, spares among
 	// them, after one was opened ahead, where its limit is not known. OpenSSH's is
 	// 10 by default, and it frees a place a moment after the session's end.
-	spareRoom = 8
-	// spareLife is how long spares are kept after the last command. One that goes
+	SpareRoom = 8
+	// SpareLife is how long spares are kept after the last command. One that goes
 	// on for ever would keep the server from closing a connection that is not
 	// used (UnusedConnectionTimeout).
-	spareLife = time.Minute
-	// spareTrust is how old the last byte from the server may be for a command to
+	SpareLife = time.Minute
+	// SpareTrust is how old the last byte from the server may be for a command to
 	// be sent without another proof that it is there. A connection that died since
 	// takes the command with it, which then may have run; one that is opened anew
 	// is proved by the answer to that, and the command goes to another. Commands of
 	// a script come that soon, and people's do not: for them the proof is worth its
 	// round trip.
-	spareTrust = 500 * time.Millisecond
-	// spareAfter is how long after a command the spare for the next is opened: the
+	SpareTrust = 500 * time.Millisecond
+	// SpareAfter is how long after a command the spare for the next is opened: the
 	// command goes first.
-	spareAfter = time.Millisecond
+	SpareAfter = time.Millisecond
 )
 
-// errSpareClosed is a spare that the server closed before a command was sent on
+// ErrSpareClosed is a spare that the server closed before a command was sent on
 // it: it did not start, and another channel can have it.
-var errSpareClosed = errors.New("the server closed a channel that was opened ahead")
+var ErrSpareClosed = errors.New("the server closed a channel that was opened ahead")
 
 // spare is a session channel that nobody has asked for yet. Whoever removes it
 // from the link's list owns it and sends it one message by use.
 type spare struct {
-	l     *link
+	l     *Link
 	ready chan struct{}       // closed when the server has answered
 	ch    ssh.Channel         // written before ready is closed
 	reqs  <-chan *ssh.Request // written before ready is closed
 	err   error               // written before ready is closed
 	ended chan struct{}       // closed when the channel was, while it was a spare
-	use   chan *session       // capacity 1; the session that it becomes, nil: it is closed
+	use   chan *Session       // capacity 1; the session that it becomes, nil: it is closed
 }
 
 // spares are those of a link. Its fields are guarded by the link's mu.
@@ -78,11 +78,11 @@ func bearsSpares(version string) bool { return strings.HasPrefix(version, "SSH-2
 
 // channel is an open session channel and its requests. Where it was a spare, then
 // that instead of the requests, and the caller has to send it its session.
-func (l *link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, *spare, error) {
+func (l *Link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, *spare, error) {
 	sp := l.takeSpare()
 	if sp == nil {
 		ch, reqs, err := l.openAsked(ctx, slow)
-		if !refusesMore(err) {
+		if !RefusesMore(err) {
 			return ch, reqs, nil, err
 		}
 		// It may have refused for the very spares that it has.
@@ -93,7 +93,7 @@ func (l *link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *s
 		l.spares.room = min(l.spares.room, l.atServer())
 		l.mu.Unlock()
 	}
-	if err := l.await(ctx, openTimeout, slow, sp.ready); err != nil {
+	if err := l.await(ctx, OpenTimeout, slow, sp.ready); err != nil {
 		sp.use <- nil
 		return nil, nil, nil, err
 	}
@@ -105,13 +105,13 @@ func (l *link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *s
 }
 
 // openAsked opens a channel for a session that somebody waits for.
-func (l *link) openAsked(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, error) {
+func (l *Link) openAsked(ctx context.Context, slow func()) (ssh.Channel, <-chan *ssh.Request, error) {
 	l.asks(1)
 	defer l.asks(-1)
 	return l.open(ctx, slow, "session", nil)
 }
 
-func (l *link) asks(n int) {
+func (l *Link) asks(n int) {
 	l.mu.Lock()
 	l.spares.asked += n
 	l.mu.Unlock()
@@ -120,17 +120,17 @@ func (l *link) asks(n int) {
 // takeSpare removes a spare from the list for a command, nil if there is none to
 // be used now. One that is being opened still is as good as a channel opened for
 // the purpose: its answer proves the link.
-func (l *link) takeSpare() *spare {
+func (l *Link) takeSpare() *spare {
 	trusted := l.trusted()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.state != linkReady || l.err != nil {
+	if l.state != Ready || l.err != nil {
 		return nil
 	}
 	if len(l.spares.list) == 0 || !l.spares.list[0].answered() {
 		// There are too few of them, if there are to be any.
 		if l.spares.want > 0 {
-			l.spares.want = min(l.spares.want+1, spareMost)
+			l.spares.want = min(l.spares.want+1, SpareMost)
 		}
 	}
 	for i, sp := range l.spares.list {
@@ -144,9 +144,9 @@ func (l *link) takeSpare() *spare {
 
 // trusted reports that the server was heard a moment ago, and since anything
 // happened here that may have cut it off.
-func (l *link) trusted() bool {
-	changed := l.host.m.networkAt.Load()
-	return l.silence() <= spareTrust && (changed == nil || l.wire.LastRead().After(*changed))
+func (l *Link) trusted() bool {
+	changed := l.NetworkAt.Load()
+	return l.Silence() <= SpareTrust && (changed == nil || l.Wire.LastRead().After(*changed))
 }
 
 func (sp *spare) answered() bool {
@@ -160,8 +160,8 @@ func (sp *spare) answered() bool {
 
 // began notes that a session begins, and sees to it that the next one meets a
 // spare.
-func (l *link) began() {
-	if !bearsSpares(string(l.conn.ServerVersion())) {
+func (l *Link) began() {
+	if !bearsSpares(string(l.Conn.ServerVersion())) {
 		return
 	}
 	l.mu.Lock()
@@ -170,19 +170,19 @@ func (l *link) began() {
 		return
 	}
 	if l.spares.timer == nil {
-		l.spares.timer = time.AfterFunc(spareLife, l.dropSpares)
+		l.spares.timer = time.AfterFunc(SpareLife, l.dropSpares)
 	} else {
-		l.spares.timer.Reset(spareLife)
+		l.spares.timer.Reset(SpareLife)
 	}
 	l.spares.want = max(l.spares.want, 1)
 	if len(l.spares.list) < l.spares.want {
-		time.AfterFunc(spareAfter, l.openSpares)
+		time.AfterFunc(SpareAfter, l.openSpares)
 	}
 }
 
 // openSpares opens as many spares as are wanted and there is room for.
-func (l *link) openSpares() {
-	limit := int(l.host.limit.Load())
+func (l *Link) openSpares() {
+	limit := int(l.Limit.Load())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	room := l.spares.room
@@ -190,8 +190,8 @@ func (l *link) openSpares() {
 		room = min(room, limit-1)
 	}
 	open := l.atServer()
-	for !l.spares.off && l.state == linkReady && l.err == nil && len(l.spares.list) < l.spares.want && open < room {
-		sp := &spare{l: l, ready: make(chan struct{}), ended: make(chan struct{}), use: make(chan *session, 1)}
+	for !l.spares.off && l.state == Ready && l.err == nil && len(l.spares.list) < l.spares.want && open < room {
+		sp := &spare{l: l, ready: make(chan struct{}), ended: make(chan struct{}), use: make(chan *Session, 1)}
 		l.spares.list = append(l.spares.list, sp)
 		open++
 		go sp.run()
@@ -228,7 +228,7 @@ func (sp *spare) run() {
 	}
 }
 
-func (sp *spare) become(s *session) {
+func (sp *spare) become(s *Session) {
 	if s == nil {
 		sp.ch.Close()
 		ssh.DiscardRequests(sp.reqs)
@@ -238,7 +238,7 @@ func (sp *spare) become(s *session) {
 }
 
 // closed reports that the channel was closed, before or after s took it.
-func (sp *spare) closed(s *session) bool {
+func (sp *spare) closed(s *Session) bool {
 	select {
 	case <-sp.ended:
 		return true
@@ -249,7 +249,7 @@ func (sp *spare) closed(s *session) bool {
 
 // remove takes sp off the list. It reports false when somebody else did.
 // Called with mu held.
-func (l *link) remove(sp *spare) bool {
+func (l *Link) remove(sp *spare) bool {
 	for i, x := range l.spares.list {
 		if x == sp {
 			l.spares.list = append(l.spares.list[:i:i], l.spares.list[i+1:]...)
@@ -262,35 +262,35 @@ func (l *link) remove(sp *spare) bool {
 // spareRefused is a spare that the server did not open, or that ended with the
 // link before. None is opened from then on that would be as many, or leave no
 // place for another session.
-func (l *link) spareRefused(sp *spare) {
+func (l *Link) spareRefused(sp *spare) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.remove(sp)
 	if oe := (*ssh.OpenChannelError)(nil); errors.As(sp.err, &oe) {
 		l.spares.room = min(l.spares.room, l.atServer()-1)
-		l.log.Debug("the server refused a channel ahead of use", "room for them", l.spares.room, "err", sp.err)
+		l.Log.Debug("the server refused a channel ahead of use", "room for them", l.spares.room, "err", sp.err)
 	}
 }
 
 // atServer is how many sessions the server has, or is asked for. Called with mu
 // held.
-func (l *link) atServer() int { return l.counted() + l.spares.asked + len(l.spares.list) }
+func (l *Link) atServer() int { return l.counted() + l.spares.asked + len(l.spares.list) }
 
 // spareClosed is a channel that ended: by the server's will or with the link. It
 // reports whether it was a spare still.
-func (l *link) spareClosed(sp *spare) bool {
+func (l *Link) spareClosed(sp *spare) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	spare := l.remove(sp)
 	if spare {
-		l.log.Debug("the server closed a channel ahead of use")
+		l.Log.Debug("the server closed a channel ahead of use")
 		l.spares.off = true
 	}
 	return spare
 }
 
 // dropSpares closes the spares, and has none until the next command.
-func (l *link) dropSpares() {
+func (l *Link) dropSpares() {
 	l.mu.Lock()
 	list := l.spares.list
 	l.spares.list, l.spares.want = nil, 0

@@ -1,4 +1,4 @@
-package master
+package sshlink
 
 import (
 	"context"
@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// maxLent bounds the channels to agents and displays that one connection has
+	// MaxLent bounds the channels to agents and displays that one connection has
 	// open, each of which costs two descriptors' worth of goroutines and one
 	// socket. A browser over X11 has a dozen.
-	maxLent = 256
-	// lendTimeout bounds the connect to an agent or a display, and what the other
+	MaxLent = 256
+	// LendTimeout bounds the connect to an agent or a display, and what the other
 	// side may take to say who it is.
-	lendTimeout = 10 * time.Second
+	LendTimeout = 10 * time.Second
 )
 
 // lender is the newest session that lends what which says, and whose client is
 // still there; nil where there is none. Servers do not say for which session a
 // channel is (the same in OpenSSH).
-func (l *link) lender(which func(*session) bool) *session {
+func (l *Link) lender(which func(*Session) bool) *Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var newest *session
+	var newest *Session
 	for s := range l.sessions {
 		if which(s) && !s.abandoned() && (newest == nil || s.number > newest.number) {
 			newest = s
@@ -36,8 +36,8 @@ func (l *link) lender(which func(*session) bool) *session {
 }
 
 // lend runs f in a goroutine of its own, unless too many run already.
-func (l *link) lend(c ssh.NewChannel, f func()) {
-	if l.lent.Add(1) > maxLent {
+func (l *Link) lend(c ssh.NewChannel, f func()) {
+	if l.lent.Add(1) > MaxLent {
 		l.lent.Add(-1)
 		l.reject(c, ssh.ResourceShortage, "too many open channels of this kind")
 		return
@@ -49,17 +49,17 @@ func (l *link) lend(c ssh.NewChannel, f func()) {
 }
 
 // lendAgent connects a channel to the agent of the newest client that lends its.
-func (l *link) lendAgent(c ssh.NewChannel) bool {
-	s := l.lender(func(s *session) bool { return s.r.Agent != "" })
+func (l *Link) lendAgent(c ssh.NewChannel) bool {
+	s := l.lender(func(s *Session) bool { return s.r.Agent != "" })
 	if s == nil {
 		return false
 	}
 	l.lend(c, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), lendTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), LendTimeout)
 		defer cancel()
-		agent, err := s.lease.host.m.dialAgent(ctx, s.r.Agent)
+		agent, err := l.DialAgent(ctx, s.r.Agent)
 		if err != nil {
-			l.log.Info("agent cannot be lent", "err", err)
+			l.Log.Info("agent cannot be lent", "err", err)
 			c.Reject(ssh.ConnectionFailed, "agent connection failed")
 			return
 		}
@@ -75,16 +75,16 @@ func (l *link) lendAgent(c ssh.NewChannel) bool {
 // on, as ssh does (clientloop.c, client_request_agent), so that keys that are for
 // others are not for it, and that it loads no library for it. An agent is lent to
 // nobody who cannot be named.
-func (l *link) bind(agent net.Conn) error {
-	if l.proof == nil {
+func (l *Link) bind(agent net.Conn) error {
+	if l.Proof == nil {
 		return errUnnamed
 	}
-	agent.SetDeadline(time.Now().Add(lendTimeout))
-	bound, err := l.proof.Bind(agent)
+	agent.SetDeadline(time.Now().Add(LendTimeout))
+	bound, err := l.Proof.Bind(agent)
 	if err != nil {
 		return err
 	}
-	l.log.Debug("agent lent", "bound", bound)
+	l.Log.Debug("agent lent", "bound", bound)
 	return agent.SetDeadline(time.Time{})
 }
 
@@ -93,11 +93,11 @@ var errUnnamed = errors.New("how the server proved its host key was not seen")
 // lendNoMore takes back what the session lends. The server's word that the
 // session is over is not waited for: one that is silent, or of bad will, would
 // keep the agent of a client that is gone.
-func (s *session) lendNoMore() { s.leave.Do(func() { close(s.left) }) }
+func (s *Session) lendNoMore() { s.leave.Do(func() { close(s.left) }) }
 
 // over waits until the session lends nothing any more, and reports false when
 // stop comes first.
-func (s *session) over(stop <-chan struct{}) bool {
+func (s *Session) over(stop <-chan struct{}) bool {
 	select {
 	case <-s.left:
 		return true
@@ -109,13 +109,13 @@ func (s *session) over(stop <-chan struct{}) bool {
 // agentOver is over for an agent, until none of those who lend the same one does:
 // the program at the other end may be another session's than the newest, whose
 // end must not cut it off in the middle of a login.
-func (l *link) agentOver(s *session, stop <-chan struct{}) bool {
+func (l *Link) agentOver(s *Session, stop <-chan struct{}) bool {
 	agent := s.r.Agent
 	for s != nil {
 		if !s.over(stop) {
 			return false
 		}
-		s = l.lender(func(x *session) bool { return x.r.Agent == agent })
+		s = l.lender(func(x *Session) bool { return x.r.Agent == agent })
 	}
 	return true
 }
@@ -155,7 +155,7 @@ type onlyWriter struct{ io.Writer }
 // lendsAgent asks the server for an agent's socket in the session's
 // environment (PROTOCOL, auth-agent-req@openssh.com). As in ssh no answer is
 // asked for: a server that has none says so to whoever looks for it.
-func (s *session) lendsAgent() error {
+func (s *Session) lendsAgent() error {
 	_, err := s.ch.SendRequest("auth-agent-req@openssh.com", false, nil)
 	return err
 }

@@ -1,6 +1,7 @@
-package master
+package sshlink
 
 import (
+	"errors"
 	"net"
 	"strconv"
 	"sync"
@@ -16,10 +17,10 @@ import (
 // library holds 16 opens that nobody has taken, and the next one stops the whole
 // connection, with everybody's sessions on it. Nor is anything let in while muxd
 // is locked.
-func (l *link) channels(chans <-chan ssh.NewChannel) {
+func (l *Link) channels(chans <-chan ssh.NewChannel) {
 	for c := range chans {
-		if l.distrusted || l.host.m.gate.Within() != nil || !l.opened(c) {
-			l.log.Debug("server opened a channel, rejected", "type", c.ChannelType())
+		if l.Distrusted || l.Gate.Within() != nil || !l.opened(c) {
+			l.Log.Debug("server opened a channel, rejected", "type", c.ChannelType())
 			l.reject(c, ssh.Prohibited, "open failed")
 		}
 	}
@@ -33,7 +34,7 @@ const mostRejecting = 1024
 // reject says no. That only writes, but takes long where the transport is stuck,
 // and the reader of the connection must not stand behind it: what the server
 // waits for may be that we read.
-func (l *link) reject(c ssh.NewChannel, why ssh.RejectionReason, text string) {
+func (l *Link) reject(c ssh.NewChannel, why ssh.RejectionReason, text string) {
 	if l.rejecting.Add(1) > mostRejecting {
 		c.Reject(why, text)
 		l.rejecting.Add(-1)
@@ -47,7 +48,7 @@ func (l *link) reject(c ssh.NewChannel, why ssh.RejectionReason, text string) {
 
 // opened hands a channel to whoever it is for, and reports whether there is
 // somebody.
-func (l *link) opened(c ssh.NewChannel) bool {
+func (l *Link) opened(c ssh.NewChannel) bool {
 	switch c.ChannelType() {
 	case "forwarded-tcpip":
 		var m struct {
@@ -62,7 +63,7 @@ func (l *link) opened(c ssh.NewChannel) bool {
 		if m.Host == "" {
 			m.Host = "*" // see listenRequest
 		}
-		l.host.forwards.Incoming(l, control.Endpoint{Host: m.Host, Port: int(m.Port)},
+		l.Forwards.Incoming(l, control.Endpoint{Host: m.Host, Port: int(m.Port)},
 			net.JoinHostPort(m.FromHost, strconv.Itoa(int(m.FromPort))), l.incoming(c))
 		return true
 	case "forwarded-streamlocal@openssh.com":
@@ -70,7 +71,7 @@ func (l *link) opened(c ssh.NewChannel) bool {
 		if ssh.Unmarshal(c.ExtraData(), &m) != nil {
 			return false
 		}
-		l.host.forwards.Incoming(l, control.Endpoint{Path: m.Path}, "", l.incoming(c))
+		l.Forwards.Incoming(l, control.Endpoint{Path: m.Path}, "", l.incoming(c))
 		return true
 	case "auth-agent@openssh.com":
 		return l.lendAgent(c)
@@ -84,11 +85,11 @@ func (l *link) opened(c ssh.NewChannel) bool {
 // link from the moment that it came: what it is to be connected to may take its
 // time, and a link that is replaced meanwhile carries it all the same.
 type incoming struct {
-	l *link
+	l *Link
 	c ssh.NewChannel
 }
 
-func (l *link) incoming(c ssh.NewChannel) *incoming {
+func (l *Link) incoming(c ssh.NewChannel) *incoming {
 	l.addHop(1)
 	return &incoming{l: l, c: c}
 }
@@ -111,22 +112,22 @@ func (i *incoming) Reject(busy bool, text string) {
 
 // accept takes a channel that the server opened. The link does not expire while
 // it is open.
-func (l *link) accept(c ssh.NewChannel) (*through, error) {
+func (l *Link) accept(c ssh.NewChannel) (*through, error) {
 	ch, reqs, err := c.Accept()
 	if err != nil {
 		return nil, err
 	}
-	ls := l.retain()
-	l.host.m.audit(ls.dest, c.ChannelType(), "", 0, "the server", nil)
-	return l.carry(ch, reqs, ls), nil
+	return l.carry(ch, reqs, l.Owner.Opened(c.ChannelType())), nil
 }
+
+var errEnds = errors.New("the connection ends")
 
 // through is an open channel that carries a connection and no session. It
 // implements forward.Channel.
 type through struct {
 	ssh.Channel
-	l    *link
-	ls   *lease
+	l    *Link
+	user *User
 	once sync.Once // of the first end seen
 
 	ended  error // written in once: what had become of the link by then
@@ -136,9 +137,9 @@ type through struct {
 }
 
 // carry counts a connection through the link until it is closed.
-func (l *link) carry(ch ssh.Channel, reqs <-chan *ssh.Request, ls *lease) *through {
+func (l *Link) carry(ch ssh.Channel, reqs <-chan *ssh.Request, u *User) *through {
 	l.addHop(1)
-	t := &through{Channel: ch, l: l, ls: ls, done: make(chan struct{})}
+	t := &through{Channel: ch, l: l, user: u, done: make(chan struct{})}
 	go func() {
 		ssh.DiscardRequests(reqs)
 		close(t.done)
@@ -171,10 +172,10 @@ func (t *through) Write(p []byte) (int, error) {
 // that was lost in the meantime would make a loss of a whole transfer.
 func (t *through) saw() {
 	t.once.Do(func() {
-		t.unsure = t.l.wire.WriteOver()
+		t.unsure = t.l.Wire.WriteOver()
 		if t.l.torn() {
-			if t.ended = t.l.died(); t.ended == nil {
-				t.ended = errLinkEnds
+			if t.ended = t.l.Died(); t.ended == nil {
+				t.ended = errEnds
 			}
 		}
 	})
@@ -184,7 +185,7 @@ func (t *through) saw() {
 func (t *through) Lost() error {
 	t.saw()
 	if t.ended == nil && t.unsure {
-		return t.l.died()
+		return t.l.Died()
 	}
 	return t.ended
 }
@@ -195,7 +196,7 @@ func (t *through) Close() error {
 	t.closed.Do(func() {
 		go t.Channel.Close()
 		t.l.addHop(-1)
-		t.ls.release()
+		t.user.Release()
 	})
 	return nil
 }

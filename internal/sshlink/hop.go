@@ -1,0 +1,132 @@
+package sshlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/dest"
+)
+
+// Dial asks a jump host, whose link it is, for a connection to d. It has the time
+// that connecting to an address directly would have. Its Close releases u.
+func (l *Link) Dial(ctx context.Context, u *User, d *dest.Destination) (net.Conn, error) {
+	l.addHop(1) // before, so that it does not end as unused meanwhile
+	ch, reqs, err := l.openWithin(ctx, d.ConnectLimit(OpenTimeout), nil, "direct-tcpip", tcpOpen(d.Host, d.Port, nil))
+	if err != nil {
+		l.addHop(-1)
+		return nil, err
+	}
+	go ssh.DiscardRequests(reqs)
+	return newHopConn(ch, l, u, d), nil
+}
+
+// hopRead is the buffer between a channel of the jump host's and the connection
+// over it.
+const hopRead = 16 << 10
+
+// hopConn is a connection through a jump host: a net.Conn over a channel. Of
+// deadlines it knows only the one that wire.Conn uses to end it, in the past.
+type hopConn struct {
+	ch      ssh.Channel
+	in      *io.PipeReader // what ch reads
+	l       *Link          // of the jump host
+	user    *User          // of the jump host
+	d       *dest.Destination
+	expired atomic.Bool
+	closed  atomic.Bool // by us
+}
+
+// newHopConn reads the channel in a goroutine of its own. A channel's Read ends
+// when the jump host answers its close or is found dead, and on one that is
+// silent neither comes; but the end of a net.Conn ends its readers at once.
+func newHopConn(ch ssh.Channel, l *Link, u *User, d *dest.Destination) *hopConn {
+	in, w := io.Pipe()
+	go func() {
+		_, err := io.CopyBuffer(w, struct{ io.Reader }{ch}, make([]byte, hopRead))
+		w.CloseWithError(err) // nil is io.EOF
+	}()
+	return &hopConn{ch: ch, in: in, l: l, user: u, d: d}
+}
+
+func (c *hopConn) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	if err == nil || n > 0 {
+		return n, nil
+	}
+	return 0, c.cause(err)
+}
+
+func (c *hopConn) Write(p []byte) (int, error) {
+	n, err := c.ch.Write(p)
+	if err == nil {
+		return n, nil
+	}
+	// Not cause, which waits a moment: who writes holds the SSH library's lock.
+	if why := c.l.Ending(); why != nil && !c.expired.Load() && !c.closed.Load() {
+		err = c.hopLost(why)
+	}
+	return n, err
+}
+
+func (c *hopConn) hopLost(why error) error {
+	return fmt.Errorf("jump host %s: connection lost (%w)", c.d.Via.Name, why)
+}
+
+// cause tells the end of this connection from the end of the hop's, which the
+// SSH library does not.
+func (c *hopConn) cause(err error) error {
+	if c.expired.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	if c.closed.Load() {
+		return net.ErrClosed // nothing to find out, and no time to wait for it
+	}
+	if why := c.l.Died(); why != nil {
+		return c.hopLost(why)
+	}
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	return err
+}
+
+// Close closes the channel in a goroutine: on a hop that is stuck it would
+// block, and whoever gives up this connection must not.
+func (c *hopConn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	c.in.Close()
+	go c.ch.Close()
+	c.l.addHop(-1)
+	c.user.Release()
+	return nil
+}
+
+func (c *hopConn) SetDeadline(t time.Time) error {
+	if !t.IsZero() && t.Before(time.Now()) {
+		c.expired.Store(true)
+		c.in.Close()
+		go c.ch.Close()
+	}
+	return nil
+}
+
+func (c *hopConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *hopConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *hopConn) LocalAddr() net.Addr              { return hopAddr("127.0.0.1:65535") }
+func (c *hopConn) RemoteAddr() net.Addr             { return hopAddr(c.d.Addr() + " via " + c.d.Via.Name) }
+
+// hopAddr is the address of a connection through a hop, for people.
+type hopAddr string
+
+func (a hopAddr) Network() string { return "ssh" }
+func (a hopAddr) String() string  { return string(a) }

@@ -1,0 +1,100 @@
+package sshlink
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muxd/control"
+	"muxd/internal/sshtest"
+)
+
+// An open that the library takes at the moment of the connection's end is
+// never answered by it.
+func TestOpenOnADeadLink(t *testing.T) {
+	linked(t, sshtest.Options{}, func(t *testing.T, l *Link, srv *sshtest.Server) {
+		dead := &Link{Config: Config{Conn: deaf{l.Conn}}, done: l.done, doubted: make(chan struct{}), err: ErrAsked}
+		srv.Last().Drop()
+		synctest.Wait()
+		start := time.Now()
+		if _, _, err := dead.open(t.Context(), nil, "session", nil); err != ErrAsked || time.Since(start) != 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+// deaf answers no open for an hour.
+type deaf struct{ ssh.Conn }
+
+func (deaf) OpenChannel(string, []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	time.Sleep(time.Hour)
+	return nil, nil, errors.New("late")
+}
+
+// The newest session that lends is the lender.
+func TestNewestLends(t *testing.T) {
+	linked(t, sshtest.Options{}, func(t *testing.T, l *Link, _ *sshtest.Server) {
+		run(t, l, nil, "cat")
+		run(t, l, nil, "cat")
+		newest := run(t, l, nil, "cat")
+		if got := l.lender(func(*Session) bool { return true }); got != newest {
+			t.Error("the newest is not the lender")
+		}
+	})
+}
+
+// None of the calls that a client's frames lead to waits for a stuck link, and of
+// those without end not all are kept.
+func TestNothingWaitsForAStuckLink(t *testing.T) {
+	linked(t, sshtest.Options{Buffer: 4 << 10}, func(t *testing.T, l *Link, srv *sshtest.Server) {
+		s := run(t, l, &control.TTY{}, "cat")
+		synctest.Wait()
+		srv.Last().Pipe().Stall()
+		go s.Write(make([]byte, 1<<20))
+		synctest.Wait()
+		start := time.Now()
+		for i := range 1000 {
+			s.Resize(control.Window{Cols: uint32(i)})
+			s.Signal("INT")
+		}
+		s.CloseRead()
+		s.Close()
+		s.Close()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("waited %v", d)
+		}
+		s.mu.Lock()
+		n := len(s.sends)
+		s.mu.Unlock()
+		if n > 70 {
+			t.Errorf("%d calls are kept", n)
+		}
+	})
+}
+
+func TestDescribeEnd(t *testing.T) {
+	op := func(err error) error {
+		return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", err)}
+	}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "the server closed the connection"}, {io.EOF, "the server closed the connection"},
+		{net.ErrClosed, "closed"}, {op(syscall.ECONNRESET), "connection reset by peer"},
+		{op(syscall.ETIMEDOUT), "connection timed out"}, {op(syscall.EPIPE), "broken pipe"},
+		{errors.New("ssh: invalid packet length, packet too large"), "ssh: invalid packet length, packet too large"},
+	} {
+		if got := describeEnd(c.err).Error(); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
+	}
+}
