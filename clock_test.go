@@ -35,7 +35,7 @@ var mayUseIt = map[string]string{
 // machine's sleep adds to a pause or a silence is told by netwatch.
 func TestNoWallClock(t *testing.T) {
 	used := map[string]bool{}
-	for _, dir := range []string{"alive", "control", "master", "socket", "internal/netwatch", "internal/sshlink", "internal/wire"} {
+	for _, dir := range []string{"alive", "control", "master", "socket", "internal/login", "internal/netwatch", "internal/sshlink", "internal/wire"} {
 		filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 				for use, at := range wallUses(t, path) {

@@ -52,6 +52,7 @@ var allowed = map[string]struct {
 	"muxd/internal/sshconf":    {[]string{"muxd/internal/inet"}, "what ssh_config says; knows no SSH"},
 	"muxd/internal/knownhosts": {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "host keys"},
 	"muxd/internal/hostkey":    {[]string{"muxd/control", "muxd/internal/knownhosts", "muxd/internal/sshconf", "golang.org/x/crypto/ssh"}, "whom a host key belongs to, by files, commands and people; knows no connection of muxd's"},
+	"muxd/internal/login":      {[]string{"golang.org/x/crypto/ssh", "muxd/control", "muxd/internal/contain", "muxd/internal/dest", "muxd/internal/firstkex", "muxd/internal/hostkey", "muxd/internal/knownhosts", "muxd/internal/sshauth", "muxd/internal/sshconf", "muxd/internal/wire"}, "one attempt to log in: makes no connection and keeps none"},
 	"muxd/internal/firstkex":   {[]string{"golang.org/x/crypto/ssh"}, "what a server says in the clear: changes nothing, holds no connection"},
 	"muxd/internal/sshauth":    {[]string{"muxd/internal/firstkex", "golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "logins"},
 	"muxd/internal/sshlink":    {[]string{"golang.org/x/crypto/ssh", "muxd/alive", "muxd/control", "muxd/internal/dest", "muxd/internal/firstkex", "muxd/internal/forward", "muxd/internal/gate", "muxd/internal/hostkey", "muxd/internal/reach", "muxd/internal/sshconf", "muxd/internal/wire", "muxd/internal/x11"}, "one live connection: knows no host of muxd's and no other connection; never master"},

@@ -3,12 +3,12 @@ package master
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"muxd/control"
+	"muxd/internal/login"
 )
 
 // asker is the control.Prompter of a dial that several requests wait for: it
@@ -31,12 +31,9 @@ func (a *asker) busy() bool { return a.asking.Load() > 0 }
 // patience, and may end first.
 const longSilence = control.PromptTimeout / 2
 
-// errUnanswered ends a prompt that nobody answered in time.
-var errUnanswered = fmt.Errorf("nobody answered within %v", control.PromptTimeout)
-
 // Prompt implements control.Prompter.
 func (a *asker) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, errUnanswered)
+	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, login.ErrUnanswered)
 	defer cancel()
 	a.asking.Add(1)
 	a.asked.Store(true)
@@ -88,7 +85,7 @@ const commandPatience = 15 * time.Second
 // can run it, and by the next one when that goes away or takes long. One that
 // was interrupted meanwhile has left by itself.
 func (a *asker) Run(ctx context.Context, c control.Command) (control.Ran, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, errUnanswered)
+	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, login.ErrUnanswered)
 	defer cancel()
 	tried := map[*waiter]bool{}
 	w, err := a.runner(ctx, tried)

@@ -17,6 +17,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/login"
 	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
@@ -371,7 +372,7 @@ func (c *chaos) request() {
 // slack is how long one dial may take: a connect and a handshake, of the jump
 // host too.
 func (c *chaos) slack() time.Duration {
-	one := dest.DialTimeout + handshakeTimeout + time.Second
+	one := dest.DialTimeout + login.Timeout + time.Second
 	if c.name == "inside" {
 		return 2*one + sshlink.OpenTimeout
 	}

@@ -8,6 +8,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/login"
 	"muxd/internal/sshconf"
 )
 
@@ -33,7 +34,7 @@ func confirm(ctx context.Context, d *dest.Destination, p control.Prompter, what 
 	if p == nil || d.Batch {
 		return nobody
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, errUnanswered)
+	ctx, cancel := context.WithTimeoutCause(ctx, control.PromptTimeout, login.ErrUnanswered)
 	defer cancel()
 	if what = control.CleanLine(what); len(what) > mostAsked {
 		what = control.CleanLine(what[:mostAsked]) + "…"
@@ -43,8 +44,8 @@ func confirm(ctx context.Context, d *dest.Destination, p control.Prompter, what 
 	switch {
 	case errors.Is(err, control.ErrNobody):
 		return nobody
-	case context.Cause(ctx) == errUnanswered:
-		return "Confirm is set for it, and " + errUnanswered.Error()
+	case context.Cause(ctx) == login.ErrUnanswered:
+		return "Confirm is set for it, and " + login.ErrUnanswered.Error()
 	case err != nil:
 		return "Confirm is set for it: " + err.Error()
 	}

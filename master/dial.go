@@ -7,30 +7,19 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"muxd/control"
-	"muxd/internal/contain"
 	"muxd/internal/dest"
 	"muxd/internal/firstkex"
+	"muxd/internal/login"
 	"muxd/internal/reach"
 	"muxd/internal/sshlink"
 	"muxd/internal/wire"
 )
 
-const (
-	// dialAgain is when a connect that nothing answers is begun once more beside
-	// the first. For as long Linux repeats its first packet every second; later it
-	// would be after 2, 4 and 8.
-	dialAgain = 4 * time.Second
-	// handshakeTimeout bounds what comes after it, apart from the time in which
-	// a person is asked. sshd itself gives up after LoginGraceTime (120 s).
-	handshakeTimeout = 30 * time.Second
-	// unlimited is a RekeyThreshold that is never reached. When the client
-	// side of x/crypto starts a rekey under load it deadlocks; the server's own
-	// rekeys are safe, and OpenSSH's servers rekey at the same limits.
-	unlimited = 1 << 62
-)
+// dialAgain is when a connect that nothing answers is begun once more beside
+// the first. For as long Linux repeats its first packet every second; later it
+// would be after 2, 4 and 8.
+const dialAgain = 4 * time.Second
 
 // sleep waits, or less if ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
@@ -48,7 +37,7 @@ func sleep(ctx context.Context, d time.Duration) {
 func (m *Master) dial(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, before []byte, urgent bool) (*link, error) {
 	l, err := m.dialOnce(ctx, h, d, p, before, urgent)
 	if errors.Is(err, firstkex.ErrNotStrict) { // h.lax is set now, and another offer made
-		debugf(p, d, 1, "%v; dialling again without those", err)
+		d.Debugf(p, 1, "%v; dialling again without those", err)
 		l, err = m.dialOnce(ctx, h, d, p, before, urgent)
 	}
 	return l, err
@@ -61,16 +50,45 @@ func (m *Master) dialOnce(ctx context.Context, h *host, d *dest.Destination, p c
 	}
 	leave = sync.OnceFunc(leave)
 	defer leave()
-	debugf(p, d, 1, "connection established: %s", nc.RemoteAddr())
+	d.Debugf(p, 1, "connection established: %s", nc.RemoteAddr())
 	if err := socketOptions(d).Set(nc); err != nil {
 		m.cfg.Log.Warn("socket options", "host", d.Name, "err", err)
 	}
-	l, err := m.handshake(ctx, h, d, p, nc, before, leave)
+	_, asksNobody := p.(background)
+	in, err := login.Do(ctx, nc, login.Config{Dest: d, Log: m.cfg.Log, Prompter: p, Background: asksNobody, Before: before, Home: m.cfg.Home,
+		Lax: &h.lax, Leave: leave, Touches: m.cfg.Learned, DialAgent: m.cfg.DialAgent, Keyring: &m.keyring, PrivateAgent: m.cfg.PrivateAgent})
 	if err != nil {
 		nc.Close()
 		return nil, err
 	}
-	return l, nil
+	return m.link(h, d, in), nil
+}
+
+// link begins a link over a connection that is logged in.
+func (m *Master) link(h *host, d *dest.Destination, in *login.Login) *link {
+	l := &link{host: h, local: wire.LocalAddr(in.Wire.Conn)}
+	c := sshlink.Config{ID: m.linkID(), Owner: l, Conn: in.Conn, Wire: in.Wire, Auth: in.Auth, HostKey: in.HostKey, Proof: in.Proof,
+		Distrusted: in.Distrusted, Alive: d.Alive,
+		Gate: &m.gate, Forwards: h.forwards, Limit: &h.limit, NetworkAt: &m.networkAt, DialAgent: m.dialAgent, DialDisplay: m.dialDisplay}
+	c.Log = h.log.With("link", c.ID)
+	c.QoS[0], c.QoS[1] = d.Conf.IPQoS()
+	if d.Via == nil && d.Proxy == "" {
+		c.Warm = sshlink.Warm{Learned: m.cfg.Learned, Key: h.key, Network: m.network()}
+	}
+	if in.Update != nil && !h.unproven.Load() { // one that left a proof of its keys unanswered is asked for none again
+		c.Update = in.Update
+		c.Update.Unproven = h.unproven.Store
+	}
+	l.Link = sshlink.New(c)
+	l.onState = func() { go h.post(func() { h.changed(l) }) }
+	l.onEvent = func(e control.Event) {
+		e.Host, e.User, e.Addr = d.Name, d.User, d.Addr()
+		h.m.events.tell(e, h.key)
+	}
+	l.Log.Info("logged in", "user", d.User, "addr", d.Addr(), "remote", l.Conn.RemoteAddr().String(), "auth", l.Auth,
+		"server", string(l.Conn.ServerVersion()))
+	l.Start(in.Channels, in.Requests)
+	return l
 }
 
 // reach makes the connection under an SSH connection: through a jump host, by a
@@ -115,7 +133,7 @@ func (h *host) enter(ctx context.Context, d *dest.Destination, urgent bool) (lea
 func (m *Master) connect(ctx context.Context, d *dest.Destination, p control.Prompter) (net.Conn, error) {
 	r := reach.TCP{Resolve: m.cfg.Resolve, Dial: m.cfg.Dial, Limit: d.ConnectLimit(dest.DialTimeout), Again: m.again,
 		BindAddress: d.Conf.BindAddress(), BindInterface: d.Conf.BindInterface(),
-		Note: func(format string, args ...any) { debugf(p, d, 1, format, args...) }}
+		Note: func(format string, args ...any) { d.Debugf(p, 1, format, args...) }}
 	for try := 1; ; try++ {
 		nc, err := r.Connect(ctx, d.Network(), d.Host, d.Port)
 		if err == nil {
@@ -134,76 +152,4 @@ func (m *Master) connect(ctx context.Context, d *dest.Destination, p control.Pro
 		}
 		sleep(ctx, time.Second) // between attempts, as ssh does
 	}
-}
-
-// handshake runs the SSH handshake and login on nc. ctx ends it by closing nc;
-// the deadline does so too, and stands still while a person is asked; if that
-// takes long, leave gives the slot back.
-func (m *Master) handshake(ctx context.Context, h *host, d *dest.Destination, p control.Prompter, nc net.Conn, before []byte, leave func()) (*link, error) {
-	w := wire.New(nc)
-	dl := newDeadline(w, d)
-	dl.lend = leave
-	defer dl.stop()
-	stop := context.AfterFunc(ctx, func() { w.Close() })
-	defer stop()
-	var a *attempt
-	if err := contain.Do(m.cfg.Log.Error, "reading keys and known hosts", func() error {
-		a = newAttempt(ctx, m, d, dl.suspend(p), nc.RemoteAddr(), before)
-		return nil
-	}); err != nil {
-		w.Close()
-		return nil, &needsPerson{err}
-	}
-	defer a.close()
-	w.OnLost(a.login.Lost) // nobody is asked for the password of a dead connection
-	defer w.OnLost(nil)
-	lax := h.lax.Load()
-	cfg, err := a.config(lax)
-	w.Observe(a.first)
-	if err != nil {
-		w.Close()
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, a.unprepared(err)
-	}
-	cc, chans, reqs, err := ssh.NewClientConn(w, d.Addr(), cfg)
-	if err != nil {
-		w.Close()
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if errors.Is(err, firstkex.ErrNotStrict) {
-			h.lax.Store(true)
-			return nil, err
-		}
-		return nil, a.explain(unoffered(err, lax), w.Sniffed(), w.Received() > 0)
-	}
-	if strict, _ := a.first.Strict(); strict {
-		h.lax.Store(false)
-	}
-	if !stop() { // ctx ended at this very moment, and closed the connection
-		return nil, ctx.Err()
-	}
-	dl.stop()
-	l := &link{host: h}
-	c := sshlink.Config{ID: m.linkID(), Owner: l, Conn: cc, Wire: w, Auth: a.used(), HostKey: a.hostKey(), Proof: a.proof(cc.SessionID()),
-		Distrusted: a.check.Distrusted(), Update: h.keyUpdate(a.check), Alive: d.Alive,
-		Gate: &m.gate, Forwards: h.forwards, Limit: &h.limit, NetworkAt: &m.networkAt, DialAgent: m.dialAgent, DialDisplay: m.dialDisplay}
-	c.QoS[0], c.QoS[1] = d.Conf.IPQoS()
-	if d.Via == nil && d.Proxy == "" {
-		c.Warm = sshlink.Warm{Learned: m.cfg.Learned, Key: h.key, Network: m.network()}
-	}
-	c.Log = h.log.With("link", c.ID)
-	l.Link, l.local = sshlink.New(c), wire.LocalAddr(nc)
-	l.onState = func() { go h.post(func() { h.changed(l) }) }
-	l.onEvent = func(e control.Event) {
-		e.Host, e.User, e.Addr = d.Name, d.User, d.Addr()
-		h.m.events.tell(e, h.key)
-	}
-	l.Log.Info("logged in", "user", d.User, "addr", d.Addr(), "remote", cc.RemoteAddr().String(), "auth", l.Auth,
-		"server", string(cc.ServerVersion()))
-	tellLogin(p, d, l)
-	l.Start(chans, reqs)
-	return l, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/login"
 	"muxd/internal/sshlink"
 )
 
@@ -172,8 +173,8 @@ func (h *host) dialFailed(d *dialing, err error, now time.Time) {
 // meantIt reports a server that sends us away for sure. One that closes without
 // a word may just be going down: that counts when it happens again.
 func (h *host) meantIt(err error) bool {
-	var busy *busyError
-	silent := errors.As(err, &busy) && busy.silent
+	var busy *login.Busy
+	silent := errors.As(err, &busy) && busy.Silent
 	if !silent {
 		h.mute = 0
 		return true

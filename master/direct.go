@@ -54,6 +54,6 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 		ls.release()
 		return nil, err
 	}
-	debugf(p, d, 1, "the server connected to %s", sshlink.Target(r))
+	d.Debugf(p, 1, "the server connected to %s", sshlink.Target(r))
 	return s, nil
 }

@@ -330,6 +330,9 @@ func TestDebugLinesOfAJumpHost(t *testing.T) {
 				t.Errorf("%q is told %d times in\n%s", part, strings.Count(told, part), told)
 			}
 		}
+		if n := strings.Count(told, "debug1: kex "); n != 2 {
+			t.Errorf("what was agreed on is told %d times in\n%s", n, told)
+		}
 		if quiet := people[1].told(); quiet != "" {
 			t.Errorf("who did not ask was told %q", quiet)
 		}

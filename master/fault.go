@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strings"
-	"syscall"
-
-	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/login"
 	"muxd/internal/reach"
 )
 
@@ -20,13 +16,6 @@ var (
 	errStopping = errors.New("muxd is stopping")
 	errIdle     = errors.New("closed after being idle")
 )
-
-// needsPerson marks an error that another try by itself can only repeat: a
-// refused login, a host key, a configuration. The host is blocked by it.
-type needsPerson struct{ err error }
-
-func (e *needsPerson) Error() string { return e.err.Error() }
-func (e *needsPerson) Unwrap() error { return e.err }
 
 // fault is what a failed dial means for the next one.
 type fault int
@@ -38,19 +27,10 @@ const (
 	faultPerson               // would be repeated by every attempt: a refused login, a host key, a configuration
 )
 
-// unoffered adds to a failed agreement what was left out on purpose.
-func unoffered(err error, lax bool) error {
-	var none *ssh.AlgorithmNegotiationError
-	if !lax || !errors.As(err, &none) {
-		return err
-	}
-	return fmt.Errorf("%w (it has no strict key exchange, without which chacha20-poly1305@openssh.com is offered only where Ciphers names nothing else)", err)
-}
-
 // classify is the one place that decides it.
 func classify(err error) fault {
-	var person *needsPerson
-	var busy *busyError
+	var person *login.NeedsPerson
+	var busy *login.Busy
 	var name *noName
 	switch {
 	case errors.As(err, &person):
@@ -92,36 +72,4 @@ func describeConnect(addr string, err error) string {
 		return reach.Cause(err).Error()
 	}
 	return fmt.Sprintf("connect to %s: %v", addr, reach.Cause(err))
-}
-
-// describeHandshake turns the SSH library's errors of a handshake into one
-// line. The library wraps everything as "ssh: handshake failed: …"
-// (client.go) and a connection closed by the server before its version reads
-// as a plain EOF; what such a server said is in sniffed.
-func describeHandshake(err error, sniffed string) error {
-	text := strings.TrimPrefix(err.Error(), "ssh: handshake failed: ")
-	text = strings.TrimPrefix(text, "ssh: ")
-	late := errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(text, "i/o timeout")
-	// A server cut off in the middle of its version said nothing of its own.
-	said := control.CleanLine(sniffed)
-	own := !strings.HasPrefix(said, "SSH-") && !strings.HasPrefix("SSH-", said)
-	switch {
-	case own && late:
-		return fmt.Errorf("the server did not begin SSH in time: it said %q", said)
-	case own && text == "overflow reading version string":
-		return fmt.Errorf("the peer is not an SSH server: it said %q", said)
-	case own:
-		return fmt.Errorf("the server refused the connection: %q", said)
-	case late:
-		return errors.New("the server did not finish the SSH handshake in time")
-	case text == "EOF":
-		return errors.New("the server closed the connection during the SSH handshake")
-	case text == "overflow reading version string":
-		return errors.New("the peer is not an SSH server")
-	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errors.New(errno.Error() + " during the SSH handshake")
-	}
-	return errors.New(text)
 }

@@ -123,7 +123,7 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		case chosenThere(f):
 			say(fmt.Sprintf("Allocated port %d for remote forward to %s", port, leadsTo(f)))
 		default:
-			debugf(p, d, 1, "forward %s stands", f)
+			d.Debugf(p, 1, "forward %s stands", f)
 			if partly := set.Trouble(f); partly != "" {
 				say(fmt.Sprintf("muxc: %s: %s: %s; the forward listens on the rest", d.Name, f, partly))
 			}

@@ -91,7 +91,7 @@ func (h *hold) again(lost error) (*lease, error) {
 	if errors.Is(lost, sshlink.ErrAsked) || errors.Is(lost, errStopping) {
 		return nil, asControl(h.d.Name, control.Refused, lost)
 	}
-	debugf(h.p, h.d, 1, "connection lost (%v), making another one", lost)
+	h.d.Debugf(h.p, 1, "connection lost (%v), making another one", lost)
 	if h.d.Conf.Informs() {
 		text := fmt.Sprintf("muxc: %s: connection lost (%v), trying again until it is back", h.d.Name, lost)
 		defer time.AfterFunc(holdSilently, func() { h.p.Notice(text) }).Stop()

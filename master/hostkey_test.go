@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -453,25 +452,4 @@ func TestRekeyWithAnotherHostKeyEndsTheLink(t *testing.T) {
 			}
 		})
 	}
-}
-
-// The address on the wire is not the server's behind a proxy or a jump host.
-func TestTheServerOfAHostKey(t *testing.T) {
-	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		peer := &net.TCPAddr{IP: net.ParseIP("192.0.2.2"), Port: 22}
-		for _, c := range []struct {
-			args []string
-			want net.Addr
-		}{
-			{[]string{"-p", "2222", "you@host"}, peer},
-			{[]string{"-p", "2222", "-o", "ProxyCommand=nc %h %p", "you@host"}, nil},
-			{[]string{"-p", "2222", "-J", "hop", "you@host"}, nil},
-		} {
-			a := &attempt{d: r.destination(c.args...), p: nobody{}}
-			s := a.server(peer, []byte("before"), r.home)
-			if s.Peer != c.want || s.Name != "you@host" || s.User != "you" || s.Host != "host" || s.Port != 2222 || string(s.Before) != "before" || s.Home != r.home {
-				t.Errorf("%q: %+v", c.args, s)
-			}
-		}
-	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/login"
 	"muxd/internal/sshlink"
 )
 
@@ -33,7 +34,7 @@ func (m *Master) throughHop(ctx context.Context, h *host, d *dest.Destination, p
 			ls.release()
 			return nil, nil, err
 		}
-		debugf(p, d, 1, "connecting to %s through jump host %s", d.Addr(), d.Via.Name)
+		d.Debugf(p, 1, "connecting to %s through jump host %s", d.Addr(), d.Via.Name)
 		nc, err := ls.link.Dial(ctx, &ls.User, d)
 		if err == nil {
 			return nc, leave, nil
@@ -107,13 +108,13 @@ func hopError(d *dest.Destination, err error) error {
 		text = e.Text
 	}
 	wrapped := &control.Error{Phase: control.Refused, Host: d.Name, Text: fmt.Sprintf("jump host %s: %s", d.Via.Name, text)}
-	var p *needsPerson
+	var p *login.NeedsPerson
 	if errors.As(err, &p) {
-		return &needsPerson{wrapped}
+		return &login.NeedsPerson{Err: wrapped}
 	}
 	var name *noName
 	if errors.As(err, &name) {
 		return &noName{wrapped}
 	}
-	return stillBusy(err, wrapped)
+	return login.StillBusy(err, wrapped)
 }

@@ -2,11 +2,9 @@ package master
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/login"
 	"muxd/internal/sshtest"
 )
 
@@ -118,8 +117,8 @@ func TestHowLongASignatureMayTake(t *testing.T) {
 		fails bool
 		learn bool
 	}{
-		{0, false, false}, {touchTime, false, false}, {touchTime + 1, false, true},
-		{touchTime, true, false}, {touchTime + 1, true, true},
+		{0, false, false}, {login.TouchTime, false, false}, {login.TouchTime + 1, false, true},
+		{login.TouchTime, true, false}, {login.TouchTime + 1, true, true},
 		{time.Minute, false, true}, // the login gives up before
 	} {
 		withAgent(t, func(t *testing.T, r *rig, a *sshtest.Agent, mem *touched, fp string) {
@@ -150,16 +149,4 @@ func TestNoTouchMemory(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestAgentFingerprint(t *testing.T) {
-	k, ca := sshtest.NewKey(), sshtest.NewKey()
-	cert := &ssh.Certificate{Key: k.PublicKey(), CertType: ssh.UserCert, ValidBefore: ssh.CertTimeInfinity}
-	if err := cert.SignCert(rand.Reader, ca); err != nil {
-		t.Fatal(err)
-	}
-	plain := agentFingerprint(k.PublicKey())
-	if plain != agentFingerprint(cert) || !strings.HasPrefix(plain, "SHA256:") {
-		t.Errorf("%s, %s", plain, agentFingerprint(cert))
-	}
 }

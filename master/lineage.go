@@ -27,7 +27,7 @@ func (m *Master) supersede(d *dest.Destination, p control.Prompter) {
 	h.log.Info("the configuration changed, retired")
 	h.post(h.dismiss)
 	m.moveForwards(h, d)
-	debugf(p, d, 1, "the configuration of %s changed: this is another connection, and the one from before takes no more sessions", d.Name)
+	d.Debugf(p, 1, "the configuration of %s changed: this is another connection, and the one from before takes no more sessions", d.Name)
 }
 
 func (m *Master) superseded(d *dest.Destination) *host {

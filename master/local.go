@@ -25,7 +25,7 @@ func localCommand(ctx context.Context, d *dest.Destination, p control.Prompter) 
 	if err != nil || line == "" {
 		return asControl(d.Name, control.NotDialled, err)
 	}
-	debugf(p, d, 1, "running the local command: %s", line)
+	d.Debugf(p, 1, "running the local command: %s", line)
 	_, err = p.Run(ctx, control.Command{Kind: control.CommandLocal, Args: []string{line}})
 	switch {
 	case err == nil, errors.Is(err, control.ErrNobody):

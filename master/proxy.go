@@ -8,6 +8,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/login"
 	"muxd/internal/reach"
 )
 
@@ -16,7 +17,7 @@ import (
 // goes to whoever waits for the connection, and to the log afterwards; heard
 // waits until it was passed on, and may be nil.
 func (m *Master) byCommand(ctx context.Context, d *dest.Destination, p control.Prompter) (nc net.Conn, heard func(), err error) {
-	debugf(p, d, 1, "executing proxy command: %s", d.Proxy)
+	d.Debugf(p, 1, "executing proxy command: %s", d.Proxy)
 	c := reach.Command{Shell: d.ProxyShell, Line: d.Proxy, Env: d.ProxyEnv, To: d.Addr(), Said: func(line string) {
 		if len(line) > 0 && !d.Conf.Quiet() {
 			p.Notice(line)
@@ -24,7 +25,7 @@ func (m *Master) byCommand(ctx context.Context, d *dest.Destination, p control.P
 		m.cfg.Log.Debug("ProxyCommand", "host", d.Name, "said", line)
 	}}
 	if d.Conf.ProxyUseFdpass() {
-		nc, heard, err = c.Pass(ctx, d.ConnectLimit(handshakeTimeout))
+		nc, heard, err = c.Pass(ctx, d.ConnectLimit(login.Timeout))
 	} else {
 		nc, err = c.Pipe()
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/login"
 	"muxd/internal/sshtest"
 )
 
@@ -237,10 +238,10 @@ func TestRogueLogin(t *testing.T) {
 				if !strings.HasPrefix(text, "rogue: ") || !strings.Contains(text, c.want) {
 					t.Errorf("told %q", text)
 				}
-				if took := time.Since(began); took > handshakeTimeout+time.Second {
+				if took := time.Since(began); took > login.Timeout+time.Second {
 					t.Errorf("it took %v", took)
 				}
-				if told := p.told(); len(told) > mostSaid+5000 || strings.Contains(name, "lines") && strings.Count(told, "\n") > mostSaid/saidLeast+2 {
+				if told := p.told(); len(told) > login.MostSaid+5000 || strings.Contains(name, "lines") && strings.Count(told, "\n") > login.MostSaid/login.SaidLeast+2 {
 					t.Errorf("the person is told %d bytes in %d lines", len(told), strings.Count(told, "\n"))
 				}
 			})

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/login"
 	"muxd/internal/reach"
 	"muxd/internal/sshtest"
 )
@@ -209,7 +210,7 @@ func TestTwentyBehindOneBastion(t *testing.T) {
 		if n.logins("bastion") != 1 || n.logins(inside...) != 20 {
 			t.Errorf("%d logins at the bastion, %d inside", n.logins("bastion"), n.logins(inside...))
 		}
-		if took := time.Since(start); took < thinkingTime+time.Second || took > 7*time.Second {
+		if took := time.Since(start); took < login.ThinkingTime+time.Second || took > 7*time.Second {
 			t.Errorf("it took %v: a login at the bastion and five rounds inside take six", took)
 		}
 	})
@@ -224,7 +225,7 @@ func TestABastionFailsOnceForAll(t *testing.T) {
 		for _, o := range r.askAll(inside) {
 			wantError(t, o.err, control.Refused, "jump host bastion: ")
 		}
-		if took := time.Since(start); took > handshakeTimeout+time.Second || n.servers["bastion"].made != 1 {
+		if took := time.Since(start); took > login.Timeout+time.Second || n.servers["bastion"].made != 1 {
 			t.Errorf("it took %v and %d dials", took, n.servers["bastion"].made)
 		}
 	})
@@ -294,7 +295,7 @@ func TestThinkingHoldsNoSlot(t *testing.T) {
 			t.Fatal(err)
 		}
 		finish(s)
-		if took := time.Since(start); took > thinkingTime+time.Second {
+		if took := time.Since(start); took > login.ThinkingTime+time.Second {
 			t.Errorf("after %v", took)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"muxd/alive"
+	"muxd/internal/login"
 	"muxd/internal/sshlink"
 )
 
@@ -13,16 +14,12 @@ import (
 // host, networks by Config.Network. Its methods may be called from any goroutine
 // and do not wait for a disk.
 type Learned interface {
-	Warmth(dest, network string) alive.Warmth
-	SetWarmth(dest, network string, w alive.Warmth)
+	sshlink.Learned
+	login.Touches
 	// SessionLimit is how many sessions the server takes on one connection; 0 is
 	// unknown.
 	SessionLimit(dest string) int
 	SetSessionLimit(dest string, n int)
-	// NeedsTouch reports a key whose signature takes a person; the fingerprint
-	// is that of ssh.FingerprintSHA256.
-	NeedsTouch(fingerprint string) bool
-	SetNeedsTouch(fingerprint string)
 	// Forget drops what was learned of a destination, or everything for "".
 	Forget(dest string)
 }

@@ -39,6 +39,11 @@ func (d *Destination) Debug(p control.Prompter, level int, text string) {
 	}
 }
 
+// Debugf is Debug of a text that is put together.
+func (d *Destination) Debugf(p control.Prompter, level int, format string, args ...any) {
+	d.Debug(p, level, fmt.Sprintf(format, args...))
+}
+
 // ignored are the keywords that are accepted and cannot be honoured, with what
 // a person who set one should know.
 var ignored = map[string]string{

@@ -1,4 +1,4 @@
-package master
+package login
 
 import (
 	"errors"
@@ -9,18 +9,18 @@ import (
 	"muxd/control"
 )
 
-// busyError marks a server that turned a newcomer away before its SSH version:
+// Busy marks a server that turned a newcomer away before its SSH version:
 // too many logins are under way, or it does not want this address for a while.
 // Another try soon makes that worse (PerSourcePenalties count it). It wraps the
 // *control.Error that requests are told.
-type busyError struct {
-	err error
-	// silent: the server closed without a word, which may have other reasons.
-	silent bool
+type Busy struct {
+	Err error
+	// Silent: the server closed without a word, which may have other reasons.
+	Silent bool
 }
 
-func (e *busyError) Error() string { return e.err.Error() }
-func (e *busyError) Unwrap() error { return e.err }
+func (e *Busy) Error() string { return e.Err.Error() }
+func (e *Busy) Unwrap() error { return e.Err }
 
 // markBusy marks e, the line about the failed handshake err, if it is a server
 // that is busy, and adds to it what may be the matter. Sniffed is what the
@@ -28,14 +28,14 @@ func (e *busyError) Unwrap() error { return e.err }
 func markBusy(e *control.Error, err error, sniffed string, heard bool) error {
 	if why, busy := busyWords(sniffed, err.Error()); busy {
 		e.Text += why
-		return &busyError{err: e}
+		return &Busy{Err: e}
 	}
 	// Whoever closes while our version is unread makes the system reset the
 	// connection, and sshd does not read before it drops.
 	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if !heard && closed {
 		e.Text += "; it had not said a word: it may have too many logins under way, or not want this address"
-		return &busyError{err: e, silent: true}
+		return &Busy{Err: e, Silent: true}
 	}
 	return e
 }
@@ -77,11 +77,11 @@ func busyWords(sniffed, failure string) (why string, busy bool) {
 	return "", false
 }
 
-// stillBusy passes the mark of err on to wrapped, which tells of it.
-func stillBusy(err, wrapped error) error {
-	var busy *busyError
+// StillBusy passes the mark of err on to wrapped, which tells of it.
+func StillBusy(err, wrapped error) error {
+	var busy *Busy
 	if errors.As(err, &busy) {
-		return &busyError{err: wrapped, silent: busy.silent}
+		return &Busy{Err: wrapped, Silent: busy.Silent}
 	}
 	return wrapped
 }

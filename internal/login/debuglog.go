@@ -1,4 +1,4 @@
-package master
+package login
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func (h *debugHandler) Handle(ctx context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	debugf(h.p, h.d, 1, "%s", b.String())
+	h.d.Debugf(h.p, 1, "%s", b.String())
 	if !h.Handler.Enabled(ctx, r.Level) {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package master
+package login
 
 import (
 	"context"
@@ -26,18 +26,18 @@ type deadline struct {
 	lending *time.Timer   // guarded by mu; calls lend, while suspended
 }
 
-// thinkingTime is how long a person may think about a question before the slot
+// ThinkingTime is how long a person may think about a question before the slot
 // of the login is given to another one. A program that answers takes less, so
 // that the slots hold for it; four people who went to lunch at a prompt must not
 // keep everybody else from a bastion, for which two minutes each are a long time.
-const thinkingTime = 5 * time.Second
+const ThinkingTime = 5 * time.Second
 
-func newDeadline(w *wire.Conn, d *dest.Destination) *deadline {
+func newDeadline(w *wire.Conn, d *dest.Destination, lend func()) *deadline {
 	left := d.Conf.ConnectTimeout()
 	if left <= 0 {
-		left = handshakeTimeout
+		left = Timeout
 	}
-	dl := &deadline{w: w, left: left}
+	dl := &deadline{w: w, left: left, lend: lend}
 	dl.run()
 	return dl
 }
@@ -69,7 +69,7 @@ func (dl *deadline) pause() {
 		dl.timer.Stop()
 		dl.left -= time.Since(dl.since)
 		if dl.lend != nil {
-			dl.lending = time.AfterFunc(thinkingTime, dl.lend)
+			dl.lending = time.AfterFunc(ThinkingTime, dl.lend)
 		}
 	}
 }
@@ -117,4 +117,11 @@ func (s *suspending) Run(ctx context.Context, c control.Command) (control.Ran, e
 	s.dl.pause()
 	defer s.dl.start()
 	return s.Prompter.Run(ctx, c)
+}
+
+// Debug implements dest.Debugger.
+func (s *suspending) Debug(level int, text string) {
+	if all, ok := s.Prompter.(dest.Debugger); ok {
+		all.Debug(level, text)
+	}
 }

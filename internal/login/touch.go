@@ -1,4 +1,4 @@
-package master
+package login
 
 import (
 	"time"
@@ -9,23 +9,30 @@ import (
 	"muxd/internal/sshauth"
 )
 
-// touchTime is the longest that an agent takes to sign without a person: a smart
+// TouchTime is the longest that an agent takes to sign without a person: a smart
 // card computes an RSA signature in about a second, over a forwarded agent too.
-const touchTime = 3 * time.Second
+const TouchTime = 3 * time.Second
+
+// Touches are the keys whose signature takes a person. The fingerprint is that of
+// ssh.FingerprintSHA256.
+type Touches interface {
+	NeedsTouch(fingerprint string) bool
+	SetNeedsTouch(fingerprint string)
+}
 
 // watchTouch has a login in the background leave out the keys that are known to
 // need a touch, and learn of one by the time that its signature takes, made or
 // not. A login that a client waits for uses every key, and teaches nothing: what
 // took the agent long there may have been the person, typing its passphrase.
-func (m *Master) watchTouch(cfg *sshauth.Config) {
+func (a *attempt) watchTouch(cfg *sshauth.Config) {
 	if !cfg.Background {
 		return
 	}
-	cfg.Avoid = func(k ssh.PublicKey) bool { return m.cfg.Learned.NeedsTouch(agentFingerprint(k)) }
+	cfg.Avoid = func(k ssh.PublicKey) bool { return a.Touches.NeedsTouch(agentFingerprint(k)) }
 	cfg.Signed = func(k ssh.PublicKey, took time.Duration) {
-		if took > touchTime {
-			m.cfg.Learned.SetNeedsTouch(agentFingerprint(k))
-			m.cfg.Log.Info("a key seems to need a touch: it is left out where nobody waits", "key", agentFingerprint(k),
+		if took > TouchTime {
+			a.Touches.SetNeedsTouch(agentFingerprint(k))
+			a.Log.Info("a key seems to need a touch: it is left out where nobody waits", "key", agentFingerprint(k),
 				"took", took.Round(time.Millisecond))
 		}
 	}

@@ -1,4 +1,4 @@
-package master
+package login
 
 import (
 	"context"
@@ -20,52 +20,53 @@ import (
 // attempt is one login: the SSH library's configuration for it, and what was
 // learned on the way.
 type attempt struct {
-	d     *dest.Destination
-	p     control.Prompter
+	Config
+	p     control.Prompter // stops the deadline's clock while it asks
 	check *hostkey.Check
 	login *sshauth.Login
 	first *firstkex.Observer // of the connection
-	said  int                // owned by the login's callbacks, which come one at a time; of mostSaid
+	said  int                // owned by the login's callbacks, which come one at a time; of MostSaid
 }
 
 const (
-	// mostSaid is what a server may have people told before they are logged in, in
+	// MostSaid is what a server may have people told before they are logged in, in
 	// bytes: ten times the longest banner that is meant to be read. The SSH library
 	// passes banners on for as long as they come.
-	mostSaid = 64 << 10
-	// saidLeast is what a text counts as at least, so that there is an end of short
+	MostSaid = 64 << 10
+	// SaidLeast is what a text counts as at least, so that there is an end of short
 	// ones, too.
-	saidLeast = 80
+	SaidLeast = 80
 )
 
 // says passes on what the server says, until it was enough.
 func (a *attempt) says(text string) {
-	if a.said < mostSaid {
+	if a.said < MostSaid {
 		text = control.Clean(text) // who waits keeps it, and it may be the library's 256 KiB
-		a.said += max(len(text), saidLeast)
+		a.said += max(len(text), SaidLeast)
 		a.p.Notice(text)
 	}
 }
 
-func newAttempt(ctx context.Context, m *Master, d *dest.Destination, p control.Prompter, peer net.Addr, before []byte) *attempt {
-	a := &attempt{d: d, p: p, first: &firstkex.Observer{}}
-	a.check = m.hostKeyCheck(ctx, a, peer, before)
+func newAttempt(ctx context.Context, c Config, dl *deadline, peer net.Addr) *attempt {
+	d := c.Dest
+	a := &attempt{Config: c, p: dl.suspend(c.Prompter), first: &firstkex.Observer{}}
+	check, notes := hostkey.New(ctx, a.server(peer))
+	for _, n := range notes {
+		c.Log.Warn("known_hosts", "note", n.String())
+	}
+	a.check = check
 	conf := d.Conf
 	cfg := sshauth.Config{
 		User: d.User, Host: d.Host,
-		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.Agent, DialAgent: m.cfg.DialAgent, Ask: a.ask, Notice: a.says,
+		IdentitiesOnly: conf.IdentitiesOnly(), AgentSocket: d.Agent, DialAgent: c.DialAgent, Ask: a.ask, Notice: a.says,
 		NumberOfPasswordPrompts: conf.NumberOfPasswordPrompts(), Preferred: conf.PreferredAuthentications(),
 		Pubkey: conf.PubkeyAuthentication(), Password: conf.PasswordAuthentication(), Keyboard: conf.KbdInteractiveAuthentication(),
 		RequiredRSASize: conf.RequiredRSASize(), PKCS11Provider: conf.PKCS11Provider(), SecurityKeyProvider: conf.SecurityKeyProvider(),
 		Proof:   a.proof,
-		AddKeys: sshauth.AddKeys(conf.AddKeysToAgent()), Remember: keepKeys(conf), Keyring: &m.keyring, Private: m.cfg.PrivateAgent,
-		Log: debugLog(m.cfg.Log, p, d),
+		AddKeys: sshauth.AddKeys(conf.AddKeysToAgent()), Remember: keepKeys(conf), Keyring: c.Keyring, Private: c.PrivateAgent,
+		Log: debugLog(c.Log, a.p, d), Waiting: dl.hold, Background: c.Background,
 	}
-	if s, ok := p.(*suspending); ok {
-		cfg.Waiting = s.dl.hold
-		_, cfg.Background = s.Prompter.(background)
-		m.watchTouch(&cfg)
-	}
+	a.watchTouch(&cfg)
 	files, defaults := conf.IdentityFiles()
 	cfg.IdentitiesDefault = defaults
 	for _, f := range files {
@@ -123,13 +124,13 @@ func (a *attempt) proof(sessionID []byte) *firstkex.Proof {
 // config is the SSH library's configuration for this login, at a server that is
 // known to have no strict key exchange where lax.
 func (a *attempt) config(lax bool) (*ssh.ClientConfig, error) {
-	conf := a.d.Conf
+	conf := a.Dest.Conf
 	hostKeys, err := conf.HostKeyAlgorithms(dest.HostKeyAlgorithms, nil)
 	if err == nil {
 		hostKeys, err = a.check.Order(hostKeys)
 	}
 	cfg := &ssh.ClientConfig{
-		User:              a.d.User,
+		User:              a.Dest.User,
 		HostKeyCallback:   a.check.Callback,
 		HostKeyAlgorithms: hostKeys,
 		AuthCallback:      a.method,
@@ -172,7 +173,7 @@ func (a *attempt) method(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 // unprepared is a login that did not begin: the configuration makes no sense,
 // or KnownHostsCommand failed.
 func (a *attempt) unprepared(err error) error {
-	return &needsPerson{&control.Error{Phase: control.NotDialled, Host: a.d.Name, Text: err.Error()}}
+	return &NeedsPerson{&control.Error{Phase: control.NotDialled, Host: a.Dest.Name, Text: err.Error()}}
 }
 
 // explain turns a failed handshake into the one line a person reads, and marks
@@ -185,19 +186,15 @@ func (a *attempt) explain(err error, sniffed string, heard bool) error {
 	}
 	err = sshauth.Explain(err, a.login)
 	if errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
-		errors.Is(err, errUnanswered) {
+		errors.Is(err, ErrUnanswered) {
 		return a.person(err)
 	}
-	e := &control.Error{Phase: control.Refused, Host: a.d.Name, Text: describeHandshake(err, sniffed).Error()}
+	e := &control.Error{Phase: control.Refused, Host: a.Dest.Name, Text: describeHandshake(err, sniffed).Error()}
 	return markBusy(e, err, sniffed, heard)
 }
 
 // person gives the line its host and phase, and a mark that stays visible to
 // classify.
 func (a *attempt) person(err error) error {
-	return &needsPerson{&control.Error{Phase: control.Refused, Host: a.d.Name, Text: err.Error()}}
+	return &NeedsPerson{&control.Error{Phase: control.Refused, Host: a.Dest.Name, Text: err.Error()}}
 }
-
-func (a *attempt) used() string    { return a.login.Used() }
-func (a *attempt) hostKey() []byte { return a.check.Key() }
-func (a *attempt) close()          { a.login.Close() }
