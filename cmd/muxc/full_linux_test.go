@@ -64,7 +64,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("told %q", said)
 	}
 	if now := read(t, known); now != before {
-		t.Errorf("known_hosts was %q and is %q", before, now)
+		t.Errorf("known_hosts was %q and is %q", tail(before), tail(now))
 	}
 	kill(t, first, syscall.SIGKILL)
 	h.eventually("it is gone", func() bool { return !isMuxd(first) })
@@ -82,7 +82,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("with room again: told %q", said)
 	}
 	if now := read(t, known); !strings.HasPrefix(now, before) || len(now) == len(before) {
-		t.Errorf("with room again: known_hosts was %q and is %q", before, now)
+		t.Errorf("with room again: known_hosts was %q and is %q", tail(before), tail(now))
 	}
 	h.run(h.command("muxd", "reconnect", "--all"), nil)
 	command("sixth")

@@ -88,6 +88,7 @@ func serve() int {
 	}
 	log.Info("listening", "socket", d.listener.Place().Path(), "build", build.Version, "auto", d.auto)
 	ready.ok()
+	keepThreads()
 	d.manager = manager
 	notify(manager, "READY=1")
 	d.run(idle)
