@@ -10,7 +10,7 @@ import (
 )
 
 // ErrNotTaken: the connection ended before the server's hello, so the server
-// took nothing on and the request may be made again.
+// took nothing on and the request may be made again. An *Error may match it too.
 var ErrNotTaken = errors.New("muxd went away before it took the request")
 
 // ErrSilent: muxd accepted the connection and says nothing.
@@ -63,6 +63,8 @@ type Op struct {
 
 	asking *asking // owned by Wait; the prompt being asked, or nil
 	deaf   bool    // owned by Wait; nobody reads stdout
+
+	elsewhere bool // owned by Wait; another muxd takes the request that this one refuses
 
 	event func(Event) error // of an operation that tells of events, or nil
 }
@@ -184,8 +186,11 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 	case frameError:
 		var e *Error
 		if e, err = decodeError(b); err == nil {
+			e.Elsewhere = o.elsewhere && !e.Phase.MayHaveRun()
 			err = e
 		}
+	case frameElsewhere:
+		o.elsewhere = true
 	}
 	// A frame of an unknown type is a newer muxd's remark: versions that need
 	// an answer have another version number.

@@ -44,6 +44,7 @@ const (
 	frameWaiting      frameType = 45 // how the wait for the connection stands
 	frameEvent        frameType = 46
 	framePass         frameType = 47 // the descriptors are asked for on which the client reads or writes
+	frameElsewhere    frameType = 48 // another muxd takes the request that the Error behind it refuses
 )
 
 // frameHeader is the length of a frame's header: u32 length of what follows

@@ -80,7 +80,11 @@ func (o *operation) run(ctx context.Context, request []byte) (rest func(ctx cont
 	rest, err := o.dispatch(ctx, muxd, request)
 	o.passed.close()
 	if err != nil {
-		o.w.finish(frameError, asError(NotDialled, err).encode())
+		e := asError(NotDialled, err)
+		if e.Elsewhere {
+			o.w.hold(frameElsewhere, nil)
+		}
+		o.w.finish(frameError, e.encode())
 	}
 	// The deadline ends the reader also on a stream, whose Close is only a half
 	// one and would leave it reading for as long as the client likes; the flag

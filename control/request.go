@@ -324,7 +324,13 @@ type Error struct {
 	// Ended says that somebody had the connection closed (ssh -O exit): what was
 	// lost with it is not to be brought back.
 	Ended bool
+	// Elsewhere says that nothing was begun because this muxd is about to end:
+	// another one takes the request, and so the error matches ErrNotTaken.
+	Elsewhere bool
 }
+
+// Is reports an error that says as much as ErrNotTaken.
+func (e *Error) Is(target error) bool { return e.Elsewhere && target == ErrNotTaken }
 
 // Error returns the line a person reads.
 func (e *Error) Error() string {

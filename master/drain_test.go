@@ -36,6 +36,9 @@ func TestDrain(t *testing.T) {
 		done := r.drained(t.Context(), func(w control.Waiting) { last = w.Cause })
 		_, err := r.ask(t.Context(), nil, "host", "true")
 		wantError(t, err, control.NotDialled, "host: this muxd takes on nothing new", "muxd stop --drain")
+		if !errors.Is(err, control.ErrNotTaken) {
+			t.Error("another muxd is not asked")
+		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if last != "host: cat (pid 0)" || r.stop != 0 || drains != 1 {
@@ -87,7 +90,11 @@ func TestDrainKeepsNothingIdle(t *testing.T) {
 		go func() { _, err := r.m.Session(context.Background(), req, nil); other <- err }()
 		time.Sleep(time.Second)
 		done := r.drained(t.Context(), nil)
-		wantError(t, <-other, control.Refused, "host: this muxd takes on nothing new")
+		err := <-other
+		wantError(t, err, control.Refused, "host: this muxd takes on nothing new")
+		if !errors.Is(err, control.ErrNotTaken) {
+			t.Error("another muxd is not asked")
+		}
 		answered(t, done)
 		for _, h := range r.m.all() {
 			if st := h.status(); len(st.Links) > 0 || st.State != "idle" {

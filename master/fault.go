@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"muxd/control"
+	"muxd/internal/gate"
 	"muxd/internal/login"
 	"muxd/internal/reach"
 )
@@ -61,7 +62,7 @@ func asControl(host string, phase control.ErrorPhase, err error) error {
 		own.Host = host
 		return &own
 	}
-	return &control.Error{Phase: phase, Host: host, Text: err.Error()}
+	return &control.Error{Phase: phase, Host: host, Text: err.Error(), Elsewhere: errors.Is(err, gate.ErrDrains)}
 }
 
 // describeConnect is reach.Cause with the address, where that is not what could

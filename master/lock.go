@@ -42,7 +42,7 @@ func (m *Master) lock(shut bool) *control.Managed {
 // admit is the refusal of a request that begins, nil where it may go on.
 func (m *Master) admit(d *dest.Destination) error {
 	if err := m.gate.Request(); err != nil {
-		return &control.Error{Phase: control.NotDialled, Host: d.Name, Text: err.Error()}
+		return asControl(d.Name, control.NotDialled, err)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (m *Master) admit(d *dest.Destination) error {
 // have been shut. Nothing was opened, and the same would happen again.
 func (m *Master) enter(d *dest.Destination) (leave func(), err error) {
 	if leave, err = m.gate.Enter(); err != nil {
-		return nil, &control.Error{Phase: control.Refused, Host: d.Name, Text: err.Error()}
+		return nil, asControl(d.Name, control.Refused, err)
 	}
 	return leave, nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -338,6 +339,44 @@ func TestCommandThatMayHaveRun(t *testing.T) {
 	m.dies()
 	if err := k.Wait(); phaseOf(t, err) != control.Running || !errors.Is(err, control.ErrGone) {
 		t.Error(err)
+	}
+}
+
+// What a muxd refuses that drains is asked of the next one, unless it may have
+// been begun, or every one refuses it.
+func TestCommandMeetsDrain(t *testing.T) {
+	var asked atomic.Int32
+	for _, tt := range []struct {
+		refusals, tries int32
+		phase           control.ErrorPhase // of them
+		want            string
+	}{
+		{1, 2, control.Refused, ""},
+		{9, 3, control.NotDialled, "host: it drains"},
+		{1, 1, control.Sent, "host: it drains"},
+	} {
+		asked.Store(0)
+		m := new(muxd)
+		m.OnResolve = func(context.Context, *control.Invocation, control.Prompter) (*control.Plan, error) {
+			return &control.Plan{Host: "host", Session: new(control.SessionRequest)}, nil
+		}
+		m.OnSession = func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) {
+			if asked.Add(1) <= tt.refusals {
+				return nil, &control.Error{Phase: tt.phase, Host: "host", Text: "it drains", Elsewhere: true}
+			}
+			s := controltest.NewStream(false)
+			s.End(control.Exit{}, nil)
+			return s, nil
+		}
+		m.start()
+		err := client.New("host").Command(t.Context(), "true").Run()
+		if n := asked.Load(); n != tt.tries || fmt.Sprint(err) != tt.want && (err != nil || tt.want != "") {
+			t.Errorf("%d refusals in phase %v: asked %d times, %v", tt.refusals, tt.phase, n, err)
+		}
+		if err != nil && phaseOf(t, err) != tt.phase {
+			t.Error(err)
+		}
+		m.stop()
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // What the gate refuses by. The texts follow a host's name.
 var (
 	ErrLocked = errors.New("muxd is locked (muxd unlock opens it again; what runs goes on)")
-	ErrDrains = errors.New("this muxd takes on nothing new, because it was told to drain (muxd stop --drain); the command may be given again, another muxd takes it")
+	ErrDrains = errors.New("this muxd takes on nothing new, because it was told to drain (muxd stop --drain); give the command again once it has ended")
 )
 
 // Gate is open in its zero value. Its methods may be called from any goroutine.
