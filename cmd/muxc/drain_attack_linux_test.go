@@ -97,7 +97,7 @@ func TestDrainNamesWhoHolds(t *testing.T) {
 	hold := h.stand("-L", path+":"+h.sshd.Addr)
 	old := h.pid()
 	r := h.run(h.command("muxd", "stop", "--drain", "--timeout", "100ms"), nil)
-	want := fmt.Sprintf("muxd: not drained within 100ms, it still waits for box: -N (pid %d); it goes on (kill %d ends it)\n", h.pidOf(hold), old)
+	want := fmt.Sprintf("muxd: not drained within 100ms, it still waits for box: -N (pid %d); it goes on (kill %d ends it)\n", hold.cmd.Process.Pid, old)
 	if r.code != 1 || r.out != "" || r.err != want {
 		t.Errorf("%+v, want %q", r, want)
 	}

@@ -93,11 +93,8 @@ func printStatus(w io.Writer, st *control.Status, now time.Time, l look) {
 		}
 	}
 	say(fmt.Sprintf("muxd %s, pid %d, up %s, %s", st.Build, st.PID, table.Age(now, st.Started), st.Socket), 0, table.Plain)
-	if !st.Locked.IsZero() {
-		say(fmt.Sprintf("locked for %s: nothing new begins until muxd unlock", table.Age(now, st.Locked)), 0, table.Bad)
-	}
-	if st.Drains {
-		say("draining: it takes on nothing new, and ends with its last session", 0, table.Bad)
+	for _, text := range table.Refusing(st, now) {
+		say(text, 0, table.Bad)
 	}
 	if len(st.Hosts) == 0 {
 		fmt.Fprintln(w, "no connections")

@@ -67,6 +67,18 @@ func LastTry(h *control.HostStatus, now time.Time) string {
 	return text
 }
 
+// Refusing says why muxd takes on nothing new, a line for each reason; there is
+// none where it does.
+func Refusing(st *control.Status, now time.Time) (lines []string) {
+	if !st.Locked.IsZero() {
+		lines = append(lines, fmt.Sprintf("locked for %s: nothing new begins until muxd unlock", Age(now, st.Locked)))
+	}
+	if st.Drains {
+		lines = append(lines, "draining: it takes on nothing new, and ends with its last session")
+	}
+	return lines
+}
+
 // Age is a duration as people say it: two units at most.
 func Age(now, t time.Time) string {
 	d := now.Sub(t)

@@ -222,3 +222,28 @@ func TestRates(t *testing.T) {
 		}
 	}
 }
+
+// What keeps commands from beginning stands where it is seen, on a screen of any
+// size.
+func TestLockedAndDraining(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {40, 12}, {20, 5}} {
+		m := seen(new(scripted), size[0], size[1], 2)
+		at := noon.Add(3 * time.Minute)
+		st := status(2)
+		st.Locked, st.Drains = noon, true
+		m = send(m, Sample{At: at, Status: st})
+		lines := strings.Split(m.Frame(), "\n")
+		if len(lines) > size[1] || !strings.HasPrefix(lines[1], "locked for 3m") || !strings.HasPrefix(lines[2], "draining: it takes") {
+			t.Errorf("%v:\n%s", size, m.Frame())
+		}
+		for _, line := range lines {
+			if table.Width(line) > size[0] {
+				t.Errorf("%v: %q is too wide", size, line)
+			}
+		}
+		st = status(3)
+		if m = send(m, Sample{At: at, Status: st}); strings.Contains(m.Frame(), "locked") {
+			t.Errorf("it is unlocked again:\n%s", m.Frame())
+		}
+	}
+}

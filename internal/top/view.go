@@ -54,7 +54,11 @@ func (m *Model) head() []string {
 	if clock := m.at.Format("15:04:05"); table.Width(left)+2+len(clock) <= m.width {
 		line += strings.Repeat(" ", m.width-table.Width(left)-len(clock)) + table.Faint.Paint(clock, m.colour)
 	}
-	return []string{line}
+	lines := []string{line}
+	for _, text := range table.Refusing(st, m.at) {
+		lines = append(lines, table.Bad.Paint(table.Cut(text, m.width), m.colour))
+	}
+	return lines
 }
 
 // nothing is what there is to say where there are no hosts.
