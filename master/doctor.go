@@ -29,6 +29,9 @@ func (m *Master) findings(d *dest.Destination) []control.Finding {
 		st = h.status()
 	}
 	all := []control.Finding{stateOf(d, &st)}
+	if st.State == "" {
+		all = append(all, m.namesakes(d)...)
+	}
 	for i := range st.Links {
 		l := &st.Links[i]
 		all = append(all, control.Finding{Text: fmt.Sprintf("logged in by %s to %s (%s)", l.Auth, l.Remote, strings.TrimPrefix(l.Server, "SSH-2.0-"))})
@@ -64,6 +67,22 @@ func (m *Master) sessionLimit(d *dest.Destination, st *control.HostStatus) int {
 		return st.Limit
 	}
 	return m.cfg.Learned.SessionLimit(d.Key)
+}
+
+// namesakes are the hosts that were asked for by the same name and are others:
+// with an -F, or options that change who logs in or where. Who asks for one of
+// them in its shorter form should not take it for gone.
+func (m *Master) namesakes(d *dest.Destination) []control.Finding {
+	var all []control.Finding
+	for _, h := range m.all() {
+		if o := h.destination(); o.Name == d.Name && o.Key != d.Key {
+			all = append(all, control.Finding{Level: control.FindingNote,
+				Text: fmt.Sprintf("asked for with another configuration or other options the name is another host, %s@%s, which is %s", o.User, o.Addr(), h.status().State),
+				Cure: "muxd doctor -F FILE " + d.Name + ", with the file that muxc was given; muxd doctor without a host is about all of them"})
+		}
+	}
+	slices.SortFunc(all, func(a, b control.Finding) int { return strings.Compare(a.Text, b.Text) })
+	return all
 }
 
 // stateOf is how the connection stands, and what a person can do about it.

@@ -65,3 +65,33 @@ func TestDoctor(t *testing.T) {
 	has("muxd", "problem", "nobody answers at SSH_AUTH_SOCK "+gone+": connection refused", "start an agent")
 	has("box", "problem", "blocked: ", "muxc box tries again and asks you")
 }
+
+// TestDoctorOfAnotherConfiguration: a host that muxc was given with -F is another
+// one without it, which every command that names hosts can be told.
+func TestDoctorOfAnotherConfiguration(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	h.echo()
+	r := h.run(h.command("muxd", "doctor", "box"), nil)
+	for _, want := range []string{"  box: no connection, and nobody wants one\n",
+		"! box: asked for with another configuration or other options the name is another host, ", "@" + h.sshd.Addr + ", which is ready\n", "    → muxd doctor -F FILE box"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("no %q in\n%s%s", want, r.out, r.err)
+		}
+	}
+	name, _ := filepath.Rel(h.dir, h.cfg) // as typed here, from this directory
+	for _, args := range [][]string{{"-F", name, "box"}, {"box", "-F", h.cfg}, {"-F=" + h.cfg, "box"}} {
+		r = h.run(h.command("muxd", append([]string{"doctor"}, args...)...), nil)
+		if !strings.Contains(r.out, "  box: connected\n") || strings.Contains(r.out, "another host") || r.err != "" {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+	h.run(h.command("muxd", "wait", "-F", name, "box"), nil).is(t, "", "", 0)
+	h.run(h.command("muxd", "login", "-F", name, "box"), nil).is(t, "box: logged in\n", "", 0)
+	if r = h.run(h.command("muxd", "recycle", "-F", name, "box"), nil); r.code != 0 || !strings.HasPrefix(r.out, "box: ") {
+		t.Errorf("recycle: %+v", r)
+	}
+	if n := len(h.status().Hosts); n != 1 {
+		t.Errorf("%d hosts", n)
+	}
+}

@@ -20,6 +20,10 @@ type about struct {
 	flags map[string]string // those that were given; "" for one without a value
 }
 
+// configFlag names the ssh_config that says what hosts mean, as ssh's -F does: a
+// host that muxc was given with one is another destination without it.
+const configFlag = "-F"
+
 // parseAbout takes a command's words. flags names those it knows, each with
 // whether it has a value, which may be the next word or follow a "=".
 func parseAbout(args []string, flags map[string]bool) (about, error) {
@@ -63,20 +67,27 @@ func (a about) has(flag string) bool {
 }
 
 // invocation asks what ssh_config means by a host, to this user in this
-// directory, and has nothing done.
-func invocation(host string) *control.Invocation {
-	v := &control.Invocation{Args: []string{"-O", "check", "--", host}, Env: os.Environ()}
+// directory, and has nothing done. It is nil for "": all of them.
+func (a about) invocation(host string) *control.Invocation {
+	if host == "" {
+		return nil
+	}
+	return a.commandLine("-O", "check", "--", host)
+}
+
+// commandLine is one of muxc's, with the configuration that the words named.
+func (a about) commandLine(args ...string) *control.Invocation {
+	if a.has(configFlag) {
+		args = append([]string{configFlag, a.flags[configFlag]}, args...)
+	}
+	v := &control.Invocation{Args: args, Env: os.Environ()}
 	v.Dir, _ = os.Getwd()
 	return v
 }
 
-// ask carries out a request of one host, or of all where host is "", and
+// ask carries out a request about one host, or about all where v is nil, and
 // returns its status and what it had to say.
-func ask(c *socket.Conn, r *control.AdminRequest, host string) (code int, said string, err error) {
-	var v *control.Invocation
-	if host != "" {
-		v = invocation(host)
-	}
+func ask(c *socket.Conn, r *control.AdminRequest, v *control.Invocation) (code int, said string, err error) {
 	op, err := control.Admin(c, r, v)
 	if err != nil {
 		return 0, "", err

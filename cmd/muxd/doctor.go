@@ -35,7 +35,7 @@ type findingJSON struct {
 
 // doctor is muxd doctor: what is found here, and what muxd knows of the hosts.
 func doctor(args []string) int {
-	a, err := parseAbout(args, map[string]bool{"--json": false})
+	a, err := parseAbout(args, map[string]bool{"--json": false, configFlag: true})
 	if err == nil && a.all && len(a.hosts) > 0 {
 		err = errors.New("name a host, or --all")
 	}
@@ -49,7 +49,7 @@ func doctor(args []string) int {
 		hosts = []string{""} // all that muxd knows
 	}
 	for _, host := range hosts {
-		d.about(host)
+		d.about(a, host)
 	}
 	if a.has("--json") {
 		printJSON(os.Stdout, d)
@@ -220,13 +220,13 @@ func deadSockets(dir string) []string {
 }
 
 // about is what muxd knows of one host, or of all that it knows for "".
-func (d *doctorJSON) about(host string) {
+func (d *doctorJSON) about(a about, host string) {
 	c, err := connect()
 	if err != nil {
 		return // here has told why
 	}
 	defer c.Close()
-	code, said, err := ask(c, &control.AdminRequest{Command: "doctor"}, host)
+	code, said, err := ask(c, &control.AdminRequest{Command: "doctor"}, a.invocation(host))
 	name := host
 	if name == "" {
 		name = "muxd"

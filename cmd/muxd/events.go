@@ -18,7 +18,7 @@ import (
 // muxd ends or nobody reads any more. Each line is written as it comes. What
 // happened before comes first, where that is asked for, and may be all.
 func events(args []string) int {
-	a, err := parseAbout(args, map[string]bool{"--json": false, "--since": true, "--no-follow": false})
+	a, err := parseAbout(args, map[string]bool{"--json": false, "--since": true, "--no-follow": false, configFlag: true})
 	r := new(control.EventsRequest)
 	switch {
 	case err != nil:
@@ -43,7 +43,7 @@ func events(args []string) int {
 	defer c.Close()
 	var v *control.Invocation
 	if len(a.hosts) == 1 {
-		v = invocation(a.hosts[0])
+		v = a.invocation(a.hosts[0])
 	}
 	op, err := control.Events(c, r, v, func(e control.Event) error { return printEvent(os.Stdout, e, a.has("--json")) })
 	if err != nil {

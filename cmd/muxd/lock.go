@@ -26,7 +26,7 @@ func lock(command string, args []string) int {
 		return complain(err)
 	}
 	defer c.Close()
-	code, said, err := ask(c, &control.AdminRequest{Command: command}, "")
+	code, said, err := ask(c, &control.AdminRequest{Command: command}, nil)
 	if err != nil {
 		return complain(err)
 	}

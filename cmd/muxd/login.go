@@ -19,11 +19,15 @@ import (
 // person at this terminal what that takes. One that fails does not keep it from
 // the others.
 func login(args []string) int {
-	if len(args) == 0 {
-		return misused("login: name a host, or --all")
+	a, err := parseAbout(args, map[string]bool{configFlag: true})
+	if err == nil {
+		err = a.one()
 	}
-	hosts := args
-	if args[0] == "--all" && len(args) == 1 {
+	if err != nil {
+		return misused("login: " + err.Error())
+	}
+	hosts := a.hosts
+	if a.all {
 		st, err := currentStatus()
 		if err != nil {
 			return complain(err)
@@ -38,7 +42,7 @@ func login(args []string) int {
 	}
 	code := 0
 	for _, host := range hosts {
-		if err := logIn(host); err != nil {
+		if err := logIn(host, a.commandLine("-N", "--", host)); err != nil {
 			code = complain(err)
 			continue
 		}
@@ -60,14 +64,12 @@ func currentStatus() (*control.Status, error) {
 }
 
 // logIn holds a connection for a moment, which muxd then keeps by its own rules.
-func logIn(host string) error {
+func logIn(host string, v *control.Invocation) error {
 	c, err := launch.Connect(false)
 	if err != nil {
 		return fmt.Errorf("%s: %w", host, err)
 	}
 	defer c.Close()
-	v := &control.Invocation{Args: []string{"-N", "--", host}, Env: os.Environ()}
-	v.Dir, _ = os.Getwd()
 	for fd := range v.TTY {
 		v.TTY[fd] = term.IsTerminal(fd)
 	}

@@ -47,6 +47,8 @@ const usage = `usage: muxd                     run in the foreground (muxc start
                                 --drain: with the last of them, and nothing new
        muxd --version | --help
 
+Where a HOST is named, -F FILE before it is ssh's: which ssh_config says what
+it means.
 The socket is $MUXD_SOCKET, else muxd/ctl under $XDG_RUNTIME_DIR or
 /run/user/UID, else /tmp/muxd-UID/ctl. The log is muxd/muxd.log in the
 state directory ($XDG_STATE_HOME, ~/.local/state).

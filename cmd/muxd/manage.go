@@ -20,7 +20,7 @@ var errNotRunning = errors.New("muxd is not running")
 // manage has the running muxd do something about hosts, or all of them. One at
 // which that fails does not keep it from the others.
 func manage(command string, args []string) int {
-	flags := map[string]bool{}
+	flags := map[string]bool{configFlag: true}
 	if command == "reconnect" {
 		flags["--forget"] = false
 	}
@@ -38,7 +38,7 @@ func manage(command string, args []string) int {
 	code := 0
 	for _, host := range hosts {
 		r := &control.AdminRequest{Command: command, Forget: a.has("--forget")}
-		n, err := managed(os.Stdout, r, host)
+		n, err := managed(os.Stdout, r, a.invocation(host))
 		if err != nil {
 			n = complain(err)
 		}
@@ -51,7 +51,7 @@ func manage(command string, args []string) int {
 
 // managed is one request to the running muxd. What it says about a success is
 // for stdout, and why there was none for stderr.
-func managed(stdout io.Writer, r *control.AdminRequest, host string) (code int, err error) {
+func managed(stdout io.Writer, r *control.AdminRequest, v *control.Invocation) (code int, err error) {
 	c, err := connect()
 	if errors.Is(err, socket.ErrNoServer) {
 		return 0, errNotRunning
@@ -60,7 +60,7 @@ func managed(stdout io.Writer, r *control.AdminRequest, host string) (code int, 
 		return 0, err
 	}
 	defer c.Close()
-	code, said, err := ask(c, r, host)
+	code, said, err := ask(c, r, v)
 	if code != 0 || err != nil {
 		stdout = os.Stderr
 	}
@@ -70,7 +70,7 @@ func managed(stdout io.Writer, r *control.AdminRequest, host string) (code int, 
 
 // wait returns once a host's connection is there, or gone.
 func wait(args []string) int {
-	a, err := parseAbout(args, map[string]bool{"--for": true, "--timeout": true})
+	a, err := parseAbout(args, map[string]bool{"--for": true, "--timeout": true, configFlag: true})
 	r := &control.AdminRequest{Command: "wait", Down: a.flags["--for"] == "down"}
 	switch {
 	case err != nil:
@@ -84,7 +84,7 @@ func wait(args []string) int {
 	if err != nil {
 		return misused("wait: " + err.Error())
 	}
-	return waitFor(r, a.hosts[0])
+	return waitFor(r, a.hosts[0], a.invocation(a.hosts[0]))
 }
 
 // timeOf is a flag's duration, or number of seconds as everywhere in ssh.
@@ -102,7 +102,7 @@ func timeOf(flag, text string) (time.Duration, error) {
 // waitFor starts a muxd where a connection is wanted and none runs: that
 // somebody waits for it makes it wanted. A muxd that does not run, or ends, has
 // no connection.
-func waitFor(r *control.AdminRequest, host string) int {
+func waitFor(r *control.AdminRequest, host string, v *control.Invocation) int {
 	c, err := launch.Connect(r.Down)
 	if r.Down && errors.Is(err, socket.ErrNoServer) {
 		return 0
@@ -118,7 +118,7 @@ func waitFor(r *control.AdminRequest, host string) int {
 		})
 		defer told.Stop()
 	}
-	code, said, err := ask(c, r, host)
+	code, said, err := ask(c, r, v)
 	if r.Down && (errors.Is(err, control.ErrGone) || errors.Is(err, control.ErrNotTaken)) {
 		return 0
 	}
