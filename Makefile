@@ -39,7 +39,7 @@ check: # all that a change must pass
 
 install: all build/sbom.cdx.json
 	install -d $(bin) $(share)/man/man1 $(share)/man/man5 $(share)/man/man8 $(units) \
-	    $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d $(share)/doc/muxd
+	    $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d $(share)/doc/muxd/docs
 	install -m 755 build/muxc build/muxd $(bin)
 	install -m 644 packaging/man/muxc.1 $(share)/man/man1
 	install -m 644 packaging/man/muxd_config.5 $(share)/man/man5
@@ -51,7 +51,8 @@ install: all build/sbom.cdx.json
 	install -m 644 packaging/systemd/muxd.socket $(units)
 	sed 's|^ExecStart=.*|ExecStart=$(PREFIX)/bin/muxd|' packaging/systemd/muxd.service >$(units)/muxd.service
 	chmod 644 $(units)/muxd.service
-	install -m 644 README.md SECURITY.md docs/*.md build/sbom.cdx.json build/copyright $(share)/doc/muxd
+	install -m 644 README.md SECURITY.md build/sbom.cdx.json build/copyright $(share)/doc/muxd
+	install -m 644 docs/*.md docs/*.svg $(share)/doc/muxd/docs
 
 uninstall:
 	rm -f $(bin)/muxc $(bin)/muxd $(share)/man/man1/muxc.1 $(share)/man/man5/muxd_config.5 $(share)/man/man8/muxd.8 \

@@ -63,6 +63,7 @@ var allowed = map[string]struct {
 	"muxd/packaging":           {nil, "files"},
 	"muxd/packaging/mkman":     {nil, "writes a manual page of docs/keywords.md"},
 	"muxd/packaging/sbom":      {[]string{"muxd/internal/build"}, "reads built programs, and says what they are made of"},
+	"muxd/docs/tosvg":          {nil, "draws a terminal for README.md"},
 	"muxd/demo":                {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh"}, "the newcomer's first minute"},
 	"muxd/bench":               {[]string{"muxd/internal/*", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"}, "side by side with ssh -S"},
 }

@@ -22,7 +22,7 @@ var packed = []string{
 	"usr/share/man/man1/muxc.1", "usr/share/man/man5/muxd_config.5", "usr/share/man/man8/muxd.8",
 	"usr/share/bash-completion/completions/muxc", "usr/share/bash-completion/completions/muxd",
 	"usr/share/fish/vendor_completions.d/muxc.fish", "usr/share/fish/vendor_completions.d/muxd.fish",
-	"usr/share/doc/muxd/README.md", "usr/share/doc/muxd/CHANGELOG.md", "usr/share/doc/muxd/recipes.md",
+	"usr/share/doc/muxd/README.md", "usr/share/doc/muxd/CHANGELOG.md", "usr/share/doc/muxd/docs/recipes.md",
 	"usr/share/doc/muxd/copyright", "usr/share/doc/muxd/sbom.cdx.json",
 }
 
