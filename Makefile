@@ -15,12 +15,18 @@ build_flags = -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 .PHONY: all test check fuzz install uninstall packages reproducible clean changelog
 .DELETE_ON_ERROR:
 
-all: build/muxc build/muxd
+all: build/muxc build/muxd build/sbom.cdx.json
 
-build/muxc build/muxd: FORCE
+# All that go build reads here, so that "make && sudo make install" compiles
+# nothing as root; build/for-* tells that the last build was for another machine.
+sources = go.mod go.sum Makefile $(shell find . -path ./build -prune -o \( -name '*.go' ! -name '*_test.go' -o -path './packaging/*/*' -type f \) -print)
+target = build/for-$(GOOS)-$(GOARCH)
+
+build/muxc build/muxd: $(sources) $(target)
 	CGO_ENABLED=0 $(GO) build $(build_flags) -o $@ ./cmd/$(notdir $@)
 
-FORCE:
+$(target):
+	mkdir -p build && rm -f build/for-* && touch $@
 
 # What they are made of, and in build/copyright the licences of that. GOOS may be another machine's.
 build/sbom.cdx.json: build/muxc build/muxd
@@ -37,7 +43,7 @@ fuzz: # every target, for FUZZTIME each
 check: # all that a change must pass
 	.ci/run
 
-install: all build/sbom.cdx.json
+install: all
 	install -d $(bin) $(share)/man/man1 $(share)/man/man5 $(share)/man/man8 $(units) \
 	    $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d $(share)/doc/muxd/docs
 	install -m 755 build/muxc build/muxd $(bin)
