@@ -12,15 +12,16 @@ import (
 	"testing"
 )
 
-// rpm is what a package of rpm holds: what its header says of the files was
-// compared with the files themselves.
+// rpm is what a package of rpm holds.
 type rpm struct {
 	digests    map[string]string // SHA-256 of each file, by its path below the root
 	recommends []string
+	buildHost  string
 }
 
 // Tags of a header (rpm.org, "RPM Tags").
 const (
+	tagBuildHost  = 1007
 	tagDigests    = 1035
 	tagDirIndexes = 1116
 	tagBaseNames  = 1117
@@ -28,9 +29,10 @@ const (
 	tagRecommends = 5046
 )
 
-// readRPM reads version 4 of the format with a payload that gzip compressed,
-// which is what nfpm writes: a lead of 96 octets, a header of signatures padded to
-// 8, a header, and an archive of cpio.
+// readRPM compares what the header says of the files with the files. It reads
+// version 4 of the format with a payload that gzip compressed, which is what nfpm
+// writes: a lead of 96 octets, a header of signatures padded to 8, a header, and
+// an archive of cpio.
 func readRPM(t *testing.T, path string) rpm {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -57,7 +59,7 @@ func readRPM(t *testing.T, path string) rpm {
 			t.Errorf("the header says %q of %s, the archive has %q", sums[i], name, files[name])
 		}
 	}
-	return rpm{files, header.strings(tagRecommends)}
+	return rpm{files, header.strings(tagRecommends), strings.Join(header.strings(tagBuildHost), "")}
 }
 
 // rpmTags are the entries of a header: store begins with the entry's value.
