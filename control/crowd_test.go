@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"muxd/control"
 	"muxd/control/controltest"
@@ -36,5 +38,42 @@ func TestStatusBesideAllClients(t *testing.T) {
 	_, ch = r.run(&controltest.Screen{})
 	if got := get(t, ch); got.exit.Code != 3 || got.err != nil {
 		t.Errorf("after they left: %+v", got)
+	}
+}
+
+// clinging is a session that its server does not end when it is closed.
+type clinging struct{ *controltest.Stream }
+
+func (clinging) Close() error { return nil }
+
+// A client that has left is no client any more, whether or not the server ends its
+// session.
+func TestLeftBehind(t *testing.T) {
+	for _, eof := range []bool{false, true} { // of the outputs, without an end of the session
+		synctest.Test(t, func(t *testing.T) {
+			st := controltest.NewStream(false)
+			srv := &control.Server{Log: new(log), Backend: &controltest.Backend{OnResolve: resolveSession,
+				OnSession: func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) {
+					return clinging{st}, nil
+				}}}
+			c, s := controltest.Pipe()
+			done := make(chan struct{})
+			go func() { defer close(done); srv.ServeConn(t.Context(), s) }()
+			if _, err := control.Run(c, &control.Invocation{Args: []string{"h", "true"}}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if eof {
+				st.Out.Close()
+				st.Err.Close()
+			}
+			left := time.Now()
+			c.Close()
+			<-done
+			if took := time.Since(left); took != control.Linger || srv.Clients() != 0 {
+				t.Errorf("it is a client for %v, and there are %d", took, srv.Clients())
+			}
+			st.End(control.Exit{}, nil)
+		})
 	}
 }

@@ -6,6 +6,7 @@ const (
 	ScarceTimeout  = scarceTimeout
 	HelloTimeout   = helloTimeout
 	StopGrace      = stopGrace
+	Linger         = linger
 	MaxGreeting    = maxGreeting
 	MaxClients     = maxClients
 	LastClients    = lastClients

@@ -62,9 +62,10 @@ func newOperation(s *Server, c Conn, pid int) *operation {
 }
 
 // run carries the request out and writes its last frame. It returns when
-// nothing of the operation is left but, at most, a write to a session that was
-// closed, which its Backend ends, and what it returns: a connection that goes on
-// without its client, and without the operation, until ctx ends.
+// nothing of the operation is left but, at most, what reads and writes a session
+// that was closed and whose server has not agreed to that, and what it returns: a
+// connection that goes on without its client, and without the operation, until ctx
+// ends.
 func (o *operation) run(ctx context.Context, request []byte) (rest func(ctx context.Context)) {
 	// A client that does not read must not hold up the end of muxd.
 	// Its own descriptors know no deadline, and go with its connection.
@@ -262,7 +263,7 @@ func (o *operation) session(ctx context.Context, st Stream, p *Plan, door Door) 
 	if p.Hold != nil {
 		defer o.whileServed(st, door)()
 	}
-	exit, err := o.pump(ctx, st, p)
+	exit, err := o.untilLeft(ctx, st, p)
 	if p.Hold != nil && door.Ended() {
 		exit, err = Exit{}, nil // that was asked for
 	}
@@ -271,6 +272,33 @@ func (o *operation) session(ctx context.Context, st Stream, p *Plan, door Door) 
 		return asError(Running, err)
 	}
 	return o.w.finish(frameExit, exit.encode())
+}
+
+// errLeft ends an operation whose client has left, and whose session the server
+// has not ended all the same.
+var errLeft = errors.New("the client has left, and the server does not end its session")
+
+// untilLeft pumps the session to its end. A server may take its time to agree to
+// the end of a session whose client has left, or never do so; what reads the
+// session then goes on without an operation, which would be counted for as long.
+func (o *operation) untilLeft(ctx context.Context, st Stream, p *Plan) (exit Exit, err error) {
+	ended := make(chan struct{})
+	var e Exit
+	var perr error
+	go func() { defer close(ended); e, perr = o.pump(ctx, st, p) }()
+	select {
+	case <-ended:
+		return e, perr
+	case <-ctx.Done():
+	}
+	t := time.NewTimer(linger)
+	defer t.Stop()
+	select {
+	case <-ended:
+		return e, perr
+	case <-t.C:
+		return Exit{}, errLeft
+	}
 }
 
 func (o *operation) manage(ctx context.Context, r *ManageRequest) error {

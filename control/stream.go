@@ -32,7 +32,9 @@ type Stream interface {
 	// Wait returns how the command ended, once output and stderr are read to
 	// their end. Without an exit it returns an *Error in phase Running.
 	Wait() (Exit, error)
-	// Close abandons the session. It is safe to call more than once.
+	// Close abandons the session. It is safe to call more than once. Read, Write,
+	// Stderr and Wait may return only when the server agrees, or the connection
+	// ends.
 	Close() error
 }
 

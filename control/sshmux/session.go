@@ -227,10 +227,19 @@ func (s *session) carry(ctx context.Context, st control.Stream, m *control.Meter
 	if s.err != nil {
 		outputs.Go(func() { copyOut(st.Stderr(), s.err, m, nil) })
 	}
-	if err := waitFor(ctx, &outputs); err != nil {
-		return control.Exit{}, err
+	var exit control.Exit
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		outputs.Wait()
+		exit, err = st.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return control.Exit{}, ctx.Err()
 	}
-	exit, err := st.Wait()
 	s.in.Close() // what the client's standard input has now is the next one's
 	return exit, err
 }
