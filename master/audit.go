@@ -1,7 +1,11 @@
 package master
 
 import (
+	"net"
 	"path"
+	"strconv"
+
+	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
 	"muxd/internal/dest"
@@ -29,6 +33,35 @@ func (m *Master) audit(d *dest.Destination, kind, what string, pid int, from str
 		return
 	}
 	m.cfg.Log.Info("audit: channel", args...)
+}
+
+// opening is what a channel that the server opens is for, and where it comes from,
+// as the server says (RFC 4254 sections 6.3.2 and 7.2).
+func opening(c ssh.NewChannel) (what, from string) {
+	var to struct {
+		Host string
+		Port uint32
+		Rest []byte `ssh:"rest"`
+	}
+	var peer struct {
+		Host string
+		Port uint32
+	}
+	rest := c.ExtraData()
+	switch c.ChannelType() {
+	case "forwarded-tcpip":
+		if ssh.Unmarshal(rest, &to) == nil {
+			what, rest = net.JoinHostPort(to.Host, strconv.Itoa(int(to.Port))), to.Rest
+		}
+	case "forwarded-streamlocal@openssh.com":
+		var m struct{ Path, Reserved string }
+		ssh.Unmarshal(rest, &m)
+		return m.Path, "the server"
+	}
+	if ssh.Unmarshal(rest, &peer) != nil || peer.Host == "" {
+		return what, "the server"
+	}
+	return what, "the server, for " + control.CleanLine(net.JoinHostPort(peer.Host, strconv.Itoa(int(peer.Port))))
 }
 
 // who is a process and the one that started it, by their programs' names, as far

@@ -190,6 +190,7 @@ func leadsTo(f control.Forward) string {
 func (h *host) openThrough(ctx context.Context, to control.Endpoint, from net.Addr) (forward.Channel, error) {
 	d := h.newestDest().Unattended(time.Now())
 	if err := h.m.gate.Within(); err != nil {
+		h.m.audit(d, string(sshlink.Direct), to.String(), 0, fromText(from), err)
 		return nil, err // before a connection is made for it
 	}
 	for {

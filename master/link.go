@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"muxd/control"
 	"muxd/internal/sshlink"
 )
@@ -38,12 +40,13 @@ func (l *link) Tell(e control.Event) { l.onEvent(e) }
 
 // Opened implements sshlink.Owner: a lease for what the server opened. It counts
 // from the moment that run comes to it; a link that ends before that ends with it.
-func (l *link) Opened(kind string) *sshlink.User {
+func (l *link) Opened(c ssh.NewChannel) *sshlink.User {
 	h := l.host
 	ls := newLease(h, l, sshlink.User{Dest: h.newestDest()})
 	ls.bare = true
 	h.post(func() { h.leases++; l.leases++ })
-	h.m.audit(ls.Dest, kind, "", 0, "the server", nil)
+	what, from := opening(c)
+	h.m.audit(ls.Dest, c.ChannelType(), what, 0, from, nil)
 	return &ls.User
 }
 

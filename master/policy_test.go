@@ -157,6 +157,49 @@ func TestAudit(t *testing.T) {
 	})
 }
 
+// Audit names each connection through a forward: where it goes and where it came
+// from, also the one that is refused, in both directions.
+func TestAuditOfForwards(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		var b bytes.Buffer
+		r.m.cfg.Log = slog.New(slog.NewTextHandler(&b, nil))
+		s := r.ashore()
+		s.echoes("app:80")
+		defer r.mustForward("-o", "Audit=yes", "-L", "8080:db:5432", "-R", "9090:app:80", "host")()
+		near, err := s.connect("localhost:8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer near.Close()
+		if got, err := exchange(near, "in"); got != "in" {
+			t.Fatal(got, err)
+		}
+		far, err := r.srv.Connect("localhost:9090")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer far.Close()
+		synctest.Wait()
+		r.lock("lock")
+		late, err := s.connect("localhost:8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer late.Close()
+		synctest.Wait()
+		for want, times := range map[string]int{
+			`msg="audit: channel" host=host login=me@host:22 kind=direct what=db:5432 from=` + near.LocalAddr().String():                                  1,
+			`msg="audit: channel" host=host login=me@host:22 kind=forwarded-tcpip what=localhost:9090 from="the server, for `:                             1,
+			`msg="audit: channel refused" host=host login=me@host:22 kind=direct what=db:5432 from=` + near.LocalAddr().String() + ` why="muxd is locked`: 1,
+			`audit`: 3,
+		} {
+			if n := strings.Count(b.String(), want); n != times {
+				t.Errorf("%d times %s in\n%s", n, want, &b)
+			}
+		}
+	})
+}
+
 // NotifyCommand is told of a host that needs a person, and when it does not any
 // more.
 func TestNotifyCommand(t *testing.T) {

@@ -74,8 +74,9 @@ type Owner interface {
 	Changed()
 	// Tell passes on what is to be told of the link to whoever listens.
 	Tell(e control.Event)
-	// Opened makes a User of what the server opened, which nobody waits for.
-	Opened(kind string) *User
+	// Opened makes a User of the channel that the server opened, which nobody waits
+	// for and which is accepted.
+	Opened(c ssh.NewChannel) *User
 	// Fits says that the server has so many sessions open on the link.
 	Fits(sessions int)
 	// Moved says that a session of that client ended which had moved much.

@@ -117,7 +117,7 @@ func (l *Link) accept(c ssh.NewChannel) (*through, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.carry(ch, reqs, l.Owner.Opened(c.ChannelType())), nil
+	return l.carry(ch, reqs, l.Owner.Opened(c)), nil
 }
 
 var errEnds = errors.New("the connection ends")

@@ -19,11 +19,11 @@ import (
 // owner is the Owner of a link in a test: it hears of nothing.
 type owner struct{}
 
-func (owner) Changed()            {}
-func (owner) Tell(control.Event)  {}
-func (owner) Opened(string) *User { return user() }
-func (owner) Fits(int)            {}
-func (owner) Moved(int)           {}
+func (owner) Changed()                    {}
+func (owner) Tell(control.Event)          {}
+func (owner) Opened(ssh.NewChannel) *User { return user() }
+func (owner) Fits(int)                    {}
+func (owner) Moved(int)                   {}
 
 func user() *User { return &User{Dest: &dest.Destination{Name: "host"}, Release: func() {}} }
 
