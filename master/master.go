@@ -253,6 +253,9 @@ func (m *Master) Stop(ctx context.Context, r *control.StopRequest) (*control.Sto
 	if r.Drain {
 		return m.drain(ctx, r)
 	}
+	for _, h := range m.all() {
+		h.call(func() {}) // whom it gave a connection a moment ago is counted
+	}
 	links, sessions := m.Links()
 	st := &control.Stopped{PID: os.Getpid(), Hosts: links, Sessions: sessions}
 	if st.Done = r.Force || sessions == 0; st.Done && m.cfg.OnStop != nil {
