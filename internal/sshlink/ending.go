@@ -66,11 +66,17 @@ func (l *Link) Died() error {
 	}
 	t := time.NewTimer(race)
 	defer t.Stop()
-	select {
-	case <-l.done:
-		return l.Err()
-	case <-t.C:
-		return nil
+	closed := l.Wire.Closed()
+	for {
+		select {
+		case <-l.done:
+			return l.Err()
+		case <-closed:
+			closed = nil
+			t.Reset(endCertain)
+		case <-t.C:
+			return nil
+		}
 	}
 }
 
@@ -78,6 +84,6 @@ func (l *Link) Died() error {
 // only the session whose server closed it without a status.
 const endRace = 200 * time.Millisecond
 
-// endCertain is how long it may take where a read or a write has failed: the end
-// is on its way then, however slow the machine.
+// endCertain is how long it may take where a read or a write has failed, or the
+// connection was closed: the end is on its way then, however slow the machine.
 const endCertain = 30 * time.Second

@@ -173,7 +173,7 @@ func (l *Link) requests(reqs <-chan *ssh.Request) {
 
 // reap waits for the connection's end and publishes it.
 func (l *Link) reap() {
-	err := l.Conn.Wait()
+	err := l.wait()
 	l.mu.Lock()
 	if l.err == nil {
 		l.err = describeEnd(err)
@@ -187,6 +187,35 @@ func (l *Link) reap() {
 	close(l.done)
 	l.Log.Info("connection ended", "err", l.err, "up", time.Since(l.Since).Round(time.Second))
 	l.Owner.Changed()
+}
+
+// errBroken is what is known of an end that the library does not tell.
+var errBroken = errors.New("the server broke the SSH protocol")
+
+// brokenAfter is how long the library has to say how a connection ended that it
+// closed.
+const brokenAfter = 2 * time.Second
+
+// wait is the library's Wait, but for a server that breaks the protocol and goes on
+// sending: the library closes the connection then and waits for its reader, which
+// stands at the seventeenth packet that nobody takes any more (x/crypto,
+// handshakeTransport.Close). That lasts for ever, and holds those packets.
+func (l *Link) wait() error {
+	ended := make(chan error, 1)
+	go func() { ended <- l.Conn.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-l.Wire.Closed():
+	}
+	t := time.NewTimer(brokenAfter)
+	defer t.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-t.C:
+		return errBroken
+	}
 }
 
 // Fail ends the connection for a reason of ours. Closing the net.Conn frees

@@ -14,6 +14,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/sshtest"
+	"muxd/internal/wire"
 )
 
 // An open that the library takes at the moment of the connection's end is
@@ -96,5 +97,42 @@ func TestDescribeEnd(t *testing.T) {
 		if got := describeEnd(c.err).Error(); got != c.want {
 			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
+	}
+}
+
+// A server that breaks the protocol, and goes on sending, has the library wait for
+// ever: the link ends all the same.
+func TestBrokenProtocolEndsTheLink(t *testing.T) {
+	near, far := sshtest.Pipe()
+	key, sent := sshtest.NewKey(), make(chan error, 1)
+	go func() {
+		r := sshtest.NewRogue(far, key)
+		err := r.Login()
+		for i := 0; i < 100 && err == nil; i++ {
+			if i < 20 { // more than the library takes before there is somebody for them
+				err = r.Write(sshtest.Packet(sshtest.MsgGlobal, "nonsense", false))
+			} else {
+				err = r.Write(sshtest.Packet(sshtest.MsgData, uint32(77), "x"))
+			}
+		}
+		sent <- err
+	}()
+	w := wire.New(near)
+	c, chans, reqs, err := ssh.NewClientConn(w, "host:22", &ssh.ClientConfig{User: "me", HostKeyCallback: ssh.FixedHostKey(key.PublicKey())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	l := newLink(c, w)
+	l.Start(chans, reqs)
+	select {
+	case <-l.Done():
+	case <-time.After(time.Minute):
+		t.Fatal("the link is left")
+	}
+	if err := l.Died(); err != errBroken {
+		t.Error(err)
 	}
 }

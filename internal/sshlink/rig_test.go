@@ -27,6 +27,10 @@ func (owner) Moved(int)                   {}
 
 func user() *User { return &User{Dest: &dest.Destination{Name: "host"}, Release: func() {}} }
 
+func newLink(c ssh.Conn, w *wire.Conn) *Link {
+	return New(Config{Owner: owner{}, Log: slog.New(slog.DiscardHandler), Conn: c, Wire: w, Gate: &gate.Gate{}, Limit: &atomic.Int32{}, NetworkAt: &atomic.Pointer[time.Time]{}})
+}
+
 // linked runs f with a link to a server, in virtual time.
 func linked(t *testing.T, opts sshtest.Options, f func(t *testing.T, l *Link, srv *sshtest.Server)) {
 	t.Helper()
@@ -43,7 +47,7 @@ func linked(t *testing.T, opts sshtest.Options, f func(t *testing.T, l *Link, sr
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := New(Config{Owner: owner{}, Log: slog.New(slog.DiscardHandler), Conn: c, Wire: w, Gate: &gate.Gate{}, Limit: &atomic.Int32{}, NetworkAt: &atomic.Pointer[time.Time]{}})
+		l := newLink(c, w)
 		l.Start(chans, reqs)
 		defer synctest.Wait()
 		defer time.Sleep(wire.LastPackets)

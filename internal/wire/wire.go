@@ -146,6 +146,9 @@ func (w *Conn) ReadOver() bool { return w.readOver.Load() }
 // WriteOver reports that a write failed; true before its caller is told.
 func (w *Conn) WriteOver() bool { return w.writeOver.Load() }
 
+// Closed is closed by Close, whoever calls it.
+func (w *Conn) Closed() <-chan struct{} { return w.closed }
+
 // Read implements net.Conn.
 func (w *Conn) Read(p []byte) (int, error) {
 	if len(w.unread) == 0 {
