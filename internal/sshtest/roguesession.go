@@ -88,10 +88,13 @@ func (r *Rogue) Confirm(id, window, packet uint32) error {
 
 // Session is the next session that the client opens, up to the command, which is
 // granted.
-func (r *Rogue) Session() (uint32, error) {
+func (r *Rogue) Session() (uint32, error) { return r.SessionOf(2 << 20) }
+
+// SessionOf is a Session whose client may send so many bytes.
+func (r *Rogue) SessionOf(window uint32) (uint32, error) {
 	id, err := r.Channel()
 	if err == nil {
-		err = r.Confirm(id, 2<<20, 32<<10)
+		err = r.Confirm(id, window, 32<<10)
 	}
 	for err == nil {
 		var p []byte
