@@ -163,12 +163,7 @@ func (s *Server) greet(c ServerConn, patience time.Duration) (*opening, error) {
 	fds, err := readFull(c, b[:])
 	defer func() { s.closeAll(fds) }()
 	if err != nil {
-		switch {
-		case s.greeting.isOut(g):
-			s.refuse(c, TooBusy, "too many connections that say nothing")
-		case patience == scarceTimeout:
-			s.refuse(c, TooBusy, errScarce.Error())
-		}
+		s.refuseForRoom(c, g, patience)
 		return nil, err
 	}
 	p, err := parsePreface(b[:])
@@ -192,9 +187,7 @@ func (s *Server) greet(c ServerConn, patience time.Duration) (*opening, error) {
 	}
 	o := &opening{Preface: p}
 	if o.request, err = readRequest(c, int(p.Length)); err != nil {
-		if patience == scarceTimeout {
-			s.refuse(c, TooBusy, errScarce.Error())
-		} else {
+		if !s.refuseForRoom(c, g, patience) {
 			s.refuse(c, Malformed, fmt.Sprintf("the request did not arrive whole within %v", patience))
 		}
 		return nil, err
@@ -207,6 +200,20 @@ func (s *Server) greet(c ServerConn, patience time.Duration) (*opening, error) {
 		fds = nil
 	}
 	return o, nil
+}
+
+// refuseForRoom refuses a client that was not waited for because descriptors are
+// scarce, and reports whether that is why.
+func (s *Server) refuseForRoom(c ServerConn, g *greeting, patience time.Duration) bool {
+	switch {
+	case s.greeting.isOut(g):
+		s.refuse(c, TooBusy, "too many connections that say nothing")
+	case patience == scarceTimeout:
+		s.refuse(c, TooBusy, errScarce.Error())
+	default:
+		return false
+	}
+	return true
 }
 
 // takeEnd becomes the owner of the descriptor that came with a request, if it is

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -80,7 +81,7 @@ func TestRogueBesideItsOwn(t *testing.T) {
 }
 
 // goesOn ends the first of two sessions, and looks at who else is there.
-func (r *rogues) goesOn(first *session) {
+func (r *rogues) goesOn(first *sshlink.Session) {
 	r.t.Helper()
 	began := time.Now()
 	if _, err := first.Write([]byte("still")); err != nil {
