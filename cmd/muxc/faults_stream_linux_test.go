@@ -252,8 +252,10 @@ func TestProxyCommandThatDoesNotEnd(t *testing.T) {
 			}
 			tt.fault(h, pids)
 			h.lost(all, soon, tt.line+`; the command may still be running`)
-			took := h.buried(pids)
-			if took < tt.least || took > soon {
+			if took := h.buried(pids); took > soon {
+				t.Errorf("it ended %v after its session", took)
+			}
+			if took := time.Since(logTimes(t, h.log(), `msg="connection ended"`)[0]); took < tt.least {
 				t.Errorf("it ended %v after the connection, want at least %v", took, tt.least)
 			}
 			h.echo()
