@@ -12,7 +12,7 @@ units = $(DESTDIR)$(PREFIX)/lib/systemd/user
 # The same source and Go give the same bytes, wherever they are built.
 build_flags = -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 
-.PHONY: all test check fuzz install uninstall packages reproducible clean changelog
+.PHONY: all test check fuzz soak install uninstall packages reproducible clean changelog
 .DELETE_ON_ERROR:
 
 all: build/muxc build/muxd build/sbom.cdx.json
@@ -39,6 +39,15 @@ FUZZTIME ?= 10m
 
 fuzz: # every target, for FUZZTIME each
 	.ci/fuzz $(FUZZTIME)
+
+SOAK ?= 1h
+
+# The long runs: faults at random for SOAK, a thousand clients a second for a
+# minute, a thousand sessions, hosts and slow readers at a time. Not in CI, which
+# has the short forms of them.
+soak:
+	$(GO) test ./cmd/muxc -run 'Soak|Rate' -count=1 -v -timeout 0 -parallel 1 -soak $(SOAK) -rate 1000 -ratefor 1m -live 1000
+	$(GO) test ./master -run 'TestScale|SlowReaders|Thousand|RekeyUnderLoad' -count=1 -v -timeout 0 -scale 1000 -slow 1000
 
 check: # all that a change must pass
 	.ci/run

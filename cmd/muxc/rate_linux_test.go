@@ -26,6 +26,10 @@ var (
 	rateLive = flag.Int("live", 100, "sessions that TestRate holds at a time on one host")
 )
 
+// atOnce is how many clients connect at a time, fewer than may be silent: on a
+// machine that is busy muxd has not heard yet what they have said already.
+const atOnce = 100
+
 // rated is a muxd in a process of its own, and clients and a server in this one:
 // a process for each client would measure the kernel.
 type rated struct {
@@ -123,7 +127,7 @@ func (r *rated) clients(perSecond, n int) (opens []time.Duration) {
 	r.t.Helper()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 256) // at a time: what is slower than the rate must not take every descriptor
+	slots := make(chan struct{}, atOnce)
 	began := time.Now()
 	for i := range n {
 		time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))))
@@ -150,11 +154,13 @@ func (r *rated) live(n int) (opens []time.Duration) {
 	var mu sync.Mutex
 	var wg, open sync.WaitGroup
 	open.Add(n)
+	slots := make(chan struct{}, atOnce)
 	ctx, cut := context.WithCancel(context.Background())
 	defer cut()
 	for i := range n {
+		slots <- struct{}{}
 		wg.Go(func() {
-			here := sync.OnceFunc(open.Done)
+			here := sync.OnceFunc(func() { <-slots; open.Done() })
 			defer here()
 			took, err := r.command("sleep 1h", control.Exit{}, func(*control.Op) { here() })
 			var e *control.Error
