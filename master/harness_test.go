@@ -2,7 +2,6 @@ package master
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/control/controltest"
 	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 	"muxd/internal/wire"
@@ -290,26 +290,7 @@ func just(t *testing.T, d time.Duration, what string, f func() bool) {
 	}
 }
 
-// wantError checks an error's phase and that its text holds the parts, on one line.
-func wantError(t *testing.T, err error, phase control.ErrorPhase, parts ...string) {
-	t.Helper()
-	var e *control.Error
-	if !errors.As(err, &e) {
-		t.Errorf("%v (%T) is no control.Error", err, err)
-		return
-	}
-	if e.Phase != phase {
-		t.Errorf("phase %v, want %v: %v", e.Phase, phase, err)
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("%q lacks %q", err, p)
-		}
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("%q is more than a line", err)
-	}
-}
+var wantError = controltest.WantError
 
 // person answers prompts as told, and remembers.
 type person struct {

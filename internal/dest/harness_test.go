@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"muxd/control"
+	"muxd/control/controltest"
 )
 
 // rig is a Resolver with a home directory of its own.
@@ -55,26 +56,7 @@ func (r *rig) request(args ...string) *control.SessionRequest {
 	return plan.Session
 }
 
-// wantError checks an error's phase and that its text holds the parts, on one line.
-func wantError(t *testing.T, err error, phase control.ErrorPhase, parts ...string) {
-	t.Helper()
-	var e *control.Error
-	if !errors.As(err, &e) {
-		t.Errorf("%v (%T) is no control.Error", err, err)
-		return
-	}
-	if e.Phase != phase {
-		t.Errorf("phase %v, want %v: %v", e.Phase, phase, err)
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("%q lacks %q", err, p)
-		}
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("%q is more than a line", err)
-	}
-}
+var wantError = controltest.WantError
 
 // person remembers what it is told, and is asked nothing: resolving has no
 // question.

@@ -1,0 +1,30 @@
+package controltest
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"muxd/control"
+)
+
+// WantError checks an error's phase and that its text holds the parts, on one line.
+func WantError(t testing.TB, err error, phase control.ErrorPhase, parts ...string) {
+	t.Helper()
+	var e *control.Error
+	if !errors.As(err, &e) {
+		t.Errorf("%v (%T) is no control.Error", err, err)
+		return
+	}
+	if e.Phase != phase {
+		t.Errorf("phase %v, want %v: %v", e.Phase, phase, err)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("%q lacks %q", err, p)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q is more than a line", err)
+	}
+}
