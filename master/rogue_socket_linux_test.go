@@ -62,7 +62,7 @@ func TestRogueFillsBothDirections(t *testing.T) {
 			}
 		}()
 		w := sshtest.NewRogue(conn, key)
-		err = channels(func(uint32) act {
+		channels(func(uint32) act {
 			open := packet(sshtest.MsgOpen, "x11", uint32(1), uint32(1), uint32(1<<15), "", uint32(1))
 			return func(w *sshtest.Rogue) error {
 				for err := error(nil); err == nil; {
