@@ -367,6 +367,44 @@ func TestSlowPreface(t *testing.T) {
 	})
 }
 
+// heldBack is a connection that its server comes to read late.
+type heldBack struct {
+	control.ServerConn
+	read chan struct{} // closed when it does
+}
+
+func (h heldBack) ReadFDs(b []byte, max int) (int, []int, error) {
+	<-h.read
+	return h.ServerConn.ReadFDs(b, max)
+}
+
+// A client that has spoken is not taken for one of too many that are silent,
+// however late its words are read.
+func TestManyAtOnceAreHeard(t *testing.T) {
+	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{Code: 3}, nil) }))
+	const many = 2 * control.MaxGreeting
+	read, ended := make(chan struct{}), make(chan outcome, many)
+	for range many {
+		c, s := controltest.SocketPair(t)
+		op, err := control.Run(c, &control.Invocation{Args: []string{"box", "true"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.serve(heldBack{s, read})
+		go func() {
+			exit, err := op.Wait(&controltest.Screen{})
+			ended <- outcome{exit, err}
+		}()
+	}
+	time.Sleep(50 * time.Millisecond) // for most of them to have joined
+	close(read)
+	for range many {
+		if got := get(t, ended); got.exit.Code != 3 || got.err != nil {
+			t.Fatalf("got %+v", got)
+		}
+	}
+}
+
 // Silence keeps out nobody who speaks: of too many silent connections the
 // oldest go, and are told.
 func TestSilentConnectionsKeepOutNobody(t *testing.T) {

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -69,4 +71,43 @@ func (g *greetings) isOut(me *greeting) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return me.out
+}
+
+// lastLook is a connection of which one that was made to go is read once more.
+// Where many come at once, a goroutine may come to read what its client has long
+// sent when others, who were read before, have had that client go.
+type lastLook struct {
+	ServerConn
+	out    func() bool
+	looked bool
+}
+
+// lookFor is how long it may take: it asks for what is there.
+const lookFor = time.Millisecond
+
+// late reports a read that is to be tried again.
+func (l *lastLook) late(n int, err error) bool {
+	if n > 0 || l.looked || !errors.Is(err, os.ErrDeadlineExceeded) || !l.out() {
+		return false
+	}
+	l.looked = true
+	l.SetReadDeadline(time.Now().Add(lookFor))
+	return true
+}
+
+func (l *lastLook) Read(b []byte) (int, error) {
+	n, err := l.ServerConn.Read(b)
+	if l.late(n, err) {
+		return l.ServerConn.Read(b)
+	}
+	return n, err
+}
+
+// ReadFDs implements ServerConn.
+func (l *lastLook) ReadFDs(b []byte, max int) (int, []int, error) {
+	n, fds, err := l.ServerConn.ReadFDs(b, max)
+	if l.late(n, err) {
+		return l.ServerConn.ReadFDs(b, max)
+	}
+	return n, fds, err
 }
