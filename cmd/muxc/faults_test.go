@@ -62,8 +62,8 @@ func (h *host) lost(all []*running, d time.Duration, pattern string) {
 
 func TestMuxdKilled(t *testing.T) {
 	t.Parallel()
-	h := startHost(t)
-	all := h.waiting(5)
+	h := startHost(t, "MaxSessions 100")
+	all := h.waiting(50)
 	pid := h.pid()
 	kill(t, pid, syscall.SIGKILL)
 	h.lost(all, soon, fmt.Sprintf(`muxd \(pid %d\) went away; the command may still be running`, pid))
