@@ -29,7 +29,7 @@ func door(l *lab, r *section, o options) error {
 	if err := d.warm(r, o); err != nil {
 		return err
 	}
-	n := o.upTo(50)
+	n := o.upTo(100)
 	took, err := crowds([]program{d.through(d.ours, many, "true"), d.through(d.theirs, many, "true")}, n, o.times(8))
 	if err != nil {
 		return err

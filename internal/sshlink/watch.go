@@ -82,6 +82,7 @@ func (l *Link) probe(answered chan<- bool) {
 	l.debugf(1, "sending keepalive@openssh.com after %v of silence", l.Silence().Round(time.Millisecond))
 	_, _, err := l.Conn.SendRequest("keepalive@openssh.com", true, nil)
 	if err == nil {
+		l.probed.Store(true)
 		l.rtt.Store(int64(time.Since(sent)))
 		l.debugf(1, "the server answered after %v", time.Since(sent).Round(time.Microsecond))
 	}
