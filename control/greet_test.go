@@ -369,13 +369,13 @@ func TestSlowPreface(t *testing.T) {
 
 // heldBack is a connection that its server comes to read late.
 type heldBack struct {
-	control.ServerConn
+	*controltest.Socket
 	read chan struct{} // closed when it does
 }
 
 func (h heldBack) ReadFDs(b []byte, max int) (int, []int, error) {
 	<-h.read
-	return h.ServerConn.ReadFDs(b, max)
+	return h.Socket.ReadFDs(b, max)
 }
 
 // A client that has spoken is not taken for one of too many that are silent,

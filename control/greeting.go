@@ -73,21 +73,27 @@ func (g *greetings) isOut(me *greeting) bool {
 	return me.out
 }
 
-// lastLook is a connection of which one that was made to go is read once more.
-// Where many come at once, a goroutine may come to read what its client has long
-// sent when others, who were read before, have had that client go.
+// lastLook is a connection of which one that was made to go is read on where its
+// client has spoken. Where many come at once, a goroutine may come to read what
+// was long sent when others, who were read before, have had that client go.
 type lastLook struct {
 	ServerConn
 	out    func() bool
 	looked bool
 }
 
-// lookFor is how long it may take: it asks for what is there.
-const lookFor = time.Millisecond
+// unread is what a ServerConn may say: that bytes have come which nobody has read.
+type unread interface{ Unread() bool }
+
+// lookFor is how long a client may take that has begun to speak.
+const lookFor = time.Second
 
 // late reports a read that is to be tried again.
 func (l *lastLook) late(n int, err error) bool {
 	if n > 0 || l.looked || !errors.Is(err, os.ErrDeadlineExceeded) || !l.out() {
+		return false
+	}
+	if u, ok := l.ServerConn.(unread); !ok || !u.Unread() {
 		return false
 	}
 	l.looked = true

@@ -82,6 +82,16 @@ func (c *Conn) PeerPID() int { return c.peer.pid }
 // to run out of descriptors: it should be closed soon.
 func (c *Conn) Scarce() bool { return c.scarce }
 
+// Unread reports bytes of the peer's that nobody has read, whatever the deadline.
+func (c *Conn) Unread() bool {
+	n := 0
+	c.raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	return n > 0
+}
+
 // fault gives an error of a raw call the form that Read and Write give theirs.
 // A raw call on a closed file fails with an error that is internal to the
 // runtime, hence the flag.

@@ -101,3 +101,13 @@ func (s *Socket) HalfClose() error {
 	}
 	return err
 }
+
+// Unread is as socket.Conn's.
+func (s *Socket) Unread() bool {
+	n := 0
+	s.raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, _ = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	})
+	return n > 0
+}
