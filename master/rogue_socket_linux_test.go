@@ -107,7 +107,7 @@ func TestRogueFillsBothDirections(t *testing.T) {
 		}
 	}
 	took := time.Since(began)
-	if err == nil || !strings.HasPrefix(err.Error(), "rogue: connection lost (") {
+	if err == nil || !strings.HasPrefix(err.Error(), "rogue: connection lost (no answer: nothing was received for ") {
 		t.Errorf("told %v", err)
 	}
 	select {
