@@ -57,6 +57,7 @@ type host struct {
 	held        map[int]int       // by client; how many places it has
 	turns       map[int]int       // by client, while somebody waits; the turn at which it was given a place
 	turn        int               // counts them
+	lineMoved   time.Time         // when a session last began, once how many fit is known
 	movers      map[int]time.Time // by client; when it had moved much
 	growing     bool              // growNow is about to be posted
 	loginTook   time.Duration     // the last login that asked nobody

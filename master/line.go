@@ -143,14 +143,17 @@ func (h *host) fits(l *link, w *waiter) bool {
 	return l.Usable() && (w.bare || !l.paused && h.places.room(l.placed, l.Count(), time.Now()))
 }
 
-// placeLeast is how long somebody waits for a place who would not wait for a
-// connection (WaitForReady no): in less, fifty short commands pass through ten
-// places.
+// placeLeast is how long a line may stand still for somebody who would not wait
+// for a connection (WaitForReady no): in less, fifty short commands pass through
+// ten places.
 const placeLeast = 5 * time.Second
 
 // waitsForPlace is the error of a waiter that waits for a place no longer, nil
-// for one that does. Where it is not to have a connection of its own it still has
-// one that is being made for it.
+// for one that does. Nobody is sent away while the line moves: the hundredth of
+// a hundred commands has its turn, however long the others take. That a place
+// was given moves nothing, for the server may not know of it: a session has to
+// begin. Where it is not to have a connection of its own it still has one that
+// is being made for it.
 func (h *host) waitsForPlace(w *waiter, a *agenda) error {
 	if w.bare || w.dest.Patience == dest.Forever {
 		return nil
@@ -159,11 +162,14 @@ func (h *host) waitsForPlace(w *waiter, a *agenda) error {
 	if bound == 0 {
 		bound, until = placeLeast, w.since.Add(placeLeast)
 	}
+	if moved := h.lineMoved.Add(bound); moved.After(until) {
+		until = moved
+	}
 	if !a.at(until) {
 		return nil
 	}
 	return &control.Error{Phase: control.Refused, Host: w.dest.Name,
-		Text: fmt.Sprintf("%s (waited %v; WaitForReady sets how long)", h.noPlace(), bound)}
+		Text: fmt.Sprintf("%s (no place for %v; WaitForReady sets how long)", h.noPlace(), bound)}
 }
 
 // noPlace says what those in line wait for, and why there is no further

@@ -157,7 +157,7 @@ func TestWaitForAPlaceIsBounded(t *testing.T) {
 					return true
 				}
 			})
-			wantError(t, err, control.Refused, "host: the server takes one session on a connection, one has to end; MaxConnections is 1 (waited "+bound.String())
+			wantError(t, err, control.Refused, "host: the server takes one session on a connection, one has to end; MaxConnections is 1 (no place for "+bound.String())
 			if n := len(p.waits); n == 0 || !strings.Contains(p.waits[n-1].Cause, "one has to end") {
 				t.Errorf("told %+v", p.waits)
 			}
@@ -172,6 +172,40 @@ func TestWaitForAPlaceIsBounded(t *testing.T) {
 		}
 		if h := r.host(); len(h.held) != 1 || h.held[0] != 1 {
 			t.Errorf("places held: %v", h.held)
+		}
+	})
+}
+
+// While the line moves nobody in it is sent away, and one that stands still again
+// is no longer waited in than one that never moved.
+func TestALineThatMovesIsWaitedIn(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		one := []string{"-oMaxConnections=1", "-oWaitForReady=no", "host", "sleep"}
+		r.open(append(one, "3s")...)
+		start := time.Now()
+		var line []<-chan error
+		for range 20 {
+			line = append(line, r.inLine(r.request(append(one, "3s")...), nil))
+		}
+		last := r.inLine(r.request(append(one, "9h")...), nil)
+		for i, got := range line {
+			if err := <-got; err != nil {
+				t.Errorf("%d of 20 after %v: %v", i, time.Since(start), err)
+			}
+		}
+		if took := time.Since(start); took < 60*time.Second {
+			t.Errorf("all took %v", took)
+		}
+		time.Sleep(placeProbeMax + time.Second)
+		begun := time.Now()
+		wantError(t, <-r.inLine(r.request(append(one, "1s")...), nil), control.Refused, "no place for 5s")
+		if took := time.Since(begun); took > placeLeast+time.Second {
+			t.Errorf("the last was sent away after %v", took)
+		}
+		select {
+		case err := <-last:
+			t.Error("the one that sleeps:", err)
+		default:
 		}
 	})
 }

@@ -91,6 +91,7 @@ func (h *host) learnLimit(n int) {
 // fitted should be posted when the server took a session, with the number of
 // all that are open. Where one more fitted, the next one is tried at once.
 func (h *host) fitted(open int) {
+	h.lineMoved = time.Now()
 	if p := &h.places; p.limit > 0 && open > p.limit {
 		h.learnLimit(open)
 		p.probeAt, p.pause = time.Time{}, 0

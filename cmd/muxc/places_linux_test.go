@@ -55,7 +55,7 @@ func TestMoreSessionsThanTheServerTakes(t *testing.T) {
 		}
 	}
 	const why = "the server takes 10 sessions on a connection, one has to end; MaxConnections is 3"
-	h.run(h.muxc("-o", "WaitForReady=2", "box", "true"), nil).fails(t, `box: `+why+` \(waited 2s; WaitForReady sets how long\)`)
+	h.run(h.muxc("-o", "WaitForReady=2", "box", "true"), nil).fails(t, `box: `+why+` \(no place for 2s; WaitForReady sets how long\)`)
 	s := h.onScreen(h.muxc("box", "echo works"))
 	s.resize(33, 180)
 	s.shows("muxc: box: waiting (" + why + ")")
