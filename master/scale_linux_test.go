@@ -143,7 +143,8 @@ func held() (bytes uint64, goroutines int) {
 }
 
 // TestScale holds many hosts, and looks at what each further one that is idle
-// takes, and that commands on others go on meanwhile.
+// takes, and that commands on others go on meanwhile; then a session on each of
+// them as well.
 func TestScale(t *testing.T) {
 	m, request := scaled(t, "true")
 	const first = 10
@@ -187,6 +188,50 @@ func TestScale(t *testing.T) {
 	if probe > 10*time.Millisecond {
 		t.Errorf("each probe of an idle host takes %v", probe)
 	}
+	warm = sitOnEach(t, m, request, *scaleHosts, first)
+	slowest := warm[len(warm)-1]
+	t.Logf("%d commands while each of %d hosts was given a session that stays: median %v, slowest %v", len(warm), *scaleHosts, warm[len(warm)/2], slowest)
+	if slowest > 30*time.Second {
+		t.Error("that is a stall")
+	}
+}
+
+// sitOnEach holds a session on each of so many hosts at a time, while commands go
+// on, and returns what those took.
+func sitOnEach(t *testing.T, m *Master, request func(int) *control.SessionRequest, hosts, busy int) []time.Duration {
+	t.Helper()
+	sessions := make([]control.Stream, hosts)
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, 16)
+		for i := range sessions {
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				r := request(i)
+				r.Command = "sleep 1h"
+				var err error
+				if sessions[i], err = m.Session(context.Background(), r, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}()
+	warm, _ := meanwhile(t, m, request, busy, opened)
+	if st, err := m.Status(t.Context(), &control.StatusRequest{}); err != nil || len(st.Hosts) != hosts {
+		t.Errorf("status of %d hosts: %v, %v", hosts, st, err)
+	} else if i := slices.IndexFunc(st.Hosts, func(h control.HostStatus) bool { return len(h.Sessions) == 0 }); i >= 0 {
+		t.Errorf("no session on %v", st.Hosts[i].Name)
+	}
+	for _, s := range sessions {
+		if s != nil {
+			s.Close()
+		}
+	}
+	return warm
 }
 
 // meanwhile runs commands on the first hosts until done is closed, and returns
