@@ -158,6 +158,13 @@ func (s *soak) report() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.t.Logf("%d sessions, the longest %v; %v", len(s.done), s.longest.Round(time.Millisecond), s.tally)
+	var tiny []time.Duration
+	for _, tr := range s.done {
+		if tr.kind == "tiny" && tr.err == "" && !tr.killed {
+			tiny = append(tiny, tr.took)
+		}
+	}
+	s.t.Logf("from muxc's start to the end of a line's worth, faults included: %s", spread(tiny))
 	for _, what := range []string{"all went well", "failed"} {
 		if s.tally[what] == 0 {
 			s.t.Errorf("no session %s: this proves nothing", what)

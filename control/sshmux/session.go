@@ -303,8 +303,7 @@ func write(st control.Stream, b []byte, m *control.Meter) error {
 func (s *session) escape(st control.Stream, ev term.Event) {
 	text := s.esc.Text(ev)
 	switch ev.Action {
-	case term.Disconnect:
-		st.Close()
+	case term.Disconnect: // open closes the stream: had that an end first, it would be told as a loss
 		time.AfterFunc(leaveWait, s.leave) // it may be the terminal that takes nothing
 	case term.Suspend: // it is ssh that the shell would have to stop
 		text = "~^Z escape is not available to sessions of a shared connection\r\n"
