@@ -1,8 +1,10 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,7 +102,7 @@ type host struct {
 // hostShown is what status shows of the fields that run owns.
 type hostShown struct {
 	dest    *dest.Destination
-	links   []*link
+	links   []*link // in the order of their IDs; not written any more, others read it
 	current *link
 	waiting int
 	attempt int
@@ -267,10 +269,11 @@ func (h *host) publish() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), wanted: why, attempt: h.tries, next: h.retry,
-		limit: h.places.limit, pastIn: h.pastIn, pastOut: h.pastOut, links: h.shown.links[:0:0], current: h.current}
+		limit: h.places.limit, pastIn: h.pastIn, pastOut: h.pastOut, links: make([]*link, 0, len(h.links)), current: h.current}
 	for l := range h.links {
 		h.shown.links = append(h.shown.links, l)
 	}
+	slices.SortFunc(h.shown.links, func(a, b *link) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // stands is the state that fits what there is.

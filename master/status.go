@@ -77,7 +77,6 @@ func (h *host) status() control.HostStatus {
 	}
 	links, current := h.shown.links, h.shown.current
 	h.mu.Unlock()
-	sort.Slice(links, func(i, j int) bool { return links[i].ID < links[j].ID })
 	st.KeepWarm, st.KeepWarmLearned = h.keepWarm(d)
 	st.Forwards = h.forwards.Status()
 	for _, l := range links {
