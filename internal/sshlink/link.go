@@ -310,7 +310,7 @@ func (l *Link) drained() {
 	}
 	l.mu.Unlock()
 	if why != nil {
-		l.Fail(why)
+		l.Wire.Close()
 	}
 }
 

@@ -1,11 +1,13 @@
 package sshlink
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -136,4 +138,37 @@ func TestBrokenProtocolEndsTheLink(t *testing.T) {
 	if err := l.Err(); err != errBroken && !strings.Contains(err.Error(), "invalid channel") { // where the reader was slow
 		t.Error(err)
 	}
+}
+
+// late is a context in which something happens when somebody begins to wait for
+// its end.
+type late struct {
+	context.Context
+	once *sync.Once
+	f    func()
+}
+
+func (c late) Done() <-chan struct{} {
+	c.once.Do(c.f)
+	return c.Context.Done()
+}
+
+// Nothing is handed to a connection whose end was decided when the session was
+// open and not counted yet: the command provably did not start.
+func TestNothingIsSentOnALinkThatEnds(t *testing.T) {
+	linked(t, sshtest.Options{}, func(t *testing.T, l *Link, srv *sshtest.Server) {
+		ctx := late{t.Context(), new(sync.Once), func() {
+			synctest.Wait() // the open is answered
+			l.Drain()
+		}}
+		u := user()
+		_, err := l.StartSession(ctx, u, command(u, "true"), nil)
+		var e *control.Error
+		if !errors.As(l.Failure("host", err), &e) || e.Phase != control.Lost {
+			t.Errorf("%v: phase %v", err, e.Phase)
+		}
+		if synctest.Wait(); srv.Count(sshtest.ChannelOpen, "session") != 1 || srv.Count(sshtest.ChannelRequest, "exec") != 0 {
+			t.Errorf("not what was meant\n%s", srv.Dump())
+		}
+	})
 }

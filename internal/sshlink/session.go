@@ -160,6 +160,9 @@ func (s *Session) begin(r *control.SessionRequest) error {
 	if s.spare != nil && s.spare.closed(s) {
 		return ErrSpareClosed
 	}
+	if why := s.l.Ending(); why != nil { // decided before the session was counted
+		return s.ended(control.Lost, why)
+	}
 	if !s.handOver() {
 		return ErrDoubted
 	}

@@ -133,6 +133,9 @@ func (l *Link) Wake() {
 func (l *Link) Doubt() {
 	l.mu.Lock()
 	idle := !l.carries()
+	if idle && l.err == nil { // with the same lock, as in drained
+		l.err = NoAnswer(l.Silence())
+	}
 	was := l.state
 	if was == Ready {
 		l.state = Suspect
@@ -144,7 +147,7 @@ func (l *Link) Doubt() {
 	}
 	l.Log.Info("connection does not answer", "silence", l.Silence().Round(time.Millisecond), "idle", idle)
 	if idle {
-		l.Fail(NoAnswer(l.Silence()))
+		l.Wire.Close()
 	}
 	l.Owner.Changed()
 }
