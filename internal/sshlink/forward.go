@@ -58,12 +58,6 @@ func (l *Link) Listen(ctx context.Context, at control.Endpoint) (port int, err e
 	got := make(chan reply, 1)
 	go func() {
 		ok, data, err := l.Conn.SendRequest(kind, true, payload)
-		if ctx.Err() != nil && err == nil && ok { // nobody knows of it
-			if chosen, _ := listened(ok, data, err); chosen > 0 {
-				_, payload = listenRequest(control.Endpoint{Host: at.Host, Port: chosen})
-			}
-			l.Conn.SendRequest("cancel-"+kind, false, payload)
-		}
 		got <- reply{ok, data, err}
 	}()
 	select {
@@ -81,8 +75,23 @@ func (l *Link) Listen(ctx context.Context, at control.Endpoint) (port int, err e
 	case <-l.done:
 		return 0, l.Err()
 	case <-ctx.Done():
+		go func() { // nobody knows of what comes now
+			if r := <-got; r.err == nil && r.ok {
+				l.takeBack(at, r.data)
+			}
+		}()
 		return 0, ctx.Err()
 	}
+}
+
+// takeBack has the server listen no more where it has just begun to, without
+// waiting for its answer. Data is what it said.
+func (l *Link) takeBack(at control.Endpoint, data []byte) {
+	if port, _ := listened(true, data, nil); at.Path == "" && port > 0 {
+		at.Port = port
+	}
+	kind, payload := listenRequest(at)
+	l.Conn.SendRequest("cancel-"+kind, false, payload)
 }
 
 // listened reads the answer (RFC 4254 section 7.1).
