@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"muxd/control"
 	"muxd/internal/sshtest"
 )
@@ -137,6 +139,39 @@ func TestDrainWaitsForWhoHolds(t *testing.T) {
 		r.srv.Last().Drop() // it comes back for who holds it, also now
 		time.Sleep(time.Minute)
 		r.wantLogins(2)
+		s.Close()
+		time.Sleep(drainLook)
+		answered(t, done)
+	})
+}
+
+// A forward that is to stay, and is granted when muxd has begun to drain, does not:
+// the next muxd wants its port, and is asked for it.
+func TestDrainKeepsNoForwardThatWasOnItsWay(t *testing.T) {
+	slow := sshtest.Options{Global: func(_ *sshtest.Peer, q *ssh.Request) bool {
+		if q.Type == "tcpip-forward" {
+			time.Sleep(time.Second)
+		}
+		return false
+	}}
+	inBubble(t, slow, func(t *testing.T, r *rig) {
+		r.ashore()
+		s := r.open("host", "cat")
+		asked := make(chan error, 1)
+		go func() {
+			_, err := r.order("-O", "forward", "-L", "1:a:1", "-R", "2222:b:2", "host")
+			asked <- err
+		}()
+		time.Sleep(time.Second / 2)
+		done := r.drained(t.Context(), nil)
+		err := <-asked
+		wantError(t, err, control.Refused, "host: this muxd takes on nothing new")
+		if !errors.Is(err, control.ErrNotTaken) {
+			t.Error("another muxd is not asked")
+		}
+		if got := r.forwards(); got != "" {
+			t.Errorf("left standing: %s", got)
+		}
 		s.Close()
 		time.Sleep(drainLook)
 		answered(t, done)

@@ -134,6 +134,11 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 		for _, f := range r.Forwards {
 			set.Add(ctx, f, r.Options, ls.host.sticky, true)
 		}
+		if m.gate.Drains() { // what is sticky went when that began, be it before these were
+			set.DropSticky()
+			set.Release(owner)
+			return nil, nil, asControl(d.Name, control.Refused, gate.ErrDrains)
+		}
 	}
 	return ports, func() { set.Release(owner) }, nil
 }
