@@ -13,7 +13,6 @@ import (
 
 	"muxd/control"
 	"muxd/internal/history"
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -50,7 +49,7 @@ func TestCheckIsAProof(t *testing.T) {
 		if err != nil || m.Code != exitFailed || !strings.HasPrefix(m.Text, running+"host: the server does not answer: no byte for 10s") {
 			t.Errorf("%+v, %v", m, err)
 		}
-		if took := time.Since(start); took != sshlink.ProofPatience {
+		if took := time.Since(start); took != proofPatience {
 			t.Errorf("it took %v", took)
 		}
 		s.Close()

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -62,7 +61,7 @@ func TestStuckAgent(t *testing.T) {
 		s := r.lends("/a", "cat")
 		p := r.srv.Last()
 		ty := stuckAgents(p, 1000)
-		if n := ty.count("resource shortage (\"too many open channels of this kind\")"); n != 1000-sshlink.MaxLent {
+		if n := ty.count("resource shortage (\"too many open channels of this kind\")"); n != 1000-maxLent {
 			t.Errorf("%d were refused at once", n)
 		}
 		began := time.Now()
@@ -73,8 +72,8 @@ func TestStuckAgent(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("others were held up for %v", took)
 		}
-		just(t, sshlink.LendTimeout-time.Since(began), "the agent is waited for", func() bool { return ty.count("agent connection failed") == 0 })
-		if n := ty.count("agent connection failed"); n != sshlink.MaxLent {
+		just(t, lendTimeout-time.Since(began), "the agent is waited for", func() bool { return ty.count("agent connection failed") == 0 })
+		if n := ty.count("agent connection failed"); n != maxLent {
 			t.Errorf("%d were given up", n)
 		}
 		as.set("/a", alive)
@@ -98,7 +97,7 @@ func TestDeafAgent(t *testing.T) {
 		s, other := r.lends("/a", "cat"), r.open("host", "cat")
 		p := r.srv.Last()
 		ty := stuckAgents(p, 1000)
-		if n := ty.count("too many open channels"); n != 1000-sshlink.MaxLent {
+		if n := ty.count("too many open channels"); n != 1000-maxLent {
 			t.Errorf("%d were refused", n)
 		}
 		for _, ch := range ty.open {
@@ -115,7 +114,7 @@ func TestDeafAgent(t *testing.T) {
 		s.Close()
 		synctest.Wait()
 		again := r.lends("/a", "cat")
-		if n := stuckAgents(p, sshlink.MaxLent).count("too many open channels"); n != 0 {
+		if n := stuckAgents(p, maxLent).count("too many open channels"); n != 0 {
 			t.Errorf("%d are lent after the end of the session", n)
 		}
 		again.Close()

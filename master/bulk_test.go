@@ -181,7 +181,7 @@ func TestTransferThatProved(t *testing.T) {
 			sh.Close()
 			synctest.Wait()
 		}
-		q.Bytes.Out.Store(sshlink.HeavyBytes)
+		q.Bytes.Out.Store(heavyBytes)
 		if sh := r.shellOn("host"); r.on(sh) == r.on(tar) {
 			t.Error("the shell is where the transfer is")
 		}

@@ -18,7 +18,6 @@ import (
 	"muxd/control"
 	"muxd/internal/dest"
 	"muxd/internal/login"
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -374,7 +373,7 @@ func (c *chaos) request() {
 func (c *chaos) slack() time.Duration {
 	one := dest.DialTimeout + login.Timeout + time.Second
 	if c.name == "inside" {
-		return 2*one + sshlink.OpenTimeout
+		return 2*one + openTimeout
 	}
 	return one
 }

@@ -315,7 +315,7 @@ func TestSilentPrograms(t *testing.T) {
 				return true
 			}
 		}
-		just(t, sshlink.LendTimeout, "it is waited for", open)
+		just(t, lendTimeout, "it is waited for", open)
 		ch.Close()
 
 		var mu sync.Mutex
@@ -333,14 +333,14 @@ func TestSilentPrograms(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if refused != 1000-sshlink.MaxLent {
+		if refused != 1000-maxLent {
 			t.Errorf("%d were refused", refused)
 		}
 		began := time.Now()
 		if got, err := exchangeStream(s, "here"); got != "here" || err != nil || time.Since(began) > time.Second {
 			t.Errorf("%q, %v after %v", got, err, time.Since(began))
 		}
-		time.Sleep(sshlink.LendTimeout + time.Second)
+		time.Sleep(lendTimeout + time.Second)
 		for _, ch := range taken {
 			ch.Close()
 		}
@@ -352,7 +352,7 @@ func TestSilentPrograms(t *testing.T) {
 		ds.deaf = true
 		ds.mu.Unlock()
 		began = time.Now()
-		if got, _ := r.program(peer, fake); got != "closed" || time.Since(began) != sshlink.LendTimeout {
+		if got, _ := r.program(peer, fake); got != "closed" || time.Since(began) != lendTimeout {
 			t.Errorf("a display that does not answer: %s after %v", got, time.Since(began))
 		}
 		s.Close()

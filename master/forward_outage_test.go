@@ -12,7 +12,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -197,7 +196,7 @@ func TestDrainEndsWithTheLastForwarded(t *testing.T) {
 		out, _ := s.connect("localhost:8080")
 		exchange(out, "x")
 		r.recycle()
-		time.Sleep(sshlink.TakenBackRace)
+		time.Sleep(takenBackRace)
 		r.wantLinks("draining ready")
 		s.serves(r, "localhost:8080")
 		in.Close()

@@ -9,7 +9,6 @@ import (
 
 	"muxd/control"
 	"muxd/internal/dest"
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -79,7 +78,7 @@ func TestABastionIsDownForAWhile(t *testing.T) {
 // A jump host that does not answer a channel open is waited for as long as an
 // address would be.
 func TestJumpOpenHasALimit(t *testing.T) {
-	for limit, args := range map[time.Duration][]string{sshlink.OpenTimeout: nil, 5 * time.Second: {"-oConnectTimeout=5"}} {
+	for limit, args := range map[time.Duration][]string{openTimeout: nil, 5 * time.Second: {"-oConnectTimeout=5"}} {
 		behindBastion(t, sshtest.Options{}, func(t *testing.T, r *rig, _ *sshtest.Server) {
 			// Probes are answered, so the bastion is not in doubt.
 			r.open("bastion", "sleep", "9h")

@@ -285,12 +285,17 @@ func TestForgettingMeetsARequest(t *testing.T) {
 	})
 }
 
+// doubted has the server fall silent, until its connection is doubted.
+func (r *rig) doubted(l *link) {
+	r.t.Helper()
+	r.silent()
+	just(r.t, 18*time.Second, "trusted", func() bool { return l.State() == sshlink.Ready })
+}
+
 // The states of the links decide, not the order in which the news of them come.
 func TestNewsOutOfOrder(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		keep := r.open("host", "sleep", "1h")
-		synctest.Wait()         // the link's watch has nothing left to look at
-		time.Sleep(time.Second) // the least pause between two dials
 		h, l := r.host(), r.link(keep)
 		news := func() { h.call(func() { h.changed(l) }) }
 
@@ -298,14 +303,15 @@ func TestNewsOutOfOrder(t *testing.T) {
 		// between that started a dial.
 		r.srv.Update(func(o *sshtest.Options) { o.DialDelay = time.Hour })
 		l.onState = func() {}
-		l.Doubt()
+		r.doubted(l)
 		got := make(chan error, 1)
 		go func() { _, err := r.ask(t.Context(), nil, "host", "true"); got <- err }()
 		synctest.Wait()
 		if h.dialing == nil {
 			t.Error("the request did not dial")
 		}
-		l.Trust()
+		r.srv.Last().Pipe().Resume() // and it answers
+		synctest.Wait()
 		news()
 		if err := <-got; err != nil {
 			t.Error(err)
@@ -320,15 +326,15 @@ func TestNewsOutOfOrder(t *testing.T) {
 func TestAFailedReplacementLeavesNobodyWaiting(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		keep := r.open("host", "sleep", "1h")
-		synctest.Wait() // the link's watch has nothing left to look at
 		h, l := r.host(), r.link(keep)
 		l.onState = func() {} // nobody tells the host
 		r.srv.Update(func(o *sshtest.Options) { o.DialDelay, o.DialError = time.Second, errors.New("down") })
-		l.Doubt()
+		r.doubted(l)
 		got := make(chan error, 1)
 		go func() { _, err := r.ask(t.Context(), nil, "host", "true"); got <- err }()
 		synctest.Wait()
-		l.Trust()
+		r.srv.Last().Pipe().Resume() // and it answers
+		synctest.Wait()
 		select {
 		case err := <-got:
 			if err != nil {

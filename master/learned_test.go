@@ -13,7 +13,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
-	"muxd/internal/login"
 	"muxd/internal/sshtest"
 )
 
@@ -117,8 +116,8 @@ func TestHowLongASignatureMayTake(t *testing.T) {
 		fails bool
 		learn bool
 	}{
-		{0, false, false}, {login.TouchTime, false, false}, {login.TouchTime + 1, false, true},
-		{login.TouchTime, true, false}, {login.TouchTime + 1, true, true},
+		{0, false, false}, {touchTime, false, false}, {touchTime + 1, false, true},
+		{touchTime, true, false}, {touchTime + 1, true, true},
 		{time.Minute, false, true}, // the login gives up before
 	} {
 		withAgent(t, func(t *testing.T, r *rig, a *sshtest.Agent, mem *touched, fp string) {

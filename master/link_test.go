@@ -123,7 +123,7 @@ func TestOpenTimeout(t *testing.T) {
 		start := time.Now()
 		_, err := r.ask(t.Context(), nil, "host", "true")
 		wantError(t, err, control.Refused, "host: the server did not answer a channel open within 30s")
-		if d := time.Since(start); d < sshlink.OpenTimeout || d > sshlink.OpenTimeout+time.Second {
+		if d := time.Since(start); d < openTimeout || d > openTimeout+time.Second {
 			t.Errorf("after %v", d)
 		}
 		r.wantLinks("ready")

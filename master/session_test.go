@@ -12,7 +12,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -304,7 +303,7 @@ func TestRoundTrips(t *testing.T) {
 					t.Errorf("%s, %s: %v, want %d round trips", version, c.args, d, c.want)
 				}
 				s.Close()
-				time.Sleep(2 * sshlink.SpareAfter) // and not a moment less: the spare is asked for a moment after the command
+				time.Sleep(2 * spareAfter) // and not a moment less: the spare is asked for a moment after the command
 			}
 		})
 	}
@@ -416,7 +415,7 @@ func TestServerTakesNoMoreInput(t *testing.T) {
 
 func TestACommandThatIsTooLong(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
-		fits, tooLong := strings.Repeat("x", sshlink.MaxRequest), strings.Repeat("x", sshlink.MaxRequest+1)
+		fits, tooLong := strings.Repeat("x", maxRequest), strings.Repeat("x", maxRequest+1)
 		_, err := r.ask(t.Context(), nil, "host", tooLong)
 		wantError(t, err, control.NotDialled, "host: the command is 261121 bytes long", "pass it on stdin")
 		_, err = r.ask(t.Context(), nil, "-o", "SetEnv=BIG="+tooLong, "host", "true")
@@ -425,7 +424,7 @@ func TestACommandThatIsTooLong(t *testing.T) {
 			t.Errorf("%d dials", n)
 		}
 		s := r.open("host", "echo "+fits[5:])
-		if out, _, err := finish(s); len(out) != sshlink.MaxRequest-5+1 || err != nil {
+		if out, _, err := finish(s); len(out) != maxRequest-5+1 || err != nil {
 			t.Errorf("%d bytes, %v", len(out), err)
 		}
 		_, err = r.ask(t.Context(), nil, "host", tooLong)

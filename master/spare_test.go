@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"muxd/control"
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -38,7 +37,7 @@ func (r *rig) wantSessions(n int) {
 func (r *rig) warm(args ...string) {
 	r.t.Helper()
 	r.run(append(args, "host", "true")...)
-	time.Sleep(2 * sshlink.SpareAfter)
+	time.Sleep(2 * spareAfter)
 	r.wantSessions(1)
 }
 
@@ -55,7 +54,7 @@ func TestSpareLife(t *testing.T) {
 		r.wantSessions(0)
 		f.Close()
 		r.warm()
-		time.Sleep(sshlink.SpareLife / 2)
+		time.Sleep(spareLife / 2)
 		r.warm() // silent for long: by a channel of its own
 		r.wantSessions(1)
 		if st := r.host().status(); len(st.Sessions) != 0 || st.Links[0].Sessions != 0 {
@@ -64,7 +63,7 @@ func TestSpareLife(t *testing.T) {
 		if links, sessions := r.m.Links(); links != 1 || sessions != 0 {
 			t.Errorf("%d links, %d sessions", links, sessions)
 		}
-		just(t, sshlink.SpareLife-2*sshlink.SpareAfter, "kept", func() bool { return r.sessions() == 1 })
+		just(t, spareLife-2*spareAfter, "kept", func() bool { return r.sessions() == 1 })
 		r.run("host", "true") // silent for long: by an open of its own
 		hold.Close()
 	})
@@ -74,7 +73,7 @@ func TestSpareLife(t *testing.T) {
 func TestSparesKeepNoConnection(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
 		r.warm("-o", "ControlPersist=10s")
-		just(t, 10*time.Second-2*sshlink.SpareAfter, "held", func() bool { return r.links() == "ready" })
+		just(t, 10*time.Second-2*spareAfter, "held", func() bool { return r.links() == "ready" })
 	})
 }
 
@@ -82,7 +81,7 @@ func TestSparesKeepNoConnection(t *testing.T) {
 // command waits for the answer to a channel open, and the spare stays.
 func TestNoCommandGoesOutUnproved(t *testing.T) {
 	for name, before := range map[string]func(r *rig){
-		"silence": func(*rig) { time.Sleep(sshlink.SpareTrust + time.Millisecond) },
+		"silence": func(*rig) { time.Sleep(spareTrust + time.Millisecond) },
 		"network": func(r *rig) { time.Sleep(time.Second); r.m.NetworkChanged() },
 		"wake":    func(r *rig) { time.Sleep(time.Second); r.m.Woke(time.Hour) },
 	} {
@@ -134,7 +133,7 @@ func TestNoSparesOutOfService(t *testing.T) {
 // warm2 lets the spare beside an open session be opened.
 func (r *rig) warm2() {
 	r.t.Helper()
-	time.Sleep(2 * sshlink.SpareAfter)
+	time.Sleep(2 * spareAfter)
 	r.wantSessions(2)
 }
 
@@ -148,7 +147,7 @@ func TestAServerThatClosesSpares(t *testing.T) {
 		r.wantSessions(0)
 		for range 3 {
 			r.run("host", "echo", "x")
-			time.Sleep(2 * sshlink.SpareAfter)
+			time.Sleep(2 * spareAfter)
 			r.wantSessions(0)
 		}
 		r.wantLogins(1)
@@ -195,7 +194,7 @@ func TestACloseThatMeetsTheCommand(t *testing.T) {
 // not, and there may be no place for both.
 func TestSparesTakeNobodysPlace(t *testing.T) {
 	for _, most := range []int{1, 2, 3, 10} {
-		for _, pause := range []time.Duration{2 * sshlink.SpareAfter, 2 * sshlink.SpareTrust} {
+		for _, pause := range []time.Duration{2 * spareAfter, 2 * spareTrust} {
 			inBubble(t, openssh(sshtest.Options{MaxSessions: most}), func(t *testing.T, r *rig) { sparesTakeNobodysPlace(t, r, most, pause) })
 		}
 	}
@@ -222,7 +221,7 @@ func sparesTakeNobodysPlace(t *testing.T, r *rig, most int, pause time.Duration)
 		s, err := r.ask(t.Context(), nil, append(one, "host", "sleep", "9h")...)
 		got <- outcome{s, err}
 	}()
-	time.Sleep(sshlink.SpareLife)
+	time.Sleep(spareLife)
 	r.wantSessions(most)
 	open[0].Close()
 	o := <-got
@@ -234,7 +233,7 @@ func sparesTakeNobodysPlace(t *testing.T, r *rig, most int, pause time.Duration)
 	}
 	o.s.Close()
 	// The limit is known: beside all but one of the places there is none.
-	time.Sleep(2 * sshlink.SpareLife)
+	time.Sleep(2 * spareLife)
 	r.wantSessions(most - 1)
 	for _, s := range open {
 		s.Close()
@@ -259,8 +258,8 @@ func TestSparesNearTheLimit(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
 		for n := 1; n < 12; n++ {
 			r.open("host", "sleep", "9h")
-			time.Sleep(2 * sshlink.SpareAfter)
-			r.wantSessions(max(n, min(n+1, sshlink.SpareRoom)))
+			time.Sleep(2 * spareAfter)
+			r.wantSessions(max(n, min(n+1, spareRoom)))
 		}
 	})
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
@@ -268,7 +267,7 @@ func TestSparesNearTheLimit(t *testing.T) {
 		r.host().call(func() { r.host().places.limit = 5 })
 		for n := 1; n <= 5; n++ {
 			r.open("host", "sleep", "9h")
-			time.Sleep(2 * sshlink.SpareAfter)
+			time.Sleep(2 * spareAfter)
 			r.wantSessions(max(n, min(n+1, 4)))
 		}
 	})
@@ -299,7 +298,7 @@ func TestSparesAndCrowds(t *testing.T) {
 			t.Errorf("%d commands", n)
 		}
 		r.wantLogins(1)
-		time.Sleep(sshlink.SpareLife)
+		time.Sleep(spareLife)
 		r.wantSessions(0)
 		if h := r.host(); h.leases != 0 {
 			t.Errorf("%d leases left", h.leases)
@@ -329,14 +328,14 @@ func TestSparesFollowTheNeed(t *testing.T) {
 						t.Errorf("the command %d took %v", i, took)
 					}
 					finish(s)
-					time.Sleep(2 * sshlink.SpareAfter)
+					time.Sleep(2 * spareAfter)
 				}
 			})
 		}
 		wg.Wait()
 		time.Sleep(rtt)
-		r.wantSessions(sshlink.SpareMost)
-		time.Sleep(sshlink.SpareLife + rtt)
+		r.wantSessions(spareMost)
+		time.Sleep(spareLife + rtt)
 		r.wantSessions(0)
 		r.run("host", "true")
 		time.Sleep(rtt)
@@ -349,7 +348,7 @@ func TestGoneWhileTheSpareIsOnItsWay(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{}), func(t *testing.T, r *rig) {
 		r.run("host", "true")
 		r.srv.Last().Pipe().Slow(time.Second)
-		time.Sleep(2 * sshlink.SpareAfter) // the spare's open is on its way
+		time.Sleep(2 * spareAfter) // the spare's open is on its way
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
 		defer cancel()
 		_, err := r.ask(ctx, nil, "host", "echo", "x")
@@ -385,7 +384,7 @@ func TestASpareRefusedInTheHand(t *testing.T) {
 	inBubble(t, openssh(sshtest.Options{MaxSessions: 1}), func(t *testing.T, r *rig) {
 		s := r.open("-o", "MaxConnections=1", "host", "sleep", "100ms")
 		r.srv.Last().Pipe().Slow(50 * time.Millisecond)
-		time.Sleep(2 * sshlink.SpareAfter) // the spare's open is on its way
+		time.Sleep(2 * spareAfter) // the spare's open is on its way
 		go finish(s)
 		r.run("-o", "MaxConnections=1", "host", "true")
 		time.Sleep(time.Second)

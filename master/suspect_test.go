@@ -118,7 +118,7 @@ func TestASlowOpenIsADoubt(t *testing.T) {
 	inBubble(t, sshtest.Options{OpenDelay: time.Hour}, func(t *testing.T, r *rig) {
 		p := says("")
 		go r.ask(t.Context(), p, "host", "true")
-		just(t, sshlink.OpenDoubt, "unprobed", func() bool { return r.probes() == 0 })
+		just(t, openDoubt, "unprobed", func() bool { return r.probes() == 0 })
 		r.wantLinks("ready")
 		if w := p.waited(); len(w) == 0 || w[len(w)-1].Cause != "for the server to answer" {
 			t.Errorf("told %+v", w)

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"muxd/control"
-	"muxd/internal/sshlink"
 	"muxd/internal/sshtest"
 )
 
@@ -15,7 +14,7 @@ import (
 func TestWhatIsTooLong(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		other := r.open("host", "sleep", "1h")
-		fits, tooLong := strings.Repeat("x", sshlink.MaxRequest), strings.Repeat("x", sshlink.MaxRequest+1)
+		fits, tooLong := strings.Repeat("x", maxRequest), strings.Repeat("x", maxRequest+1)
 		dst := r.request("host").Dest
 		try := func(text string) error {
 			q := *r.request("host", "true")

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/sshtest"
 )
@@ -318,13 +317,15 @@ func TestOverrideLivesWithItsRequest(t *testing.T) {
 		if l != tight.Link() {
 			t.Fatal("another connection")
 		}
-		if c := l.Terms(); c != (alive.Config{Interval: 2 * time.Second, CountMax: 2, Set: true}) {
-			t.Errorf("in force: %+v", c)
+		holds := func(interval time.Duration, countMax int) {
+			t.Helper()
+			if st, _ := l.Status(); st.Interval != interval || st.CountMax != countMax {
+				t.Errorf("in force: %v, %d", st.Interval, st.CountMax)
+			}
 		}
+		holds(2*time.Second, 2)
 		looser := r.open(append(alives("5", "2"), "host", "cat")...)
-		if c := l.Terms(); c.Interval != 2*time.Second {
-			t.Errorf("in force: %+v", c)
-		}
+		holds(2*time.Second, 2)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if r.probes() != 1 {
@@ -333,14 +334,10 @@ func TestOverrideLivesWithItsRequest(t *testing.T) {
 		tight.CloseWrite()
 		finish(tight)
 		synctest.Wait()
-		if c := l.Terms(); c.Interval != 5*time.Second {
-			t.Errorf("in force: %+v", c)
-		}
+		holds(5*time.Second, 2)
 		looser.Close()
 		synctest.Wait()
-		if c := l.Terms(); c.Set {
-			t.Errorf("in force: %+v", c)
-		}
+		holds(15*time.Second, 0)
 		r.silent()
 		time.Sleep(time.Minute)
 		r.wantLinks("suspect ready") // and not dead, as after 6 s or 15 s

@@ -25,24 +25,24 @@ type attempt struct {
 	check *hostkey.Check
 	login *sshauth.Login
 	first *firstkex.Observer // of the connection
-	said  int                // owned by the login's callbacks, which come one at a time; of MostSaid
+	said  int                // owned by the login's callbacks, which come one at a time; of mostSaid
 }
 
 const (
-	// MostSaid is what a server may have people told before they are logged in, in
+	// mostSaid is what a server may have people told before they are logged in, in
 	// bytes: ten times the longest banner that is meant to be read. The SSH library
 	// passes banners on for as long as they come.
-	MostSaid = 64 << 10
-	// SaidLeast is what a text counts as at least, so that there is an end of short
+	mostSaid = 64 << 10
+	// saidLeast is what a text counts as at least, so that there is an end of short
 	// ones, too.
-	SaidLeast = 80
+	saidLeast = 80
 )
 
 // says passes on what the server says, until it was enough.
 func (a *attempt) says(text string) {
-	if a.said < MostSaid {
+	if a.said < mostSaid {
 		text = control.Clean(text) // who waits keeps it, and it may be the library's 256 KiB
-		a.said += max(len(text), SaidLeast)
+		a.said += max(len(text), saidLeast)
 		a.p.Notice(text)
 	}
 }

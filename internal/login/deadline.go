@@ -26,11 +26,11 @@ type deadline struct {
 	lending *time.Timer   // guarded by mu; calls lend, while suspended
 }
 
-// ThinkingTime is how long a person may think about a question before the slot
+// thinkingTime is how long a person may think about a question before the slot
 // of the login is given to another one. A program that answers takes less, so
 // that the slots hold for it; four people who went to lunch at a prompt must not
 // keep everybody else from a bastion, for which two minutes each are a long time.
-const ThinkingTime = 5 * time.Second
+const thinkingTime = 5 * time.Second
 
 func newDeadline(w *wire.Conn, d *dest.Destination, lend func()) *deadline {
 	left := d.Conf.ConnectTimeout()
@@ -69,7 +69,7 @@ func (dl *deadline) pause() {
 		dl.timer.Stop()
 		dl.left -= time.Since(dl.since)
 		if dl.lend != nil {
-			dl.lending = time.AfterFunc(ThinkingTime, dl.lend)
+			dl.lending = time.AfterFunc(thinkingTime, dl.lend)
 		}
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"muxd/internal/sshauth"
 )
 
-// TouchTime is the longest that an agent takes to sign without a person: a smart
+// touchTime is the longest that an agent takes to sign without a person: a smart
 // card computes an RSA signature in about a second, over a forwarded agent too.
-const TouchTime = 3 * time.Second
+const touchTime = 3 * time.Second
 
 // Touches are the keys whose signature takes a person. The fingerprint is that of
 // ssh.FingerprintSHA256.
@@ -30,7 +30,7 @@ func (a *attempt) watchTouch(cfg *sshauth.Config) {
 	}
 	cfg.Avoid = func(k ssh.PublicKey) bool { return a.Touches.NeedsTouch(agentFingerprint(k)) }
 	cfg.Signed = func(k ssh.PublicKey, took time.Duration) {
-		if took > TouchTime {
+		if took > touchTime {
 			a.Touches.SetNeedsTouch(agentFingerprint(k))
 			a.Log.Info("a key seems to need a touch: it is left out where nobody waits", "key", agentFingerprint(k),
 				"took", took.Round(time.Millisecond))

@@ -109,7 +109,7 @@ func (l *Link) lendDisplay(c ssh.NewChannel) bool {
 			return
 		}
 		// A program that never says who it is holds its place for no longer.
-		late := time.AfterFunc(LendTimeout, func() { ch.Close() })
+		late := time.AfterFunc(lendTimeout, func() { ch.Close() })
 		setup, err := x11.ReadSetup(ch)
 		if !late.Stop() || err != nil {
 			ch.Close()
@@ -122,7 +122,7 @@ func (l *Link) lendDisplay(c ssh.NewChannel) bool {
 			ch.Close()
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), LendTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), lendTimeout)
 		defer cancel()
 		nc, err := l.DialDisplay(ctx, s.display.display)
 		if err != nil {

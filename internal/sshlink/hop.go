@@ -19,7 +19,7 @@ import (
 // that connecting to an address directly would have. Its Close releases u.
 func (l *Link) Dial(ctx context.Context, u *User, d *dest.Destination) (net.Conn, error) {
 	l.addHop(1) // before, so that it does not end as unused meanwhile
-	ch, reqs, err := l.openWithin(ctx, d.ConnectLimit(OpenTimeout), nil, "direct-tcpip", tcpOpen(d.Host, d.Port, nil))
+	ch, reqs, err := l.openWithin(ctx, d.ConnectLimit(openTimeout), nil, "direct-tcpip", tcpOpen(d.Host, d.Port, nil))
 	if err != nil {
 		l.addHop(-1)
 		return nil, err

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// MaxLent bounds the channels to agents and displays that one connection has
+	// maxLent bounds the channels to agents and displays that one connection has
 	// open, each of which costs two descriptors' worth of goroutines and one
 	// socket. A browser over X11 has a dozen.
-	MaxLent = 256
-	// LendTimeout bounds the connect to an agent or a display, and what the other
+	maxLent = 256
+	// lendTimeout bounds the connect to an agent or a display, and what the other
 	// side may take to say who it is.
-	LendTimeout = 10 * time.Second
+	lendTimeout = 10 * time.Second
 )
 
 // lender is the newest session that lends what which says, and whose client is
@@ -37,7 +37,7 @@ func (l *Link) lender(which func(*Session) bool) *Session {
 
 // lend runs f in a goroutine of its own, unless too many run already.
 func (l *Link) lend(c ssh.NewChannel, f func()) {
-	if l.lent.Add(1) > MaxLent {
+	if l.lent.Add(1) > maxLent {
 		l.lent.Add(-1)
 		l.reject(c, ssh.ResourceShortage, "too many open channels of this kind")
 		return
@@ -55,7 +55,7 @@ func (l *Link) lendAgent(c ssh.NewChannel) bool {
 		return false
 	}
 	l.lend(c, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), LendTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), lendTimeout)
 		defer cancel()
 		agent, err := l.DialAgent(ctx, s.r.Agent)
 		if err != nil {
@@ -79,7 +79,7 @@ func (l *Link) bind(agent net.Conn) error {
 	if l.Proof == nil {
 		return errUnnamed
 	}
-	agent.SetDeadline(time.Now().Add(LendTimeout))
+	agent.SetDeadline(time.Now().Add(lendTimeout))
 	bound, err := l.Proof.Bind(agent)
 	if err != nil {
 		return err

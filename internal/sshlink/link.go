@@ -22,15 +22,15 @@ import (
 	"muxd/internal/x11"
 )
 
-// OpenTimeout bounds the wait for the answer to a session's open on a link that
+// openTimeout bounds the wait for the answer to a session's open on a link that
 // is not known to be silent. sshd answers in one round trip.
-const OpenTimeout = 30 * time.Second
+const openTimeout = 30 * time.Second
 
 const (
 	// openSlow is when a channel open is slow enough to tell somebody.
 	openSlow = time.Second
-	// OpenDoubt is when it makes the link prove itself.
-	OpenDoubt = 5 * time.Second
+	// openDoubt is when it makes the link prove itself.
+	openDoubt = 5 * time.Second
 )
 
 // ErrDoubted ends an open that waits on a link which stopped answering.
@@ -126,7 +126,7 @@ type Link struct {
 func New(c Config) *Link {
 	l := &Link{Config: c, Since: time.Now(), kick: make(chan struct{}, 1), done: make(chan struct{}), doubted: make(chan struct{}),
 		configs: map[*User]alive.Config{}, verbose: map[*User]struct{}{}, sessions: map[*Session]struct{}{}, listening: map[control.Endpoint]struct{}{},
-		spares: spares{room: SpareRoom}}
+		spares: spares{room: spareRoom}}
 	l.Conn = inTurn{c.Conn, make(chan struct{}, 1)}
 	l.tcp, _ = c.Wire.Conn.(*net.TCPConn)
 	return l
@@ -363,9 +363,9 @@ func (l *Link) listens(at control.Endpoint) {
 	l.listening[at] = struct{}{}
 }
 
-// TakenBackRace is long against a goroutine switch on a loaded machine, and nobody
+// takenBackRace is long against a goroutine switch on a loaded machine, and nobody
 // waits for it.
-const TakenBackRace = 200 * time.Millisecond
+const takenBackRace = 200 * time.Millisecond
 
 // listensNot notes that it does not any more, or does not say. What the server had
 // accepted before it opened before it said so; but the SSH library hands opens
@@ -376,7 +376,7 @@ func (l *Link) listensNot(at control.Endpoint) {
 	moving := l.moving
 	l.mu.Unlock()
 	if moving {
-		time.AfterFunc(TakenBackRace, l.holdHop())
+		time.AfterFunc(takenBackRace, l.holdHop())
 	}
 }
 
@@ -384,7 +384,7 @@ func (l *Link) listensNot(at control.Endpoint) {
 // The SSH library's call cannot be given up, so it runs on in a goroutine,
 // whose channel, if it comes late, is closed.
 func (l *Link) open(ctx context.Context, slow func(), kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	return l.openWithin(ctx, OpenTimeout, slow, kind, extra)
+	return l.openWithin(ctx, openTimeout, slow, kind, extra)
 }
 
 // Unanswered is a channel open that was not answered within that time.
@@ -397,7 +397,7 @@ func (d Unanswered) Error() string {
 // hasten sees to an open that is slow, until the function that it returns is
 // called.
 func (l *Link) hasten(limit time.Duration, slow func()) (stop func()) {
-	doubt := time.AfterFunc(min(OpenDoubt, limit), l.Suspect)
+	doubt := time.AfterFunc(min(openDoubt, limit), l.Suspect)
 	if slow == nil {
 		return func() { doubt.Stop() }
 	}

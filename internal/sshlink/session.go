@@ -305,7 +305,7 @@ func (s *Session) Resize(w control.Window) error {
 
 // Signal implements control.Stream.
 func (s *Session) Signal(name string) error {
-	if len(name) > MaxRequest {
+	if len(name) > maxRequest {
 		return errors.New("no signal has a name as long as this")
 	}
 	if name == control.Break {

@@ -85,10 +85,10 @@ func (l *Link) mark() {
 	}
 }
 
-// HeavyBytes and heavyRate, in bytes a second, are what proves a transfer: less is
+// heavyBytes and heavyRate, in bytes a second, are what proves a transfer: less is
 // over before it could be moved out of anybody's way, or no burden.
 const (
-	HeavyBytes = 16 << 20
+	heavyBytes = 16 << 20
 	heavyRate  = 128 << 10
 )
 
@@ -110,5 +110,5 @@ func (s *Session) heavy() bool {
 		return false
 	}
 	n := s.meter.In.Load() + s.meter.Out.Load()
-	return n >= HeavyBytes && float64(n) >= heavyRate*time.Since(s.since).Seconds()
+	return n >= heavyBytes && float64(n) >= heavyRate*time.Since(s.since).Seconds()
 }

@@ -21,30 +21,30 @@ import (
 //
 // Who takes a spare sends the command without having heard from the server, and
 // what may have started is never sent again. Therefore one is handed out only
-// while the connection is known to live: see SpareTrust.
+// while the connection is known to live: see spareTrust.
 
 const (
-	// SpareMost is how many spares a link has at most. Whoever runs more commands
+	// spareMost is how many spares a link has at most. Whoever runs more commands
 	// than that at a time is not waiting for single round trips.
-	SpareMost = 4
-	// SpareRoom is how many sessions the server has open at most, spares among
+	spareMost = 4
+	// spareRoom is how many sessions the server has open at most, spares among
 	// them, after one was opened ahead, where its limit is not known. OpenSSH's is
 	// 10 by default, and it frees a place a moment after the session's end.
-	SpareRoom = 8
-	// SpareLife is how long spares are kept after the last command. One that goes
+	spareRoom = 8
+	// spareLife is how long spares are kept after the last command. One that goes
 	// on for ever would keep the server from closing a connection that is not
 	// used (UnusedConnectionTimeout).
-	SpareLife = time.Minute
-	// SpareTrust is how old the last byte from the server may be for a command to
+	spareLife = time.Minute
+	// spareTrust is how old the last byte from the server may be for a command to
 	// be sent without another proof that it is there. A connection that died since
 	// takes the command with it, which then may have run; one that is opened anew
 	// is proved by the answer to that, and the command goes to another. Commands of
 	// a script come that soon, and people's do not: for them the proof is worth its
 	// round trip.
-	SpareTrust = 500 * time.Millisecond
-	// SpareAfter is how long after a command the spare for the next is opened: the
+	spareTrust = 500 * time.Millisecond
+	// spareAfter is how long after a command the spare for the next is opened: the
 	// command goes first.
-	SpareAfter = time.Millisecond
+	spareAfter = time.Millisecond
 )
 
 // ErrSpareClosed is a spare that the server closed before a command was sent on
@@ -93,7 +93,7 @@ func (l *Link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *s
 		l.spares.room = min(l.spares.room, l.atServer())
 		l.mu.Unlock()
 	}
-	if err := l.await(ctx, OpenTimeout, slow, sp.ready); err != nil {
+	if err := l.await(ctx, openTimeout, slow, sp.ready); err != nil {
 		sp.use <- nil
 		return nil, nil, nil, err
 	}
@@ -130,7 +130,7 @@ func (l *Link) takeSpare() *spare {
 	if len(l.spares.list) == 0 || !l.spares.list[0].answered() {
 		// There are too few of them, if there are to be any.
 		if l.spares.want > 0 {
-			l.spares.want = min(l.spares.want+1, SpareMost)
+			l.spares.want = min(l.spares.want+1, spareMost)
 		}
 	}
 	for i, sp := range l.spares.list {
@@ -146,7 +146,7 @@ func (l *Link) takeSpare() *spare {
 // happened here that may have cut it off.
 func (l *Link) trusted() bool {
 	changed := l.NetworkAt.Load()
-	return l.Silence() <= SpareTrust && (changed == nil || l.Wire.LastRead().After(*changed))
+	return l.Silence() <= spareTrust && (changed == nil || l.Wire.LastRead().After(*changed))
 }
 
 func (sp *spare) answered() bool {
@@ -170,13 +170,13 @@ func (l *Link) began() {
 		return
 	}
 	if l.spares.timer == nil {
-		l.spares.timer = time.AfterFunc(SpareLife, l.dropSpares)
+		l.spares.timer = time.AfterFunc(spareLife, l.dropSpares)
 	} else {
-		l.spares.timer.Reset(SpareLife)
+		l.spares.timer.Reset(spareLife)
 	}
 	l.spares.want = max(l.spares.want, 1)
 	if len(l.spares.list) < l.spares.want {
-		time.AfterFunc(SpareAfter, l.openSpares)
+		time.AfterFunc(spareAfter, l.openSpares)
 	}
 }
 

@@ -13,7 +13,7 @@ var openssh = sshtest.Options{Version: "SSH-2.0-OpenSSH_9.2p1 Debian-2"}
 
 func wantChannels(t *testing.T, srv *sshtest.Server, n int) {
 	t.Helper()
-	time.Sleep(2 * SpareAfter)
+	time.Sleep(2 * spareAfter)
 	if got := channels(srv); got != n {
 		t.Errorf("the server has %d session channels open, want %d\n%s", got, n, srv.Dump())
 	}
@@ -23,7 +23,7 @@ func TestSpareTrust(t *testing.T) {
 	linked(t, openssh, func(t *testing.T, l *Link, srv *sshtest.Server) {
 		ends(t, run(t, l, nil, "true"))
 		wantChannels(t, srv, 1)
-		time.Sleep(SpareTrust - SpareAfter)
+		time.Sleep(spareTrust - spareAfter)
 		if synctest.Wait(); !l.trusted() {
 			t.Error("not trusted a moment before")
 		}
@@ -39,14 +39,14 @@ func TestNoSparesInDoubt(t *testing.T) {
 	linked(t, openssh, func(t *testing.T, l *Link, srv *sshtest.Server) {
 		run(t, l, nil, "sleep 9h")
 		wantChannels(t, srv, 2)
-		l.Doubt()
+		l.doubt()
 		if sp := l.takeSpare(); sp != nil {
 			t.Error("a spare of a doubted connection")
 		}
 		l.dropSpares()
 		l.began()
 		wantChannels(t, srv, 1)
-		l.Trust()
+		l.trust()
 		l.began()
 		wantChannels(t, srv, 2)
 	})

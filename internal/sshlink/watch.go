@@ -12,7 +12,7 @@ import (
 // the last byte, so the Prober needs no lock. It never blocks: a probe runs in
 // a goroutine of its own, because the SSH library's request has no time limit.
 func (l *Link) watch() {
-	cfg := l.Terms().Learned(l.Warm.now())
+	cfg := l.terms().Learned(l.Warm.now())
 	p := alive.New(cfg, time.Now())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -33,7 +33,7 @@ func (l *Link) watch() {
 			}
 		}
 		now := time.Now()
-		if c := l.Terms().Learned(l.Warm.now()); c != cfg {
+		if c := l.terms().Learned(l.Warm.now()); c != cfg {
 			cfg = c
 			p.Configure(cfg, now)
 		}
@@ -57,7 +57,7 @@ func (l *Link) watch() {
 			}
 		case alive.Doubt:
 			doubted = now
-			l.Doubt()
+			l.doubt()
 		case alive.Dead:
 			l.Fail(NoAnswer(l.Silence()))
 			return
@@ -65,7 +65,7 @@ func (l *Link) watch() {
 		// A doubt means that the last byte came before it, so one that came at
 		// the same instant came after it.
 		if !l.Wire.LastRead().Before(doubted) {
-			l.Trust()
+			l.trust()
 		}
 		timer.Stop()
 		if at := p.Deadline(); !at.IsZero() {
@@ -127,10 +127,10 @@ func (l *Link) Wake() {
 	}
 }
 
-// Doubt takes the link out of service for new work. It closes nothing that
+// doubt takes the link out of service for new work. It closes nothing that
 // runs: only the full budget does. A link that carries nothing is not worth
 // the wait.
-func (l *Link) Doubt() {
+func (l *Link) doubt() {
 	l.mu.Lock()
 	idle := !l.carries()
 	if idle && l.err == nil { // with the same lock, as in drained
@@ -152,8 +152,8 @@ func (l *Link) Doubt() {
 	l.Owner.Changed()
 }
 
-// Trust puts a suspect link back into service once a byte was seen.
-func (l *Link) Trust() {
+// trust puts a suspect link back into service once a byte was seen.
+func (l *Link) trust() {
 	l.mu.Lock()
 	back := l.state == Suspect
 	if back {
@@ -175,9 +175,9 @@ func (l *Link) doubts() <-chan struct{} {
 	return l.doubted
 }
 
-// Terms is what holds now: the destination's values, tightened by those that
+// terms is what holds now: the destination's values, tightened by those that
 // living requests brought with them.
-func (l *Link) Terms() alive.Config {
+func (l *Link) terms() alive.Config {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := make([]alive.Config, 0, len(l.configs)+1)
@@ -189,9 +189,9 @@ func (l *Link) Terms() alive.Config {
 }
 
 const (
-	// ProofPatience bounds the wait for a sign of life: the longest short
+	// proofPatience bounds the wait for a sign of life: the longest short
 	// verdict of alive.Prober.
-	ProofPatience = 5 * time.Second
+	proofPatience = 5 * time.Second
 	// fresh is how old a byte may be to be a sign of life by itself.
 	fresh = time.Second
 )
@@ -204,7 +204,7 @@ func (l *Link) Proven(ctx context.Context) error {
 	}
 	from := l.Wire.LastRead()
 	l.Suspect()
-	limit := time.NewTimer(ProofPatience)
+	limit := time.NewTimer(proofPatience)
 	defer limit.Stop()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
