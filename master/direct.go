@@ -19,29 +19,28 @@ func (m *Master) Direct(ctx context.Context, r *control.DirectRequest, p control
 		m.audit(d, string(sshlink.Direct), sshlink.Target(r), r.PID, "", err)
 		return nil, err
 	}
+	var own local
 	for try := 0; ; try++ {
-		s, err := m.openDirect(ctx, d, r, p, try > 0)
+		s, err := m.openDirect(ctx, d, r, p, &own)
 		if err == nil {
 			m.audit(d, string(sshlink.Direct), sshlink.Target(r), r.PID, "", nil)
 			return s, nil
 		}
 		var e *control.Error
 		if again := errors.As(err, &e) && e.Phase == control.Lost; !again || try > 0 || ctx.Err() != nil {
-			return nil, err
+			return nil, own.here(err)
 		}
 	}
 }
 
-func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control.DirectRequest, p control.Prompter, again bool) (control.Stream, error) {
+func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control.DirectRequest, p control.Prompter, own *local) (control.Stream, error) {
 	ls, err := m.acquireBare(ctx, d, p)
 	if err != nil {
 		return nil, asControl(d.Name, control.Refused, err)
 	}
-	if !again {
-		if err := localCommand(ctx, d, p); err != nil {
-			ls.release()
-			return nil, err
-		}
+	if err := own.command(ctx, d, p); err != nil {
+		ls.release()
+		return nil, err
 	}
 	leave, err := m.enter(d)
 	if err != nil {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -270,6 +271,41 @@ func TestLocalCommandBeforeEachRequest(t *testing.T) {
 		}
 		r.run(append(local, "true")...) // nobody there: nothing runs
 	})
+}
+
+// What muxd refuses because it drains another one takes, but not where LocalCommand
+// has run: it would run once more.
+func TestLocalCommandRunsOnceWhereMuxdDrains(t *testing.T) {
+	for name, ask := range map[string]func(r *rig, p *person, args ...string) error{
+		"session": func(r *rig, p *person, args ...string) error {
+			_, err := r.ask(context.Background(), p, append(args, "true")...)
+			return err
+		},
+		"-W": func(r *rig, p *person, args ...string) error { _, err := r.forwardErr(p, "db:1", args...); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				s := r.open("host", "cat")
+				p := says("")
+				p.runs = func(context.Context, control.Command) (control.Ran, error) {
+					time.Sleep(time.Second)
+					return control.Ran{}, nil
+				}
+				asked := make(chan error, 1)
+				go func() { asked <- ask(r, p, "-o", "PermitLocalCommand=yes", "-o", "LocalCommand=up", "host") }()
+				time.Sleep(time.Second / 2)
+				done := r.drained(t.Context(), nil)
+				err := <-asked
+				wantError(t, err, control.Refused, "host: this muxd takes on nothing new")
+				if errors.Is(err, control.ErrNotTaken) {
+					t.Error("another muxd is asked")
+				}
+				s.Close()
+				time.Sleep(drainLook)
+				answered(t, done)
+			})
+		})
+	}
 }
 
 // Only who asked for it is told what happens, and only as much.

@@ -119,8 +119,8 @@ func (h *host) refused(l *link, times int) (wait, full bool) {
 }
 
 // openSession opens one session, waiting in line when the server has no place.
-func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, x *sshlink.Display, p control.Prompter, again bool) (*sshlink.Session, error) {
-	if !again && runsLocally(d, p) {
+func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *control.SessionRequest, x *sshlink.Display, p control.Prompter, own *local) (*sshlink.Session, error) {
+	if !own.ran && runsLocally(d, p) {
 		// Without a place on the server: it may take as long as it likes, and
 		// others wait for one.
 		ls, err := m.acquireBare(ctx, d, p)
@@ -128,7 +128,7 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 			return nil, asControl(d.Name, control.Refused, err)
 		}
 		defer ls.release()
-		if err := localCommand(ctx, d, p); err != nil {
+		if err := own.command(ctx, d, p); err != nil {
 			return nil, err
 		}
 	}

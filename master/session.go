@@ -22,15 +22,16 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 		return nil, err
 	}
 	x := sshlink.LendDisplay(ctx, d, r, p)
+	var own local
 	for try := 0; ; try++ {
-		s, err := m.openSession(ctx, d, r, x, p, try > 0)
+		s, err := m.openSession(ctx, d, r, x, p, &own)
 		if err == nil {
 			m.audit(d, string(r.Kind), r.Command, r.PID, "", nil)
 			return s, nil
 		}
 		var e *control.Error
 		if again := errors.As(err, &e) && e.Phase == control.Lost; !again || try > 0 || ctx.Err() != nil {
-			return nil, err
+			return nil, own.here(err)
 		}
 	}
 }
