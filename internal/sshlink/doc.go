@@ -25,6 +25,9 @@
 //	Session.requests one per session       its exit
 //	spare.run        one per spare         nothing; becomes Session.requests
 //	Session.sender   at most one a session nothing; does what must not block a client's reader
+//	lend             one per channel       nothing; copies to an agent or a display, at most maxLent at a time
+//	newHopConn       one per hop           nothing; reads the channel that a connection to another host runs on
+//	reject           one per refusal       nothing; at most mostRejecting that the server does not take
 //
 // The package refuses to rerun a command, and to open or lend anything by itself:
 // what is opened ahead of use (spares) starts nothing.

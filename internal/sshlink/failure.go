@@ -22,6 +22,13 @@ var ErrAsked = errors.New("closed by request (-O exit)")
 // its place.
 var ErrReplaced = errors.New("replaced")
 
+// NoAnswer ends a link on which a question was not answered for so long.
+type NoAnswer time.Duration
+
+func (d NoAnswer) Error() string {
+	return "no answer: nothing was received for " + time.Duration(d).Round(time.Second).String()
+}
+
 // Failure describes a session that did not start, where it is not described
 // already: then the channel open failed. Nothing was handed over, so a dead or
 // doubted link makes it Lost, which is tried again.

@@ -104,7 +104,7 @@ type Link struct {
 	updated bool // owned by requests; the server has said which host keys it has
 
 	mu          sync.Mutex
-	state       State                         // guarded by mu; moved by watch, Fail and the owner
+	state       State                         // guarded by mu; moved by watch, reap and the owner
 	err         error                         // guarded by mu; why it ended, set before done is closed
 	doubted     chan struct{}                 // guarded by mu; closed while suspect, replaced when not
 	configs     map[*User]alive.Config        // guarded by mu; of the requests that live on it

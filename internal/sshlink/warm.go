@@ -38,10 +38,3 @@ func (k *Warm) answered(silence time.Duration) {
 		k.Learned.SetWarmth(k.Key, k.Network, w)
 	}
 }
-
-// NoAnswer ends a link on which a question was not answered for so long.
-type NoAnswer time.Duration
-
-func (d NoAnswer) Error() string {
-	return "no answer: nothing was received for " + time.Duration(d).Round(time.Second).String()
-}

@@ -120,6 +120,7 @@ func (l *Link) takeSuspicion() (suspect, slept bool) {
 	return suspect, slept
 }
 
+// Wake has watch look again at what it goes by: the terms, or what was learned.
 func (l *Link) Wake() {
 	select {
 	case l.kick <- struct{}{}:
