@@ -380,6 +380,38 @@ func TestCommandMeetsDrain(t *testing.T) {
 	}
 }
 
+// The pipes of a command that the next muxd takes are its pipes there.
+func TestPipesMeetDrain(t *testing.T) {
+	var refused atomic.Bool
+	m := new(muxd)
+	m.OnResolve = func(context.Context, *control.Invocation, control.Prompter) (*control.Plan, error) {
+		return &control.Plan{Host: "host", Session: new(control.SessionRequest)}, nil
+	}
+	m.OnSession = func(context.Context, *control.SessionRequest, control.Prompter) (control.Stream, error) {
+		if !refused.Swap(true) {
+			return nil, &control.Error{Phase: control.Refused, Host: "host", Text: "it drains", Elsewhere: true}
+		}
+		s := controltest.NewStream(false)
+		go func() { io.Copy(s.Out, s.In); s.End(control.Exit{}, nil) }()
+		return s, nil
+	}
+	m.start()
+	defer m.stop()
+	k := client.New("host").Command(t.Context(), "cat")
+	in, _ := k.StdinPipe()
+	out, _ := k.StdoutPipe()
+	if err := k.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { io.WriteString(in, "ping"); in.Close() }()
+	if b, err := io.ReadAll(out); string(b) != "ping" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := k.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A muxd that is stopped keeps nobody for long whose context has ended. Whether
 // it took the request is not known.
 func TestStoppedMuxd(t *testing.T) {

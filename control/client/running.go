@@ -16,7 +16,7 @@ type running struct {
 	op     *control.Op
 	opened chan struct{} // closed when the command was handed over
 	heard  chan struct{} // closed when muxd has said its last word, or is gone
-	over   chan struct{} // closed when err is set, and then the pipes have ended
+	over   chan struct{} // closed when err is set; the pipes of a command that was handed over have ended then
 	err    error         // how it ended; nil is well
 	stdout error         // owned by op.Wait; why Stdout takes no more
 
@@ -34,7 +34,9 @@ func (r *running) hear() {
 	close(r.heard)
 	r.op.Close()
 	err = r.lost(err)
-	r.k.closePipes(err)
+	if r.isOpen() { // else it may be begun once more, with the same pipes: see Start
+		r.k.closePipes(err)
+	}
 	if err == nil && (exit.Code != 0 || exit.Signal != "") {
 		err = &ExitError{Exit: exit, Host: r.k.c.host}
 	}
