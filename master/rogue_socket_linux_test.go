@@ -13,18 +13,46 @@ import (
 	"muxd/internal/sshtest"
 )
 
-// A server that fills both directions of a real socket, by opens whose answers it
-// does not read, under an upload that it does not read either, has everything stand
-// still: nothing can be written, and so nothing is read. That ends by the budget
-// of its own connection, and the commands of another host go on all the while.
-func TestRogueFillsBothDirections(t *testing.T) {
-	m, request := scaled(t, "true")
-	key := sshtest.NewKey()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+// clogged is an act that opens channels until nothing more can be sent to the
+// client, which closes full, and stays until gone.
+func clogged(conn net.Conn, full chan<- struct{}, gone <-chan struct{}) act {
+	return channels(func(uint32) act {
+		open := packet(sshtest.MsgOpen, "x11", uint32(1), uint32(1), uint32(1<<15), "", uint32(1))
+		return func(w *sshtest.Rogue) error {
+			for err := error(nil); err == nil; {
+				conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+				err = open(w)
+			}
+			close(full)
+			<-gone
+			return nil
+		}
+	})
+}
+
+// clogs serves one connection so, and no other one.
+func clogs(ln net.Listener, key *sshtest.Key, full chan<- struct{}, gone <-chan struct{}) {
+	conn, err := ln.Accept()
 	if err != nil {
-		t.Fatal(err)
+		return
 	}
-	defer ln.Close()
+	defer conn.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	clogged(conn, full, gone)(sshtest.NewRogue(conn, key))
+}
+
+// besideRogue has the Master know a host "rogue" that is met at ln, and is soon
+// given up.
+func besideRogue(t *testing.T, m *Master, key *sshtest.Key, ln net.Listener) {
+	t.Helper()
 	ssh := filepath.Join(m.cfg.Home, ".ssh")
 	known, err := os.ReadFile(filepath.Join(ssh, "known_hosts"))
 	if err == nil {
@@ -43,38 +71,23 @@ func TestRogueFillsBothDirections(t *testing.T) {
 		}
 		return dial(ctx, network, addr)
 	}
-	full := make(chan struct{}) // nothing more can be sent to the client
-	served := make(chan error, 1)
-	go func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			served <- err
-			return
-		}
-		defer conn.Close()
-		go func() { // no other connection is served
-			for {
-				c, err := ln.Accept()
-				if err != nil {
-					return
-				}
-				c.Close()
-			}
-		}()
-		w := sshtest.NewRogue(conn, key)
-		channels(func(uint32) act {
-			open := packet(sshtest.MsgOpen, "x11", uint32(1), uint32(1), uint32(1<<15), "", uint32(1))
-			return func(w *sshtest.Rogue) error {
-				for err := error(nil); err == nil; {
-					conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
-					err = open(w)
-				}
-				close(full)
-				<-served // until the client has given up: the socket stays full
-				return nil
-			}
-		})(w)
-	}()
+}
+
+// A server that fills both directions of a real socket, by opens whose answers it
+// does not read, under an upload that it does not read either, has everything stand
+// still: nothing can be written, and so nothing is read. That ends by the budget
+// of its own connection, and the commands of another host go on all the while.
+func TestRogueFillsBothDirections(t *testing.T) {
+	m, request := scaled(t, "true")
+	key := sshtest.NewKey()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	besideRogue(t, m, key, ln)
+	full, gone := make(chan struct{}), make(chan struct{})
+	go clogs(ln, key, full, gone)
 
 	if _, err := command(m, request(0)); err != nil {
 		t.Fatal(err)
@@ -118,7 +131,7 @@ func TestRogueFillsBothDirections(t *testing.T) {
 	if <-wrote == nil {
 		t.Error("the upload was taken")
 	}
-	served <- nil
+	close(gone) // the socket stayed full until here
 	s.Close()
 	deadline := time.Now().Add(time.Minute)
 	after, now := held()
