@@ -81,6 +81,7 @@ func (m *Master) beginDrain() {
 
 // unfinished is how much a muxd that drains has to wait for, and what that is.
 func (m *Master) unfinished() (n int, what string) {
+	opening := !m.gate.Empty() // first: what has left there by then is seen below
 	var parts []string
 	for _, h := range m.all() {
 		st, open := h.status(), h.forwards.Open()
@@ -104,7 +105,7 @@ func (m *Master) unfinished() (n int, what string) {
 	if more := len(parts) - most; more > 0 {
 		parts = append(parts[:most:most], fmt.Sprintf("and %d more", more))
 	}
-	if n == 0 && !m.gate.Empty() {
+	if n == 0 && opening {
 		return 1, "a session that is being opened"
 	}
 	return n, strings.Join(parts, ", ")

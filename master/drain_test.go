@@ -3,13 +3,16 @@ package master
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"muxd/alive"
 	"muxd/control"
+	"muxd/internal/dest"
 	"muxd/internal/sshtest"
 )
 
@@ -175,5 +178,81 @@ func TestDrainKeepsNoForwardThatWasOnItsWay(t *testing.T) {
 		s.Close()
 		time.Sleep(drainLook)
 		answered(t, done)
+	})
+}
+
+// looking is a Learned by which a test has something happen while muxd looks at how
+// one host after the other stands.
+type looking struct {
+	nothing
+	at func(key string)
+}
+
+func (l looking) Warmth(key, _ string) alive.Warmth {
+	l.at(key)
+	return alive.Warmth{}
+}
+
+// A session that is opened while muxd looks whether it is done is not missed,
+// neither where it was opened nor among those that are being opened.
+func TestDrainMissesNoSession(t *testing.T) {
+	for range 4 { // whether the host is the last that is looked at is drawn
+		inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+			r.run("host", "true")
+			its := r.host().key
+			const others = 7
+			for i := range others {
+				h, err := r.m.host(r.request("-p", strconv.Itoa(i+1), "host").Dest.(*dest.Destination))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.m.unuse(h)
+			}
+			opened, looked := make(chan control.Stream, 1), 0
+			var s control.Stream
+			r.m.cfg.Learned = looking{at: func(key string) {
+				if !r.m.gate.Drains() || key == its {
+					return
+				}
+				if looked++; looked == 2*others { // once for what it will say that it held
+					s = <-opened
+				}
+			}}
+			r.srv.Update(func(o *sshtest.Options) { o.OpenDelay = time.Second })
+			go func() {
+				s, err := r.ask(context.Background(), nil, "host", "cat")
+				if err != nil {
+					t.Error(err)
+				}
+				opened <- s
+			}()
+			time.Sleep(time.Second / 2) // it is being opened
+			r.m.gate.Drain()
+			r.m.beginDrain()
+			time.Sleep(time.Minute)
+			if synctest.Wait(); r.stop != 0 {
+				t.Fatal("muxd has ended with a session open")
+			}
+			s.Close()
+			time.Sleep(drainLook)
+			if synctest.Wait(); r.stop != 1 {
+				t.Error("it does not end")
+			}
+		})
+	}
+}
+
+// Nor does an end without a drain come under a session that is being opened.
+func TestStopSeesASessionThatIsBeingOpened(t *testing.T) {
+	inBubble(t, sshtest.Options{OpenDelay: time.Second}, func(t *testing.T, r *rig) {
+		opened := make(chan error, 1)
+		go func() { _, err := r.ask(context.Background(), nil, "host", "cat"); opened <- err }()
+		time.Sleep(time.Second / 2)
+		if st, err := r.m.Stop(t.Context(), &control.StopRequest{}); err != nil || st.Done || st.Sessions != 1 || r.stop != 0 {
+			t.Errorf("%+v, %v", st, err)
+		}
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -241,11 +241,14 @@ func (m *Master) Links() (links, sessions int) {
 // Spare reports that nothing would be missed but connections that nobody uses,
 // which the next muxd makes anew.
 func (m *Master) Spare() bool {
+	if !m.gate.Empty() || !m.gate.Locked().IsZero() {
+		return false
+	}
 	_, sessions := m.Links()
 	for _, h := range m.all() {
 		sessions += h.forwards.Standing()
 	}
-	return sessions == 0 && m.gate.Empty() && m.gate.Locked().IsZero()
+	return sessions == 0
 }
 
 // Stop implements control.Backend.
@@ -253,10 +256,14 @@ func (m *Master) Stop(ctx context.Context, r *control.StopRequest) (*control.Sto
 	if r.Drain {
 		return m.drain(ctx, r)
 	}
+	opening := !m.gate.Empty() // first: what has left there by then is counted below
 	for _, h := range m.all() {
 		h.call(func() {}) // whom it gave a connection a moment ago is counted
 	}
 	links, sessions := m.Links()
+	if sessions == 0 && opening {
+		sessions = 1
+	}
 	st := &control.Stopped{PID: os.Getpid(), Hosts: links, Sessions: sessions}
 	if st.Done = r.Force || sessions == 0; st.Done && m.cfg.OnStop != nil {
 		m.cfg.OnStop()
