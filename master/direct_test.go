@@ -236,6 +236,32 @@ func TestHoldThatServesIsRefused(t *testing.T) {
 	})
 }
 
+// A connection that was whole is no loss where the SSH connection goes with it,
+// since nobody wants that any more.
+func TestDirectIsTheLastOfItsConnection(t *testing.T) {
+	for name, args := range map[string][]string{"unwanted": {"-o", "ControlPersist=no"}, "replaced": nil} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				f := r.forward("db:1", append(args, "host")...)
+				if args == nil {
+					if _, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"}); err != nil {
+						t.Fatal(err)
+					}
+					r.wantLinks("draining ready")
+				}
+				f.Write([]byte("whole"))
+				f.CloseWrite()
+				if out, _, err := finish(f); out != "whole" || err != nil {
+					t.Errorf("%q, %v", out, err)
+				}
+				if got := r.links(); got != "" && got != "ready" {
+					t.Errorf("left: %s", got)
+				}
+			})
+		})
+	}
+}
+
 // LocalCommand runs once for every request, after the connection is there and
 // before anything else.
 func TestLocalCommandBeforeEachRequest(t *testing.T) {

@@ -36,13 +36,38 @@ func (l *Link) OpenDirect(ctx context.Context, u *User, r *control.DirectRequest
 	s := &Session{l: l, user: u, ch: ch, host: d.Name, since: time.Now(), left: make(chan struct{}), done: make(chan struct{}), meter: r.Bytes,
 		r: &control.SessionRequest{Dest: d, Kind: Direct, Command: Target(r), PID: r.PID}}
 	l.addSession(s)
-	go s.requests(reqs)
-	return stdioForward{s}, nil
+	f := &stdioForward{Session: s, judged: make(chan struct{})}
+	go func() {
+		s.requests(reqs)
+		f.judge()
+	}()
+	return f, nil
 }
 
 // stdioForward is such a connection as a control.Stream: two directions that
 // end apart, and nothing else of a session.
-type stdioForward struct{ *Session }
+type stdioForward struct {
+	*Session
+	judged chan struct{} // closed when both sides have closed the channel, and what that was is known
+	lost   error         // written before judged is closed; why the connection ended before the channel may have
+}
+
+// judge finds out whether both sides have closed the channel. Later, when its
+// client has read the last of it, a link that was lost or closed in the meantime
+// would make a loss of a whole transfer.
+func (f *stdioForward) judge() {
+	defer close(f.judged)
+	switch err := f.l.Died(); {
+	case f.torn || f.unsure && err != nil:
+		if f.lost = err; err == nil {
+			f.lost = errEnds
+		}
+	case f.l.endedByItself():
+		// By a message of the server's, as when it is none of SSH: the library ends the
+		// channels then as if each of them had been closed, a moment before it tells.
+		f.lost = err
+	}
+}
 
 // directOpen is the channel open of RFC 4254 section 7.2, or OpenSSH's for a
 // Unix socket (PROTOCOL section 2.4), for a connection that came from an
@@ -90,36 +115,46 @@ func directFailure(host string, r *control.DirectRequest, l *Link, err error) er
 }
 
 // Read implements control.Stream. The end of a lost connection is no end.
-func (s stdioForward) Read(p []byte) (int, error) {
-	n, err := s.Session.Read(p)
-	if err != nil && (s.l.torn() || s.l.Wire.WriteOver()) {
-		if why := s.l.Died(); why != nil {
-			err = why
+func (f *stdioForward) Read(p []byte) (int, error) {
+	n, err := f.Session.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	var why error
+	select {
+	case <-f.judged:
+		why = f.lost
+	default:
+		if f.l.torn() || f.l.Wire.WriteOver() {
+			why = f.l.Died()
 		}
+	}
+	if why != nil {
+		err = why
 	}
 	return n, err
 }
 
 // Stderr implements control.Stream.
-func (s stdioForward) Stderr() io.Reader { return strings.NewReader("") }
+func (f *stdioForward) Stderr() io.Reader { return strings.NewReader("") }
 
 // CloseRead implements control.Stream. What comes is read and thrown away, as by
 // ssh: SSH cannot say that one direction is not wanted any more, and what the
 // client still sends is to arrive.
-func (s stdioForward) CloseRead() error { return nil }
+func (f *stdioForward) CloseRead() error { return nil }
 
 // Resize implements control.Stream.
-func (s stdioForward) Resize(control.Window) error { return nil }
+func (f *stdioForward) Resize(control.Window) error { return nil }
 
 // Signal implements control.Stream.
-func (s stdioForward) Signal(string) error { return nil }
+func (f *stdioForward) Signal(string) error { return nil }
 
 // Wait implements control.Stream. A channel that both sides closed while the
 // connection lives has delivered everything.
-func (s stdioForward) Wait() (control.Exit, error) {
-	<-s.done
-	if err := s.l.Died(); err != nil {
-		return control.Exit{}, &control.Error{Phase: control.Running, Host: s.host, Text: fmt.Sprintf("connection lost (%v)", err)}
+func (f *stdioForward) Wait() (control.Exit, error) {
+	<-f.judged
+	if f.lost != nil {
+		return control.Exit{}, &control.Error{Phase: control.Running, Host: f.host, Text: fmt.Sprintf("connection lost (%v)", f.lost)}
 	}
 	return control.Exit{}, nil
 }

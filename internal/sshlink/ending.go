@@ -80,6 +80,13 @@ func (l *Link) Died() error {
 	}
 }
 
+// endedByItself reports an end that nobody here wished for.
+func (l *Link) endedByItself() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byItself
+}
+
 // endRace is long against a goroutine switch on a loaded machine, and costs
 // only the session whose server closed it without a status.
 const endRace = 200 * time.Millisecond

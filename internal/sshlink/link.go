@@ -106,6 +106,7 @@ type Link struct {
 	mu          sync.Mutex
 	state       State                         // guarded by mu; moved by watch, reap and the owner
 	err         error                         // guarded by mu; why it ended, set before done is closed
+	byItself    bool                          // guarded by mu; and that was nothing of ours
 	doubted     chan struct{}                 // guarded by mu; closed while suspect, replaced when not
 	configs     map[*User]alive.Config        // guarded by mu; of the requests that live on it
 	verbose     map[*User]struct{}            // guarded by mu; of the requests that want to know
@@ -178,7 +179,7 @@ func (l *Link) reap() {
 	err := l.wait()
 	l.mu.Lock()
 	if l.err == nil {
-		l.err = describeEnd(err)
+		l.err, l.byItself = describeEnd(err), true
 	}
 	from := l.state
 	l.state = Dead

@@ -143,6 +143,7 @@ func (l *Link) carry(ch ssh.Channel, reqs <-chan *ssh.Request, u *User) *through
 	go func() {
 		ssh.DiscardRequests(reqs)
 		close(t.done)
+		t.saw() // as it stands now, however late the last of it is read
 	}()
 	return t
 }
