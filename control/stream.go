@@ -32,9 +32,10 @@ type Stream interface {
 	// Wait returns how the command ended, once output and stderr are read to
 	// their end. Without an exit it returns an *Error in phase Running.
 	Wait() (Exit, error)
-	// Close abandons the session. It is safe to call more than once. Read, Write,
-	// Stderr and Wait may return only when the server agrees, or the connection
-	// ends.
+	// Close abandons the session. Whoever was given it calls it in the end, also
+	// where it has ended: until then it counts as one that muxd must not end under.
+	// It is safe to call more than once. Read, Write, Stderr and Wait may return only
+	// when the server agrees, or the connection ends.
 	Close() error
 }
 

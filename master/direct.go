@@ -47,9 +47,10 @@ func (m *Master) openDirect(ctx context.Context, d *dest.Destination, r *control
 		ls.release()
 		return nil, err
 	}
-	defer leave()
+	ls.Closed = leave
 	s, err := ls.link.OpenDirect(ctx, &ls.User, r)
 	if err != nil {
+		leave()
 		ls.release()
 		return nil, err
 	}

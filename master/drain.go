@@ -14,11 +14,12 @@ import (
 )
 
 // A muxd that drains takes on nothing new and ends with its last session, so that
-// another one, of another version perhaps, takes what comes from then on. Forwards
-// that stand without a client go at once, because the next muxd wants their ports;
-// those of a client stay until the end, and what goes through them is waited for.
-// A client that keeps the connection (-N) is waited for as a session is, because
-// its forwards would be cut: for as long as its window is open, which whoever waits
+// another one, of another version perhaps, takes what comes from then on. The last
+// session is over when its client has taken all of its output. Forwards that stand
+// without a client go at once, because the next muxd wants their ports; those of a
+// client stay until the end, and what goes through them is waited for. A client
+// that keeps the connection (-N) is waited for as a session is, because its
+// forwards would be cut: for as long as its window is open, which whoever waits
 // for the drain is told. One that stands for a ControlPath (-M) is not: nobody
 // comes by that any more, and nothing would ever end it.
 
@@ -81,7 +82,7 @@ func (m *Master) beginDrain() {
 
 // unfinished is how much a muxd that drains has to wait for, and what that is.
 func (m *Master) unfinished() (n int, what string) {
-	opening := !m.gate.Empty() // first: what has left there by then is seen below
+	more := !m.gate.Empty() // first: what has left there by then is seen below
 	var parts []string
 	for _, h := range m.all() {
 		st, open := h.status(), h.forwards.Open()
@@ -105,8 +106,8 @@ func (m *Master) unfinished() (n int, what string) {
 	if more := len(parts) - most; more > 0 {
 		parts = append(parts[:most:most], fmt.Sprintf("and %d more", more))
 	}
-	if n == 0 && opening {
-		return 1, "a session that is being opened"
+	if n == 0 && more {
+		return 1, "a session that is being opened, or whose output its client has not taken"
 	}
 	return n, strings.Join(parts, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,6 +239,38 @@ func TestDrainMissesNoSession(t *testing.T) {
 			if synctest.Wait(); r.stop != 1 {
 				t.Error("it does not end")
 			}
+		})
+	}
+}
+
+// A session whose server has ended it is waited for until its client has taken all
+// that is left of it.
+func TestDrainWaitsForWhoReadsSlowly(t *testing.T) {
+	for name, open := range map[string]func(r *rig) control.Stream{
+		"session": func(r *rig) control.Stream { return r.open("host", "echo", "much") },
+		"-W": func(r *rig) control.Stream {
+			s := r.forward("db:1", "host")
+			s.Write([]byte("much\n")) // comes back
+			s.CloseWrite()
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				s := open(r)
+				synctest.Wait() // the server has closed it
+				var told string
+				done := r.drained(t.Context(), func(w control.Waiting) { told = w.Cause })
+				time.Sleep(time.Hour)
+				if synctest.Wait(); r.stop != 0 || !strings.HasSuffix(told, "or whose output its client has not taken") {
+					t.Errorf("%d stops, waits for %q", r.stop, told)
+				}
+				if out, _, err := finish(s); out != "much\n" || err != nil {
+					t.Errorf("%q, %v", out, err)
+				}
+				time.Sleep(drainLook)
+				answered(t, done)
+			})
 		})
 	}
 }

@@ -173,8 +173,9 @@ func (r *rig) link(s control.Stream) *link {
 	return on
 }
 
-// finish reads a session to its end.
+// finish reads a session to its end, and closes it as each door does.
 func finish(s control.Stream) (string, control.Exit, error) {
+	defer s.Close()
 	go io.Copy(io.Discard, s.Stderr())
 	out, _ := io.ReadAll(s)
 	exit, err := s.Wait()

@@ -256,13 +256,13 @@ func (m *Master) Stop(ctx context.Context, r *control.StopRequest) (*control.Sto
 	if r.Drain {
 		return m.drain(ctx, r)
 	}
-	opening := !m.gate.Empty() // first: what has left there by then is counted below
+	more := !m.gate.Empty() // first: what has left there by then is counted below
 	for _, h := range m.all() {
 		h.call(func() {}) // whom it gave a connection a moment ago is counted
 	}
 	links, sessions := m.Links()
-	if sessions == 0 && opening {
-		sessions = 1
+	if sessions == 0 && more {
+		sessions = 1 // it is being opened, or its output is not taken yet
 	}
 	st := &control.Stopped{PID: os.Getpid(), Hosts: links, Sessions: sessions}
 	if st.Done = r.Force || sessions == 0; st.Done && m.cfg.OnStop != nil {

@@ -143,11 +143,12 @@ func (m *Master) openSession(ctx context.Context, d *dest.Destination, r *contro
 			ls.release()
 			return nil, err
 		}
+		ls.Closed = leave
 		s, err := ls.link.StartSession(ctx, &ls.User, r, x)
-		leave()
 		if err == nil {
 			return s, nil
 		}
+		leave()
 		if errors.Is(err, sshlink.ErrSpareClosed) {
 			useless = ls
 			continue

@@ -91,8 +91,9 @@ func (g *Gate) request() error {
 }
 
 // Enter is Request for one that opens its channel now. Until it leaves, which it
-// must once it can be seen elsewhere, it is counted here: a muxd that drains must
-// not end between the two.
+// must when the channel is closed here, or where it can be seen elsewhere, it is
+// counted here: a muxd that drains must not end before the channel is open, nor
+// between its end and the last of what came by it.
 func (g *Gate) Enter() (leave func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -332,6 +332,9 @@ func (s *Session) Close() error {
 		s.lendNoMore()
 		s.queue(func() { s.hangUp(); s.ch.Close() })
 		s.l.drained()
+		if s.user.Closed != nil {
+			s.user.Closed()
+		}
 	}
 	return nil
 }

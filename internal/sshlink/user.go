@@ -20,6 +20,7 @@ type User struct {
 	P       control.Prompter  // of the request; may be nil
 	Client  int               // whose session it is; 0: nobody knows
 	Release func()            // ends its hold on the link; may be called more than once
+	Closed  func()            // called when its session is closed here, be that long after its end; nil: nobody wants to know
 }
 
 // slow tells the request that its channel is slow to open: a person may have
