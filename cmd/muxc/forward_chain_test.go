@@ -58,7 +58,7 @@ func TestChainedForwards(t *testing.T) {
 func TestManyAtOnceThroughAForward(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	up, port := serveTCP(t, digest), freePort(t)
+	up, port := serveTCP(t, digest), freePorts(t, 2)
 	stuck := serveTCP(t, func(c stream) error { select {} })
 	h.stand("-L", at("%d:127.0.0.1:%d", port, up.port), "-L", at("%d:127.0.0.1:%d", port+1, stuck.port))
 	for range 3 { // as much as it can, which nobody reads

@@ -14,7 +14,7 @@ func TestForwardCommand(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
 	f := serveTCP(t, parrot)
-	port, path := freePort(t), filepath.Join(h.dir, "p")
+	port, path := freePorts(t, 3), filepath.Join(h.dir, "p")
 	tcp, unix := at("127.0.0.1:%d:127.0.0.1:%d", port, f.port), at("%s:127.0.0.1:%d", path, f.port)
 	remote, socks := at("%d:127.0.0.1:%d", port+1, f.port), at("%d", port+2)
 	h.run(h.muxc("-O", "forward", "-L", tcp, "box"), nil).fails(t, "box: no connection: muxd is not running")
@@ -138,7 +138,7 @@ func TestCancelOfAClientsForward(t *testing.T) {
 func TestExitEndsForwards(t *testing.T) {
 	t.Parallel()
 	h := startHost(t)
-	f, port := serveTCP(t, parrot), freePort(t)
+	f, port := serveTCP(t, parrot), freePorts(t, 2)
 	p := h.stand("-L", at("%d:127.0.0.1:%d", port, f.port))
 	h.run(h.muxc("-O", "forward", "-R", at("%d:127.0.0.1:%d", port+1, f.port), "box"), nil).is(t, "", "", 0)
 	var all []stream

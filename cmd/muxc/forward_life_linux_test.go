@@ -86,7 +86,7 @@ func TestPortOfAClientThatGoes(t *testing.T) {
 	h := startHost(t)
 	h.echo()
 	f, g := serveTCP(t, parrot), serveTCP(t, digest)
-	port, path := freePort(t), filepath.Join(h.dir, "p")
+	port, path := freePorts(t, 2), filepath.Join(h.dir, "p")
 	for i := range 20 {
 		to := f.port // another forward each time: what is the same is shared
 		if i%2 == 1 {
@@ -186,7 +186,7 @@ func TestStickyForwardFromTheStart(t *testing.T) {
 func TestManyAskForOneForward(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, "MaxSessions 20")
-	f, port := serveTCP(t, parrot), freePort(t)
+	f, port := serveTCP(t, parrot), freePorts(t, 2)
 	var all sync.WaitGroup
 	for range 12 {
 		all.Go(func() {

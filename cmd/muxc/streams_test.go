@@ -241,13 +241,23 @@ func (h *host) curl(args ...string) result {
 // freePort is one that nobody listens on now, on any loopback address. It is
 // below those that the system gives to connections by itself, one of which
 // could have it before the test does.
-func freePort(t testing.TB) int {
+func freePort(t testing.TB) int { return freePorts(t, 1) }
+
+// freePorts is the first of so many in a row.
+func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	for range 100 {
-		port := 10000 + rand.IntN(22000)
-		if ln, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
+		first := 10000 + rand.IntN(22000)
+		free := 0
+		for ; free < n; free++ {
+			ln, err := net.Listen("tcp", ":"+strconv.Itoa(first+free))
+			if err != nil {
+				break
+			}
 			ln.Close()
-			return port
+		}
+		if free == n {
+			return first
 		}
 	}
 	t.Fatal("no port is free")
