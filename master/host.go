@@ -391,7 +391,7 @@ func (h *host) give(w *waiter, l *link) {
 	l.leases++
 	if !w.bare {
 		l.placed++
-		h.places.took(l.placed, time.Now())
+		h.places.took(l.given(), time.Now())
 		h.hold(w.client, 1)
 		l.classes[w.class]++
 	}
@@ -402,7 +402,7 @@ func (h *host) give(w *waiter, l *link) {
 	ls := newLease(h, l, sshlink.User{Dest: w.dest, P: w.p, Client: w.client})
 	ls.bare, ls.lends, ls.class, ls.since, ls.told = w.bare, w.agent != "", w.class, w.since, w.told
 	l.Add(&ls.User)
-	if w.told.any && w.p != nil && (w.bare || !h.places.beyond(l.placed)) {
+	if w.told.any && w.p != nil && (w.bare || !h.places.beyond(l.given())) {
 		w.p.Waiting(control.Waiting{}) // over
 	}
 	w.answer <- answer{lease: ls}

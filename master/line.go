@@ -140,7 +140,7 @@ func (h *host) suits(l *link, w *waiter) bool {
 
 // fits is suits but for the agent.
 func (h *host) fits(l *link, w *waiter) bool {
-	return l.Usable() && (w.bare || !l.paused && h.places.room(l.placed, l.Count(), time.Now()))
+	return l.Usable() && (w.bare || !l.paused && h.places.room(l.given(), l.Count(), time.Now()))
 }
 
 // placeLeast is how long a line may stand still for somebody who would not wait

@@ -57,6 +57,12 @@ func (l *link) Fits(sessions int) {
 	}
 }
 
+// Wears implements sshlink.Owner: retireOld looks at it.
+func (l *link) Wears() { l.host.post(func() {}) }
+
+// given is how many sessions' places are taken on the link, or promised.
+func (l *link) given() int { return l.placed + l.Late() }
+
 // Moved implements sshlink.Owner.
 func (l *link) Moved(client int) {
 	h := l.host

@@ -115,7 +115,7 @@ func (h *host) refused(l *link, times int) (wait, full bool) {
 		l.paused = true
 		time.AfterFunc(placeRetry, func() { h.post(func() { l.paused = false; h.serve() }) })
 	}
-	return open > 0 || times <= placePatience && (l.placed > 1 || l.EndedWithin(placeLinger)), full
+	return open > 0 || times <= placePatience && (l.given() > 1 || l.EndedWithin(placeLinger)), full
 }
 
 // openSession opens one session, waiting in line when the server has no place.

@@ -24,8 +24,12 @@ func (l *Link) Dial(ctx context.Context, u *User, d *dest.Destination) (net.Conn
 		l.addHop(-1)
 		return nil, err
 	}
-	go ssh.DiscardRequests(reqs)
-	return newHopConn(ch, l, u, d), nil
+	c := newHopConn(ch, l, u, d)
+	go func() {
+		ssh.DiscardRequests(reqs)
+		l.closed(&c.closing)
+	}()
+	return c, nil
 }
 
 // hopRead is the buffer between a channel of the jump host's and the connection
@@ -42,6 +46,7 @@ type hopConn struct {
 	d       *dest.Destination
 	expired atomic.Bool
 	closed  atomic.Bool // by us
+	closing closing
 }
 
 // newHopConn reads the channel in a goroutine of its own. A channel's Read ends
@@ -105,7 +110,7 @@ func (c *hopConn) Close() error {
 		return nil
 	}
 	c.in.Close()
-	go c.ch.Close()
+	c.leave()
 	c.l.addHop(-1)
 	c.user.Release()
 	return nil
@@ -115,9 +120,14 @@ func (c *hopConn) SetDeadline(t time.Time) error {
 	if !t.IsZero() && t.Before(time.Now()) {
 		c.expired.Store(true)
 		c.in.Close()
-		go c.ch.Close()
+		c.leave()
 	}
 	return nil
+}
+
+func (c *hopConn) leave() {
+	c.l.closes(&c.closing, func() { readAway(c.ch) })
+	go c.ch.Close()
 }
 
 func (c *hopConn) SetReadDeadline(time.Time) error  { return nil }

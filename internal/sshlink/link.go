@@ -81,6 +81,8 @@ type Owner interface {
 	Fits(sessions int)
 	// Moved says that a session of that client ended which had moved much.
 	Moved(client int)
+	// Wears says that the server is late to close a channel: the link may be Worn.
+	Wears()
 }
 
 // Link is one live SSH connection. It is never revived.
@@ -119,6 +121,7 @@ type Link struct {
 	listening   map[control.Endpoint]struct{} // guarded by mu; what the server listens for, for the forwards
 	moving      bool                          // guarded by mu; another link takes over what the server listens for
 	spares      spares                        // guarded by mu; session channels opened ahead of use
+	unclosed    unclosed                      // guarded by mu; channels that the server has still to close
 	interactive bool                          // guarded by mu; the class that mark set
 }
 
@@ -422,11 +425,14 @@ func (l *Link) openWithin(ctx context.Context, limit time.Duration, slow func(),
 		close(answered)
 	}()
 	if why := l.await(ctx, limit, slow, answered); why != nil {
+		c := &closing{}
+		l.closes(c, func() {})
 		go func() {
 			if <-answered; err == nil {
-				go ssh.DiscardRequests(reqs)
-				ch.Close()
+				go ch.Close()
+				ssh.DiscardRequests(reqs)
 			}
+			l.closed(c)
 		}()
 		return nil, nil, why
 	}

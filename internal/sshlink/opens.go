@@ -19,7 +19,9 @@ import (
 // is locked.
 func (l *Link) channels(chans <-chan ssh.NewChannel) {
 	for c := range chans {
-		if l.Distrusted || l.Gate.Within() != nil || !l.opened(c) {
+		if l.owed() {
+			l.reject(c, ssh.ResourceShortage, "too many channels are left unclosed")
+		} else if l.Distrusted || l.Gate.Within() != nil || !l.opened(c) {
 			l.Log.Debug("server opened a channel, rejected", "type", c.ChannelType())
 			l.reject(c, ssh.Prohibited, "open failed")
 		}
@@ -134,6 +136,8 @@ type through struct {
 	unsure bool  // written in once: a write had failed by then
 	closed sync.Once
 	done   chan struct{} // closed when the server closed the channel, or the link ended
+
+	closing closing
 }
 
 // carry counts a connection through the link until it is closed.
@@ -142,6 +146,7 @@ func (l *Link) carry(ch ssh.Channel, reqs <-chan *ssh.Request, u *User) *through
 	t := &through{Channel: ch, l: l, user: u, done: make(chan struct{})}
 	go func() {
 		ssh.DiscardRequests(reqs)
+		l.closed(&t.closing)
 		close(t.done)
 		t.saw() // as it stands now, however late the last of it is read
 	}()
@@ -195,6 +200,7 @@ func (t *through) Lost() error {
 // link that is stuck that would block.
 func (t *through) Close() error {
 	t.closed.Do(func() {
+		t.l.closes(&t.closing, func() { readAway(t.Channel) })
 		go t.Channel.Close()
 		t.l.addHop(-1)
 		t.user.Release()

@@ -24,6 +24,7 @@ func (owner) Tell(control.Event)          {}
 func (owner) Opened(ssh.NewChannel) *User { return user() }
 func (owner) Fits(int)                    {}
 func (owner) Moved(int)                   {}
+func (owner) Wears()                      {}
 
 func user() *User { return &User{Dest: &dest.Destination{Name: "host"}, Release: func() {}} }
 

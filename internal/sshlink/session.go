@@ -38,6 +38,8 @@ type Session struct {
 
 	spare *spare // what its channel was before, nil if nothing
 
+	closing closing // of its channel
+
 	told bool // owned by sender; the command was sent a signal
 
 	mu     sync.Mutex
@@ -59,7 +61,7 @@ func (l *Link) StartSession(ctx context.Context, u *User, r *control.SessionRequ
 		return nil, err
 	}
 	s := &Session{l: l, user: u, ch: ch, host: host, r: r, since: time.Now(), left: make(chan struct{}), done: make(chan struct{}), meter: r.Bytes, display: x,
-		spare: sp}
+		spare: sp, closing: closing{place: true}}
 	l.addSession(s)
 	l.began()
 	l.Owner.Fits(l.wanted())
@@ -126,9 +128,7 @@ func (s *Session) takeBack() bool {
 	}
 	s.mu.Unlock()
 	if !handed {
-		s.lendNoMore()
-		s.queue(func() { s.ch.Close() })
-		s.l.drained()
+		s.leaves(func() { s.ch.Close() })
 	}
 	return !handed
 }
@@ -242,6 +242,7 @@ func (s *Session) requests(reqs <-chan *ssh.Request) {
 	}
 	s.torn, s.unsure = s.l.torn(), s.l.Wire.WriteOver()
 	close(s.done)
+	s.l.closed(&s.closing)
 	s.l.removeSession(s)
 	if s.heavy() {
 		s.l.Owner.Moved(s.user.Client)
@@ -329,14 +330,22 @@ func (s *Session) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	if first {
-		s.lendNoMore()
-		s.queue(func() { s.hangUp(); s.ch.Close() })
-		s.l.drained()
+		s.leaves(func() { s.hangUp(); s.ch.Close() })
 		if s.user.Closed != nil {
 			s.user.Closed()
 		}
 	}
 	return nil
+}
+
+// leaves has the channel be closed. The session keeps its lease until the server
+// has done the same, because until then it has its place there; but nobody's
+// connection is kept for one that is late.
+func (s *Session) leaves(end func()) {
+	s.lendNoMore()
+	s.l.closes(&s.closing, func() { readAway(s.ch); s.user.Release() })
+	s.queue(end)
+	s.l.drained()
 }
 
 // hangUp tells a command that its client is gone, as the loss of its terminal

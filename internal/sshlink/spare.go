@@ -61,6 +61,8 @@ type spare struct {
 	err   error               // written before ready is closed
 	ended chan struct{}       // closed when the channel was, while it was a spare
 	use   chan *Session       // capacity 1; the session that it becomes, nil: it is closed
+
+	closing closing // of one that becomes no session
 }
 
 // spares are those of a link. Its fields are guarded by the link's mu.
@@ -94,7 +96,7 @@ func (l *Link) channel(ctx context.Context, slow func()) (ssh.Channel, <-chan *s
 		l.mu.Unlock()
 	}
 	if err := l.await(ctx, openTimeout, slow, sp.ready); err != nil {
-		sp.use <- nil
+		sp.drop()
 		return nil, nil, nil, err
 	}
 	if sp.err == nil {
@@ -204,6 +206,7 @@ func (sp *spare) run() {
 	sp.ch, sp.reqs, sp.err = sp.l.ask("session", nil)
 	if sp.err != nil {
 		sp.l.spareRefused(sp)
+		sp.l.closed(&sp.closing)
 		close(sp.ready)
 		return
 	}
@@ -230,11 +233,18 @@ func (sp *spare) run() {
 
 func (sp *spare) become(s *Session) {
 	if s == nil {
-		sp.ch.Close()
+		go sp.ch.Close()
 		ssh.DiscardRequests(sp.reqs)
+		sp.l.closed(&sp.closing)
 		return
 	}
 	s.requests(sp.reqs)
+}
+
+// drop has a spare become nothing. It is called by whoever took it off the list.
+func (sp *spare) drop() {
+	sp.l.closes(&sp.closing, func() {})
+	sp.use <- nil
 }
 
 // closed reports that the channel was closed, before or after s took it.
@@ -299,6 +309,6 @@ func (l *Link) dropSpares() {
 	}
 	l.mu.Unlock()
 	for _, sp := range list {
-		sp.use <- nil
+		sp.drop()
 	}
 }

@@ -13,12 +13,15 @@ func (l *Link) Status() (control.LinkStatus, []control.SessionStatus) {
 	defer l.mu.Unlock()
 	st := control.LinkStatus{State: l.state.String(), Since: l.Since, Remote: l.Conn.RemoteAddr().String(),
 		Auth: l.Auth, Server: string(l.Conn.ServerVersion()), LastByte: l.Wire.LastRead(),
-		RTT: time.Duration(l.rtt.Load()), In: l.Wire.Received(), Out: l.Wire.Sent(), Sessions: len(l.sessions),
+		RTT: time.Duration(l.rtt.Load()), In: l.Wire.Received(), Out: l.Wire.Sent(),
 		Interval: cfg.ProbeAfter(), CountMax: cfg.CountMax}
 	var ss []control.SessionStatus
 	for s := range l.sessions {
-		ss = append(ss, s.status())
+		if !s.closing.late { // nobody's any more
+			ss = append(ss, s.status())
+		}
 	}
+	st.Sessions = len(ss)
 	sort.Slice(ss, func(i, j int) bool { return ss[i].Since.Before(ss[j].Since) })
 	return st, ss
 }
