@@ -48,7 +48,7 @@ var roguesDeeds = map[string]struct {
 	}, ""},
 	"beyond the window": {func(id uint32) act {
 		// To a client that reads nothing, eight packets more than it grants. Behind
-		// sixteen the library waits for ever (sshlink: TestBrokenProtocolEndsTheLink).
+		// sixteen the library is stuck (sshlink: TestBrokenProtocolLeavesNothing).
 		return after(times(64+8, packet(sshtest.MsgData, id, make([]byte, 32<<10))), quiet)
 	}, "remote side wrote too much"},
 	"too long a packet": {func(id uint32) act { return packet(sshtest.MsgData, id, make([]byte, 33<<10)) }, "incoming packet exceeds maximum payload size"},

@@ -157,6 +157,7 @@ func TestServerClosesNothing(t *testing.T) {
 			r.leave()
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		if now := runtime.NumGoroutine(); now > was+1000 {
 			t.Errorf("%d goroutines, %d before", now, was)
 		}
@@ -195,6 +196,7 @@ func TestServerClosesNoConnection(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if r.dials != 2 {
 			t.Errorf("%d connections", r.dials)
 		}
@@ -216,6 +218,7 @@ func TestServerKeepsItsPlaces(t *testing.T) {
 			r.leave("-o", "WaitForReady=yes", "-o", "MaxConnections=1")
 		}
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		if r.dials < 20 {
 			t.Errorf("%d connections", r.dials)
 		}
@@ -275,6 +278,7 @@ func TestServerOpensAndDoesNotClose(t *testing.T) {
 		r.env = []string{"SSH_AUTH_SOCK=/a"}
 		s := must(r.ask(t.Context(), nil, "-A", "rogue", "lives"))
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		if taken < 256 || taken > 1100 || taken+refused != opens {
 			t.Errorf("%d taken, %d refused", taken, refused)
 		}

@@ -199,13 +199,11 @@ func (l *Link) reap() {
 var errBroken = errors.New("the server broke the SSH protocol")
 
 // brokenAfter is how long the library has to say how a connection ended that it
-// closed.
+// closed, and once more when it was helped.
 const brokenAfter = 2 * time.Second
 
 // wait is the library's Wait, but for a server that breaks the protocol and goes on
-// sending: the library closes the connection then and waits for its reader, which
-// stands at the seventeenth packet that nobody takes any more (x/crypto,
-// handshakeTransport.Close). That lasts for ever, and holds those packets.
+// sending, for which see freeReader.
 func (l *Link) wait() error {
 	ended := make(chan error, 1)
 	go func() { ended <- l.Conn.Wait() }()
@@ -214,14 +212,17 @@ func (l *Link) wait() error {
 		return err
 	case <-l.Wire.Closed():
 	}
-	t := time.NewTimer(brokenAfter)
-	defer t.Stop()
-	select {
-	case err := <-ended:
-		return err
-	case <-t.C:
-		return errBroken
+	for _, help := range []func(){func() {}, func() { freeReader(l.Conn) }} {
+		go help()
+		t := time.NewTimer(brokenAfter)
+		select {
+		case err := <-ended:
+			t.Stop()
+			return err
+		case <-t.C:
+		}
 	}
+	return errBroken
 }
 
 // Fail ends the connection for a reason of ours. Closing the net.Conn frees

@@ -103,41 +103,60 @@ func TestDescribeEnd(t *testing.T) {
 	}
 }
 
-// A server that breaks the protocol, and goes on sending, has the library wait for
-// ever: the link ends all the same.
-func TestBrokenProtocolEndsTheLink(t *testing.T) {
-	near, far := sshtest.Pipe()
-	key, sent := sshtest.NewKey(), make(chan error, 1)
-	go func() {
-		r := sshtest.NewRogue(far, key)
-		err := r.Login()
-		for i := 0; i < 100 && err == nil; i++ {
-			if i < 20 { // more than the library takes before there is somebody for them
-				err = r.Write(sshtest.Packet(sshtest.MsgGlobal, "nonsense", false))
-			} else {
-				err = r.Write(sshtest.Packet(sshtest.MsgData, uint32(77), "x"))
+// A server that breaks the protocol, and goes on sending, has the library's reader
+// stand for ever: the link ends all the same, and leaves nothing.
+func TestBrokenProtocolLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which fails over a goroutine that is left
+		near, far := sshtest.Pipe()
+		key, sent := sshtest.NewKey(), make(chan error, 1)
+		go func() {
+			r := sshtest.NewRogue(far, key)
+			err := r.Login()
+			said := &said{Conn: far}
+			r.Conn = said
+			for i := 0; i < 100 && err == nil; i++ {
+				if i < 20 { // more than the library takes before there is somebody for them
+					err = r.Write(sshtest.Packet(sshtest.MsgGlobal, "nonsense", false))
+				} else {
+					err = r.Write(sshtest.Packet(sshtest.MsgData, uint32(77), "x"))
+				}
 			}
+			if err == nil {
+				_, err = far.Write(said.all) // at once, so that the library has it before it ends
+			}
+			sent <- err
+		}()
+		w := wire.New(near)
+		c, chans, reqs, err := ssh.NewClientConn(w, "host:22", &ssh.ClientConfig{User: "me", HostKeyCallback: ssh.FixedHostKey(key.PublicKey())})
+		if err != nil {
+			t.Fatal(err)
 		}
-		sent <- err
-	}()
-	w := wire.New(near)
-	c, chans, reqs, err := ssh.NewClientConn(w, "host:22", &ssh.ClientConfig{User: "me", HostKeyCallback: ssh.FixedHostKey(key.PublicKey())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := <-sent; err != nil {
-		t.Fatal(err)
-	}
-	l := newLink(c, w)
-	l.Start(chans, reqs)
-	select {
-	case <-l.Done():
-	case <-time.After(time.Minute):
-		t.Fatal("the link is left")
-	}
-	if err := l.Err(); err != errBroken && !strings.Contains(err.Error(), "invalid channel") { // where the reader was slow
-		t.Error(err)
-	}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		start := time.Now()
+		l := newLink(c, w)
+		l.Start(chans, reqs)
+		<-l.Done()
+		if err := l.Err(); !strings.Contains(err.Error(), "invalid channel") {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != brokenAfter {
+			t.Errorf("after %v: the library's reader was not stuck", took)
+		}
+	})
+}
+
+// said keeps what is written.
+type said struct {
+	net.Conn
+	all []byte
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.all = append(s.all, p...)
+	return len(p), nil
 }
 
 // late is a context in which something happens when somebody begins to wait for
