@@ -2,6 +2,7 @@ package sshmux
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -35,9 +36,11 @@ type relay struct {
 // Limits of a client in proxy mode, which tests shorten. The library keeps what
 // nobody reads, up to a window of 2 MiB for each channel (in packets of a byte
 // they are 100 MiB), so without an end of the channels there would be none of the
-// memory.
+// memory. A browser opens 32 connections through a proxy, or a few times that.
+// Sessions among them have places on the server like any client's, and stand in
+// line for them as those of one client.
 var (
-	maxChannels  int32 = 1000
+	maxChannels  int32 = 256
 	maxListeners       = 100
 )
 
@@ -48,6 +51,11 @@ func (r *relay) enter() bool {
 		return false
 	}
 	return true
+}
+
+// tooMany is what a client is told that has them; ssh prints it.
+func tooMany() string {
+	return fmt.Sprintf("muxd: a client in proxy mode has %d channels at most; without -O proxy there is no such limit", maxChannels)
 }
 
 func (r *relay) leave() { r.open.Add(-1) }
@@ -88,7 +96,7 @@ func (c *client) serveProxy(ctx context.Context, id uint32, rest []byte) {
 	}()
 	for ch := range chans {
 		if !r.enter() {
-			ch.Reject(ssh.ResourceShortage, "too many channels")
+			ch.Reject(ssh.ResourceShortage, tooMany())
 			continue
 		}
 		r.channels.Go(func() {

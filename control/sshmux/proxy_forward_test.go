@@ -229,8 +229,8 @@ func TestProxyHasAnEnd(t *testing.T) {
 	s, o := p.exec(ch)
 	p.exec(ch)
 	p.session()
-	p.hears(openFailure, p.asks("session"), 4, "too many channels", "en")
-	p.hears(openFailure, p.asks("direct-tcpip", "db", 1, "", 0), 4, "too many channels", "en")
+	p.hears(openFailure, p.asks("session"), 4, "muxd: a client in proxy mode has 3 channels at most; without -O proxy there is no such limit", "en")
+	p.hears(openFailure, p.asks("direct-tcpip", "db", 1, "", 0), 4, "muxd: a client in proxy mode has 3 channels at most; without -O proxy there is no such limit", "en")
 	readsEnd(t, at.connects(t), "") // no channel for it
 	r.proxied().exec(ch)            // another client's are its own
 	o.End(control.Exit{}, nil)
