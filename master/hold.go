@@ -25,7 +25,7 @@ type hold struct {
 	d      *dest.Destination
 	p      control.Prompter
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	done   chan struct{}
 	err    error // written before done is closed
 }
@@ -54,7 +54,7 @@ func (m *Master) Hold(ctx context.Context, r *control.HoldRequest, p control.Pro
 		p = nobody{}
 	}
 	h := &hold{m: m, r: r, d: d, p: p, done: make(chan struct{})}
-	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx)) // Close ends it
+	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx)) // Close ends it, and -O exit
 	m.mu.Lock()
 	m.holds[h] = struct{}{}
 	m.mu.Unlock()
@@ -76,12 +76,35 @@ func (h *hold) run(ls *lease) {
 		case <-h.ctx.Done():
 		}
 		ls.release()
-		if h.ctx.Err() != nil {
-			h.err = h.ctx.Err()
-			return
+		if h.ctx.Err() == nil {
+			ls, h.err = h.again(ls.link.Err())
 		}
-		ls, h.err = h.again(ls.link.Err())
+		if h.ctx.Err() != nil {
+			if h.err == nil && ls != nil {
+				ls.release() // which is safe for one that was
+			}
+			h.err = h.ctx.Err()
+			if cause := context.Cause(h.ctx); cause == sshlink.ErrAsked {
+				h.err = asControl(h.d.Name, control.Refused, cause)
+			}
+		}
 	}
+}
+
+// endHolds ends the holds of a host at somebody's request, also those that have
+// no connection just now and wait for one, or for a person's login. It reports
+// whether there was any.
+func (m *Master) endHolds(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	any := false
+	for h := range m.holds {
+		if h.d.Key == key {
+			h.cancel(sshlink.ErrAsked)
+			any = true
+		}
+	}
+	return any
 }
 
 // again gets another connection after one was lost. One that was closed by
@@ -163,4 +186,4 @@ func (h *hold) Wait() (control.Exit, error) {
 }
 
 // Close implements control.Stream.
-func (h *hold) Close() error { h.cancel(); return nil }
+func (h *hold) Close() error { h.cancel(nil); return nil }

@@ -15,12 +15,15 @@ import (
 func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control.Managed, error) {
 	d := r.Dest.(*dest.Destination)
 	h := m.lookup(d)
+	held := r.Command == "exit" && m.endHolds(d.Key)
 	switch {
 	case r.Command == "cancel" && h != nil:
 		return h.cancelForwards(r.Forward), nil
 	case r.Command == "forward" && h != nil && h.wanted():
 		return m.addForwards(ctx, r.Forward)
-	case h == nil || !h.up() && !(r.Command != "check" && h.giveUp()):
+	case held && h == nil: // forgotten, for it waits for a person
+		return &control.Managed{Text: exitSent}, nil
+	case h == nil || !h.up() && !(r.Command != "check" && h.giveUp()) && !held:
 		return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: h.absence()}
 	}
 	switch r.Command {
@@ -37,7 +40,7 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 			h.dismiss()
 			h.forwards.CancelAll()
 		})
-		return &control.Managed{Text: "Exit request sent."}, nil
+		return &control.Managed{Text: exitSent}, nil
 	case "stop":
 		h.call(func() { h.dismiss(); h.forwards.DropSticky() })
 		return &control.Managed{Text: "Stop listening request sent."}, nil
@@ -45,9 +48,12 @@ func (m *Master) Manage(ctx context.Context, r *control.ManageRequest) (*control
 	return nil, &control.Error{Phase: control.NotDialled, Host: d.Name, Text: fmt.Sprintf("a multiplex command %q that nobody knows", r.Command)}
 }
 
+const exitSent = "Exit request sent."
+
 // giveUp has nobody want a connection that is not there, until the next request,
 // and reports whether somebody did: what is dialled in vain can be told to end
-// like what is connected. Clients that wait are not sent away.
+// like what is connected. Clients that wait are not sent away; who holds the
+// connection is told by endHolds.
 func (h *host) giveUp() (did bool) {
 	h.call(func() {
 		_, why := h.demand(time.Now())
