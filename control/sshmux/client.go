@@ -26,8 +26,11 @@ var (
 )
 
 // ahead is how many requests of one client are taken before they are carried
-// out. ssh waits for each answer.
+// out. ssh waits for each answer. Behind these its socket is not read, and its end
+// not heard: a client that has more for as long as writeWait is cut.
 const ahead = 16
+
+var errAhead = fmt.Errorf("more than %d requests ahead of one that waits", ahead)
 
 // client is one connection to a door: one ssh.
 //
@@ -119,15 +122,33 @@ func (c *client) read(ctx context.Context, queue chan<- *message) {
 		if m.kind == proxy {
 			m.rest = in.buf
 		}
-		select {
-		case queue <- m:
-			if m.kind == proxy {
-				return // who carries it out reads the rest
-			}
-		case <-ctx.Done():
+		if err := enqueue(ctx, queue, m); err != nil {
 			m.close()
+			c.d.s.Log.Debug("client of a ControlPath cut", "pid", c.peer.pid, "err", err)
+			c.over()
 			return
 		}
+		if m.kind == proxy {
+			return // who carries it out reads the rest
+		}
+	}
+}
+
+func enqueue(ctx context.Context, queue chan<- *message, m *message) error {
+	select {
+	case queue <- m:
+		return nil
+	default:
+	}
+	t := time.NewTimer(writeWait)
+	defer t.Stop()
+	select {
+	case queue <- m:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return errAhead
 	}
 }
 

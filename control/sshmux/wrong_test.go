@@ -339,3 +339,44 @@ func TestGone(t *testing.T) {
 	o.did(t, "close")
 	gone()
 }
+
+// That a client is gone is heard, however many requests it sent behind one that
+// waits.
+func TestGoneBehindManyRequests(t *testing.T) {
+	shorten(t, &writeWait)
+	waiting, over := make(chan struct{}, 1), make(chan struct{})
+	b, _ := sessions(false)
+	b.OnForward = func(ctx context.Context, _ *control.ForwardRequest, _ control.Prompter) (func(), error) {
+		waiting <- struct{}{}
+		<-ctx.Done()
+		close(over)
+		return nil, ctx.Err()
+	}
+	r := newRig(t, b)
+	r.serve()
+	c := r.greet()
+	c.ask(&request{kind: openForward, id: 1, forward: forwardLocal, listen: endpoint{"", 8080}, connect: endpoint{"db", 1}})
+	get(t, waiting)
+	for range 3 * ahead {
+		c.ask(&request{kind: aliveCheck, id: 2})
+	}
+	c.Close()
+	get(t, over)
+	eventually(t, "it is still served", func() bool { return r.doors.Clients() == 0 })
+}
+
+// A client that does not wait for its answers has all of them, where they come.
+func TestManyRequestsAhead(t *testing.T) {
+	r := newRig(t, nil)
+	r.serve()
+	c := r.greet()
+	for range 10 * ahead {
+		c.ask(&request{kind: aliveCheck, id: 2})
+	}
+	for range 10 * ahead {
+		if _, err := c.receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.lives()
+}
