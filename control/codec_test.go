@@ -102,7 +102,7 @@ func TestMillisecondsAreBounded(t *testing.T) {
 func fullStatus() *Status {
 	at := time.Unix(0, 1_700_000_000_123456789)
 	return &Status{PID: 1, Build: "b", Started: at, Socket: "/s", Clients: 2, Hosts: []HostStatus{
-		{ID: "i", Name: "n", User: "u", Addr: "a:22", State: "ready", Since: at, Waiting: 1, Logins: 2, Failed: 7, Lost: 8, In: 9, Out: 10, Persist: "10m", LastErr: "e",
+		{ID: "i", Name: "n", User: "u", Addr: "a:22", State: "ready", Since: at, Waiting: 1, Logins: 2, Failed: 7, Lost: 8, Again: 6, In: 9, Out: 10, Persist: "10m", LastErr: "e",
 			Attempt: 3, Next: at.Add(time.Second), Wanted: "pinned", KeepWarm: time.Minute, KeepWarmLearned: true, Limit: 11,
 			Links: []LinkStatus{{State: "ready", Use: "bulk", Since: at, Remote: "r", Auth: "k", Server: "SSH-2.0-x", LastByte: at,
 				RTT: time.Second, In: math.MaxInt64, Out: 2, Sessions: 3, Interval: time.Minute, CountMax: 4}},

@@ -26,6 +26,7 @@ type HostStatus struct {
 	Logins  int    // logins since muxd started
 	Failed  int    // attempts to connect that failed since then
 	Lost    int    // connections that ended since then without anybody's wish
+	Again   int    // logins that brought the connection back after one was lost or went silent
 	In, Out int64  // bytes on the wire of all connections since then
 	Persist string // how long an idle connection is kept: a duration, "forever" or "no"
 	LastErr string
@@ -90,7 +91,7 @@ func cleanCommand(s string) string {
 // The shortest encodings of a list's elements, in bytes, all texts empty: what
 // a count is held against before memory is taken for it.
 const (
-	minHost    = 109
+	minHost    = 113
 	minLink    = 76
 	minSession = 37
 	minForward = 94
@@ -137,6 +138,7 @@ func (h *HostStatus) encode(e *encoder) {
 	e.u32(uint32(h.Logins))
 	e.u32(uint32(h.Failed))
 	e.u32(uint32(h.Lost))
+	e.u32(uint32(h.Again))
 	e.u64(uint64(h.In))
 	e.u64(uint64(h.Out))
 	e.str(h.Persist)
@@ -168,6 +170,7 @@ func (h *HostStatus) decode(d *decoder) {
 	h.Logins = int(d.u32())
 	h.Failed = int(d.u32())
 	h.Lost = int(d.u32())
+	h.Again = int(d.u32())
 	h.In, h.Out = int64(d.u64()), int64(d.u64())
 	h.Persist = d.str()
 	h.LastErr = d.str()

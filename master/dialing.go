@@ -91,6 +91,9 @@ func (h *host) dialed(d *dialing, l *link, err error) {
 	}
 	h.mu.Lock()
 	h.logins++
+	if !h.lastByte.IsZero() && !d.purpose.besides() { // what comes beside others brings nothing back
+		h.returns++
+	}
 	h.mu.Unlock()
 	h.backoff.Up(now)
 	h.places.denied = nil

@@ -87,6 +87,7 @@ type host struct {
 	logins  int       // guarded by mu
 	failed  int       // guarded by mu; attempts to connect
 	losses  int       // guarded by mu; connections that ended without anybody's wish
+	returns int       // guarded by mu; logins after one of these, or one that fell silent
 	shown   hostShown // guarded by mu; copies for status
 
 	limited  atomic.Bool  // a session was refused: successes are worth telling run

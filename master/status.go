@@ -69,7 +69,7 @@ func (h *host) status() control.HostStatus {
 	h.mu.Lock()
 	d := h.shown.dest
 	st := control.HostStatus{ID: shownID(d), Name: d.Name, User: d.User, Addr: d.Addr(), State: h.state.String(), Since: h.since,
-		Waiting: h.shown.waiting, Logins: h.logins, Failed: h.failed, Lost: h.losses, Limit: h.shown.limit,
+		Waiting: h.shown.waiting, Logins: h.logins, Failed: h.failed, Lost: h.losses, Again: h.returns, Limit: h.shown.limit,
 		In: h.shown.pastIn, Out: h.shown.pastOut, Persist: d.PersistText(),
 		Attempt: h.shown.attempt, Next: h.shown.next, Wanted: h.shown.wanted}
 	if h.lastErr != nil {

@@ -134,7 +134,7 @@ func hostRow(h *control.HostStatus, now time.Time) []table.Cell {
 	}
 	cells := make([]table.Cell, 0, len(columns))
 	for _, text := range []string{h.Name, h.State, table.Age(now, h.Since), last, rtt, login, table.Sessions(h),
-		strconv.Itoa(max(0, h.Logins-1)), h.User + "@" + h.Addr} {
+		strconv.Itoa(h.Again), h.User + "@" + h.Addr} {
 		cells = append(cells, table.Cell{Text: text})
 	}
 	cells[1].Ink = table.OfState(h.State)

@@ -35,6 +35,7 @@ type hostJSON struct {
 	Logins   int           `json:"logins"`
 	Failed   int           `json:"failed_attempts"`
 	Lost     int           `json:"lost_connections"`
+	Again    int           `json:"reconnects"`
 	BytesIn  int64         `json:"bytes_in"`
 	BytesOut int64         `json:"bytes_out"`
 	Persist  string        `json:"persist"`
@@ -131,7 +132,7 @@ func newStatusJSON(st *control.Status) statusJSON {
 
 func newHostJSON(h *control.HostStatus) hostJSON {
 	j := hostJSON{ID: h.ID, Name: h.Name, User: h.User, Addr: h.Addr, State: h.State, Since: when(h.Since), Waiting: h.Waiting,
-		Logins: h.Logins, Failed: h.Failed, Lost: h.Lost, BytesIn: h.In, BytesOut: h.Out, Limit: h.Limit, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
+		Logins: h.Logins, Failed: h.Failed, Lost: h.Lost, Again: h.Again, BytesIn: h.In, BytesOut: h.Out, Limit: h.Limit, Persist: h.Persist, LastErr: h.LastErr, Attempt: h.Attempt,
 		Next: when(h.Next), Wanted: h.Wanted, KeepMS: h.KeepWarm.Milliseconds(), Learned: h.KeepWarmLearned, Links: []linkJSON{}, Sessions: []sessionJSON{}, Forwards: []forwardJSON{}}
 	for _, l := range h.Links {
 		j.Links = append(j.Links, linkJSON{State: l.State, Use: l.Use, Since: when(l.Since), Remote: l.Remote, Auth: l.Auth,

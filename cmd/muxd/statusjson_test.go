@@ -26,7 +26,7 @@ func sample() *control.Status {
 	return &control.Status{PID: 7, Build: "1.2.3", Started: noon.Add(-2 * time.Hour), Socket: "/run/user/1/muxd/ctl", Clients: 3, Locked: noon.Add(-10 * time.Minute), Drains: true,
 		Hosts: []control.HostStatus{{
 			ID: "0123456789abcdef", Name: "box", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour),
-			Waiting: 1, Logins: 2, Failed: 3, Lost: 1, In: 5000, Out: 6000, Limit: 10, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
+			Waiting: 1, Logins: 2, Failed: 3, Lost: 1, Again: 1, In: 5000, Out: 6000, Limit: 10, Persist: "1h0m0s", LastErr: "connect to 10.0.0.1:22: connection refused",
 			Attempt: 3, Next: noon.Add(1500 * time.Millisecond), Wanted: "pinned", KeepWarm: 9 * time.Second, KeepWarmLearned: true,
 			Links: []control.LinkStatus{{State: "ready", Use: "main", Since: noon.Add(-time.Hour), Remote: "10.0.0.1:22", Auth: "publickey",
 				Server: "SSH-2.0-OpenSSH_10.0", LastByte: noon.Add(-3 * time.Second), RTT: 12345 * time.Microsecond, In: 1000, Out: 2000,

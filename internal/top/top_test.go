@@ -36,7 +36,7 @@ func (s *scripted) Act(a Action, h control.HostStatus) Done {
 func status(n int) *control.Status {
 	at := noon.Add(time.Duration(n) * time.Second)
 	st := &control.Status{PID: 7, Build: "1.2.3", Started: noon.Add(-2 * time.Hour), Hosts: []control.HostStatus{
-		{ID: "a", Name: "build", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour), Logins: 3, Limit: 10,
+		{ID: "a", Name: "build", User: "me", Addr: "10.0.0.1:22", State: "ready", Since: noon.Add(-time.Hour), Logins: 3, Again: 2, Limit: 10,
 			In: int64(n * n * 1000), Out: int64(n * 100),
 			Links: []control.LinkStatus{{State: "ready", Since: noon.Add(-time.Hour), Auth: "publickey SHA256:xyz (/home/me/.ssh/id)", LastByte: at.Add(-2 * time.Second),
 				RTT: time.Duration(12+n%5) * time.Millisecond}},

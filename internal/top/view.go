@@ -187,8 +187,8 @@ func (m *Model) summary(h *control.HostStatus) string {
 			text += ", " + each
 		}
 	}
-	if h.Logins > 1 {
-		text += ", " + count(h.Logins-1, "reconnect")
+	if h.Again > 0 {
+		text += ", " + count(h.Again, "reconnect")
 	}
 	if h.Waiting > 0 {
 		text += fmt.Sprintf(", %d waiting", h.Waiting)
