@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +26,9 @@ func TestProxyHelper(t *testing.T) {
 	addr := os.Getenv("PROXY_TEST_ADDR")
 	if addr == "" {
 		return // not a child of the tests of ProxyCommand
+	}
+	if status, err := strconv.Atoi(os.Getenv("PROXY_TEST_EXIT")); err == nil {
+		os.Exit(status)
 	}
 	if os.Getenv("PROXY_TEST_SILENT") != "" {
 		os.Exit(0)
@@ -177,4 +181,22 @@ func TestProxyCommandSaysNothing(t *testing.T) {
 	_, _, ask := proxied(t, "PROXY_TEST_SILENT=1")
 	_, err := ask(t.Context(), nil)
 	wantError(t, err, control.Refused, "inside: ", "ProxyCommand ended: exit status 0")
+}
+
+// One that the shell cannot run is a wrong configuration, which no network mends:
+// nobody waits for it, and no timer repeats it.
+func TestProxyCommandCannotRun(t *testing.T) {
+	for status, want := range map[string]struct{ text, state string }{
+		"127": {"ProxyCommand ended: exit status 127 (the shell found no such program)", "blocked"},
+		"126": {"ProxyCommand ended: exit status 126 (the shell may not run it)", "blocked"},
+		"1":   {"ProxyCommand ended: exit status 1", "idle"},
+	} {
+		m, _, ask := proxied(t, "PROXY_TEST_EXIT="+status)
+		_, err := ask(t.Context(), nil)
+		wantError(t, err, control.Refused, "inside: ", want.text)
+		s, err := m.Status(t.Context(), &control.StatusRequest{})
+		if err != nil || len(s.Hosts) != 1 || s.Hosts[0].State != want.state {
+			t.Errorf("%s: %+v, %v, want %s", status, s, err, want.state)
+		}
+	}
 }

@@ -223,30 +223,37 @@ func (w *waitLine) text(now time.Time) string {
 	if w.enter != nil && !w.state.Dialling && w.enter.Heard() {
 		hints = []string{"  Enter retries now, ^C cancels", "  Enter retries now", ""}
 	}
-	return fitting(s+standing(w.state, now.Sub(w.at), true), w.state.Cause, hints, w.line.Width())
+	shorter := w.state
+	shorter.Attempt = 0
+	since := now.Sub(w.at)
+	return fitting([]string{s + standing(w.state, since, true), s + standing(shorter, since, true)}, w.state.Cause, hints, w.line.Width())
 }
 
 // leastCause is how many columns of a cause say something: "connection refused"
 // is 18.
 const leastCause = 24
 
-// fitting is the line in so many columns, with the longest of the hints that
-// leaves room for what says something of the cause: why it does not work is more
-// to a person than what ^C does. What is too long then is cut by whoever draws it.
-func fitting(s, cause string, hints []string, columns int) string {
-	for _, hint := range hints {
-		room := columns - term.Columns(s+hint)
-		switch {
-		case cause == "" && room >= 0:
-			return s + hint
-		case cause == "":
-		case term.Columns(inBrackets(cause)) <= room:
-			return s + inBrackets(cause) + hint
-		case room >= leastCause+len(" ()"):
-			return s + inBrackets(term.Cut(cause, room-len(" ()"))) + hint
+// fitting is the line in so many columns, as one of the forms, the fullest first,
+// and with the longest of the hints that leaves room for the cause, or for what
+// says something of it: why it does not work is more to a person than what ^C
+// does. What is too long then is cut by whoever draws it.
+func fitting(forms []string, cause string, hints []string, columns int) string {
+	told := inBrackets(cause)
+	for _, s := range forms {
+		for _, hint := range hints {
+			if term.Columns(s+told+hint) <= columns {
+				return s + told + hint
+			}
 		}
 	}
-	return s + inBrackets(cause)
+	for _, hint := range hints {
+		for _, s := range forms {
+			if room := columns - term.Columns(s+hint+" ()"); cause != "" && room >= leastCause {
+				return s + inBrackets(term.Cut(cause, room)) + hint
+			}
+		}
+	}
+	return forms[len(forms)-1] + told
 }
 
 func inBrackets(cause string) string {

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"time"
@@ -188,6 +189,9 @@ func (a *attempt) explain(err error, sniffed string, heard bool) error {
 	if errors.Is(err, sshauth.ErrDenied) || errors.Is(err, sshauth.ErrNobody) || errors.Is(err, control.ErrInterrupted) ||
 		errors.Is(err, ErrUnanswered) {
 		return a.person(err)
+	}
+	if why := unrunnable(err); why != "" && !heard {
+		return a.person(fmt.Errorf("%w (%s)", describeHandshake(err, sniffed), why))
 	}
 	e := &control.Error{Phase: control.Refused, Host: a.Dest.Name, Text: describeHandshake(err, sniffed).Error()}
 	return markBusy(e, err, sniffed, heard)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 
@@ -59,6 +60,22 @@ func describeHandshake(err error, sniffed string) error {
 		return errors.New(errno.Error() + " during the SSH handshake")
 	}
 	return errors.New(text)
+}
+
+// unrunnable says why a shell could not run the ProxyCommand that ended with err,
+// by the exit status that POSIX gives that (2.8.2); else "". No network mends it.
+func unrunnable(err error) string {
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) {
+		return ""
+	}
+	switch ended.ExitCode() {
+	case 126:
+		return "the shell may not run it"
+	case 127:
+		return "the shell found no such program"
+	}
+	return ""
 }
 
 // ErrUnanswered ends a prompt that nobody answered in time.
