@@ -63,6 +63,7 @@ type Op struct {
 
 	asking *asking // owned by Wait; the prompt being asked, or nil
 	deaf   bool    // owned by Wait; nobody reads stdout
+	full   error   // owned by Wait; there was no room for stdout, and why
 
 	elsewhere bool // owned by Wait; another muxd takes the request that this one refuses
 
@@ -144,8 +145,14 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 			h.Opened(&o.plan)
 		}
 	case frameStdout:
-		if !o.deaf && h.Stdout(b) != nil {
+		if o.deaf {
+			break
+		}
+		if err := h.Stdout(b); err != nil {
 			o.deaf = true
+			if full(err) {
+				o.full = err
+			}
 			o.w.send(frameOutputClosed, nil)
 		}
 	case frameStderr:
@@ -181,7 +188,9 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 			err = o.event(e)
 		}
 	case frameExit:
-		exit, err = decodeExit(b)
+		if exit, err = decodeExit(b); err == nil && o.full != nil {
+			err = cutOff(o.plan.Host, o.full)
+		}
 		return true, exit, err
 	case frameError:
 		var e *Error

@@ -27,16 +27,26 @@ func (o *operation) pump(ctx context.Context, st Stream, p *Plan) (Exit, error) 
 	stderr := make(chan struct{})
 	go func() {
 		defer close(stderr)
-		o.pumpOutput(ctx, 1, st.Stderr(), m, func() {})
+		o.pumpOutput(ctx, 1, st.Stderr(), m, func(error) {})
 	}()
-	if err := o.pumpOutput(ctx, 0, st, m, func() { st.CloseRead() }); p.Direct != nil && err == io.EOF {
+	var noRoom error
+	if err := o.pumpOutput(ctx, 0, st, m, func(why error) {
+		if full(why) {
+			noRoom = why
+		}
+		st.CloseRead()
+	}); p.Direct != nil && err == io.EOF {
 		// Whoever reads the client's stdout may wait for its end before it
 		// closes the other direction.
 		o.passed.closeOutputs()
 		o.w.send(frameStdoutEOF, nil)
 	}
 	<-stderr
-	return st.Wait()
+	exit, err := st.Wait()
+	if err == nil && noRoom != nil {
+		return Exit{}, cutOff(p.Host, noRoom)
+	}
+	return exit, err
 }
 
 // outputBuffers are borrowed for as long as output flows. Who reads can not tell
@@ -59,7 +69,7 @@ const smallOutput = 4 << 10
 // neither takes anything any more it goes on reading, so that the session can end.
 // Of a descriptor that takes no more, closed is told; of a client that takes no
 // frames, its reader closes the session.
-func (o *operation) pumpOutput(ctx context.Context, n int, r io.Reader, m *Meter, closed func()) error {
+func (o *operation) pumpOutput(ctx context.Context, n int, r io.Reader, m *Meter, closed func(error)) error {
 	sent, deaf := 0, false
 	return copyOutput(r, smallOutput, m, func(b []byte) {
 		if deaf {
@@ -72,9 +82,9 @@ func (o *operation) pumpOutput(ctx context.Context, n int, r io.Reader, m *Meter
 				return
 			}
 		}
-		if w.write(b[frameHeader:]) != nil {
+		if err := w.write(b[frameHeader:]); err != nil {
 			deaf = true
-			closed()
+			closed(err)
 		}
 	})
 }
