@@ -14,6 +14,7 @@ import (
 
 	"muxd/control"
 	"muxd/internal/build"
+	"muxd/internal/table"
 	"muxd/socket"
 )
 
@@ -54,7 +55,7 @@ func doctor(args []string) int {
 	if a.has("--json") {
 		printJSON(os.Stdout, d)
 	} else {
-		d.print(os.Stdout)
+		d.print(os.Stdout, lookOf(1))
 	}
 	for _, f := range d.Findings {
 		if f.Level == string(control.FindingProblem) {
@@ -84,13 +85,21 @@ func (d *doctorJSON) problem(cure, format string, args ...any) {
 	d.add("muxd", control.Finding{Level: control.FindingProblem, Text: fmt.Sprintf(format, args...), Cure: cure})
 }
 
-// print shows one finding a line, and its cure below it.
-func (d *doctorJSON) print(w io.Writer) {
+// print shows one finding a line, and its cure below it; on a terminal broken
+// between words.
+func (d *doctorJSON) print(w io.Writer, l look) {
 	for _, f := range d.Findings {
-		mark := map[string]string{"ok": "  ", "note": "! ", "problem": "✗ "}[f.Level]
-		fmt.Fprintf(w, "%s%s: %s\n", mark, f.About, f.Text)
+		mark := map[string]string{"ok": " ", "note": "!", "problem": "✗"}[f.Level]
+		for i, line := range table.Fold(f.About+": "+f.Text, l.width, 2) {
+			if i == 0 {
+				line = mark + line[1:] // in place of the first space
+			}
+			fmt.Fprintln(w, line)
+		}
 		if f.Cure != "" {
-			fmt.Fprintf(w, "    → %s\n", f.Cure)
+			for _, line := range table.Fold("→ "+f.Cure, l.width, 4) {
+				fmt.Fprintln(w, line)
+			}
 		}
 	}
 }

@@ -49,8 +49,15 @@ func TestDoctorPrints(t *testing.T) {
 	d.note("do this", "so %d", 1)
 	d.add("box", control.Finding{Level: control.FindingProblem, Text: "broken"})
 	var b strings.Builder
-	d.print(&b)
+	d.print(&b, look{})
 	if want := "  muxd: fine\n! muxd: so 1\n    → do this\n✗ box: broken\n"; b.String() != want {
+		t.Errorf("%q", b.String())
+	}
+	d = doctorJSON{}
+	d.note("rather do this than that", "no word is broken here")
+	b.Reset()
+	d.print(&b, look{width: 20})
+	if want := "! muxd: no word is\n    broken here\n    → rather do\n      this than that\n"; b.String() != want {
 		t.Errorf("%q", b.String())
 	}
 }
