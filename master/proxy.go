@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 
 	"muxd/control"
@@ -32,9 +33,16 @@ func (m *Master) byCommand(ctx context.Context, d *dest.Destination, p control.P
 	if err == nil || ctx.Err() != nil {
 		return nc, heard, err
 	}
-	phase := control.Refused
-	if start := (*reach.StartError)(nil); errors.As(err, &start) {
-		phase = control.NotDialled
+	e := &control.Error{Phase: control.Refused, Host: d.Name, Text: fmt.Sprintf("ProxyCommand: %v", err)}
+	why, start := login.Unrunnable(err), (*reach.StartError)(nil)
+	if errors.As(err, &start) {
+		e.Phase = control.NotDialled
 	}
-	return nil, nil, &control.Error{Phase: phase, Host: d.Name, Text: fmt.Sprintf("ProxyCommand: %v", err)}
+	switch {
+	case why != "":
+		e.Text += " (" + why + ")"
+	case start == nil, !errors.Is(start, fs.ErrNotExist) && !errors.Is(start, fs.ErrPermission):
+		return nil, nil, e
+	}
+	return nil, nil, &login.NeedsPerson{Err: e} // no shell, or no such command: the configuration's fault
 }

@@ -74,7 +74,7 @@ func proxied(t *testing.T, env ...string) (m *Master, srv *sshtest.Server, ask f
 			return nil, net.ErrClosed
 		}})
 	t.Cleanup(m.Close)
-	v := &control.Invocation{Args: []string{"-o", "WaitForReady=no", "inside", "echo", "hello"}, Dir: home, Env: append([]string{"PROXY_TEST_ADDR=" + addr, "SHELL=/bin/sh"}, env...)}
+	v := &control.Invocation{Args: []string{"-o", "WaitForReady=no", "inside", "echo", "hello"}, Dir: home, Env: append(append([]string{"PROXY_TEST_ADDR=" + addr}, env...), "SHELL=/bin/sh")}
 	return m, srv, func(ctx context.Context, p control.Prompter) (control.Stream, error) {
 		plan, err := m.Resolve(context.Background(), v, p)
 		if err != nil {
@@ -183,20 +183,25 @@ func TestProxyCommandSaysNothing(t *testing.T) {
 	wantError(t, err, control.Refused, "inside: ", "ProxyCommand ended: exit status 0")
 }
 
-// One that the shell cannot run is a wrong configuration, which no network mends:
-// nobody waits for it, and no timer repeats it.
+// One that cannot be run is a wrong configuration, which no network mends: nobody
+// waits for it, and no timer repeats it.
 func TestProxyCommandCannotRun(t *testing.T) {
-	for status, want := range map[string]struct{ text, state string }{
-		"127": {"ProxyCommand ended: exit status 127 (the shell found no such program)", "blocked"},
-		"126": {"ProxyCommand ended: exit status 126 (the shell may not run it)", "blocked"},
-		"1":   {"ProxyCommand ended: exit status 1", "idle"},
+	for _, c := range []struct {
+		env, state string
+		phase      control.ErrorPhase
+		text       string
+	}{
+		{"PROXY_TEST_EXIT=127", "blocked", control.Refused, "ProxyCommand ended: exit status 127 (the shell found no such program)"},
+		{"PROXY_TEST_EXIT=126", "blocked", control.Refused, "ProxyCommand ended: exit status 126 (the shell may not run it)"},
+		{"PROXY_TEST_EXIT=1", "idle", control.Refused, "ProxyCommand ended: exit status 1"},
+		{"SHELL=/no/such/shell", "blocked", control.NotDialled, "ProxyCommand: fork/exec /no/such/shell: no such file or directory"},
 	} {
-		m, _, ask := proxied(t, "PROXY_TEST_EXIT="+status)
+		m, _, ask := proxied(t, c.env)
 		_, err := ask(t.Context(), nil)
-		wantError(t, err, control.Refused, "inside: ", want.text)
+		wantError(t, err, c.phase, "inside: ", c.text)
 		s, err := m.Status(t.Context(), &control.StatusRequest{})
-		if err != nil || len(s.Hosts) != 1 || s.Hosts[0].State != want.state {
-			t.Errorf("%s: %+v, %v, want %s", status, s, err, want.state)
+		if err != nil || len(s.Hosts) != 1 || s.Hosts[0].State != c.state {
+			t.Errorf("%s: %+v, %v, want %s", c.env, s, err, c.state)
 		}
 	}
 }

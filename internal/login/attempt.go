@@ -190,7 +190,7 @@ func (a *attempt) explain(err error, sniffed string, heard bool) error {
 		errors.Is(err, ErrUnanswered) {
 		return a.person(err)
 	}
-	if why := unrunnable(err); why != "" && !heard {
+	if why := Unrunnable(err); why != "" && !heard {
 		return a.person(fmt.Errorf("%w (%s)", describeHandshake(err, sniffed), why))
 	}
 	e := &control.Error{Phase: control.Refused, Host: a.Dest.Name, Text: describeHandshake(err, sniffed).Error()}

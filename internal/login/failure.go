@@ -62,9 +62,9 @@ func describeHandshake(err error, sniffed string) error {
 	return errors.New(text)
 }
 
-// unrunnable says why a shell could not run the ProxyCommand that ended with err,
+// Unrunnable says why a shell could not run the ProxyCommand that ended with err,
 // by the exit status that POSIX gives that (2.8.2); else "". No network mends it.
-func unrunnable(err error) string {
+func Unrunnable(err error) string {
 	var ended *exec.ExitError
 	if !errors.As(err, &ended) {
 		return ""
