@@ -223,10 +223,15 @@ func (w *waitLine) text(now time.Time) string {
 	if w.enter != nil && !w.state.Dialling && w.enter.Heard() {
 		hints = []string{"  Enter retries now, ^C cancels", "  Enter retries now", ""}
 	}
-	shorter := w.state
-	shorter.Attempt = 0
-	since := now.Sub(w.at)
-	return fitting([]string{s + standing(w.state, since, true), s + standing(shorter, since, true)}, w.state.Cause, hints, w.line.Width())
+	return fitting(forms(s, w.state, now.Sub(w.at)), w.state.Cause, hints, w.line.Width())
+}
+
+// forms are the line without its cause, the fullest first: the number of the
+// attempt says least, and then how long the other side has been silent.
+func forms(s string, w control.Waiting, since time.Duration) []string {
+	full := standing(w, since, true)
+	w.Attempt = 0
+	return []string{s + full, s + standing(w, since, true), s + doing(w, since, true)}
 }
 
 // leastCause is how many columns of a cause say something: "connection refused"
@@ -266,14 +271,21 @@ func inBrackets(cause string) string {
 // standing says how a wait stands, some time after that was told; with the
 // countdown to the next attempt where it is shown again each second.
 func standing(w control.Waiting, since time.Duration, counts bool) string {
-	s, verb := "", "connecting"
 	if w.Silence > 0 {
-		s, verb = "no byte for "+seconds(w.Silence+since)+" s, ", "reconnecting"
+		return "no byte for " + seconds(w.Silence+since) + " s, " + doing(w, since, counts)
 	}
-	if !w.Dialling && w.Next <= 0 {
-		verb = "waiting"
+	return doing(w, since, counts)
+}
+
+// doing is standing without the silence.
+func doing(w control.Waiting, since time.Duration, counts bool) string {
+	s := "connecting"
+	switch {
+	case !w.Dialling && w.Next <= 0:
+		s = "waiting"
+	case w.Silence > 0:
+		s = "reconnecting"
 	}
-	s += verb
 	if w.Attempt > 1 || w.Attempt == 1 && w.Cause != "" {
 		s += ", attempt " + strconv.Itoa(w.Attempt)
 	}
