@@ -14,7 +14,7 @@ import (
 var ErrNotTaken = errors.New("muxd went away before it took the request")
 
 // ErrSilent: muxd accepted the connection and says nothing.
-var ErrSilent = errors.New("muxd does not answer (stopped or stuck)")
+var ErrSilent = errors.New("muxd does not answer (stopped or stuck): muxd stop --force ends it")
 
 // ErrGone: muxd went away in the middle of an operation, or sent what no muxd
 // sends, and is of no use any more. The command may have run, even if the

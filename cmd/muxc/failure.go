@@ -56,7 +56,7 @@ func (u *ui) failure(err error) failure {
 			f.phase, f.text = control.Running, "muxd "+pid+" went away; the command may still be running"
 		}
 	case errors.Is(err, control.ErrSilent), errors.Is(err, control.ErrNotTaken):
-		f.text += " " + pid
+		f.text = strings.Replace(f.text, "muxd", "muxd "+pid, 1)
 	case errors.Is(err, socket.ErrNoServer):
 		f.text = "no connection: muxd is not running"
 	case u.isOpen():

@@ -122,7 +122,7 @@ func TestMuxdStopped(t *testing.T) {
 	})
 	r := h.run(h.muxc("box", "true"), nil)
 	kill(t, pid, syscall.SIGCONT)
-	r.fails(t, fmt.Sprintf(`box: muxd does not answer \(stopped or stuck\) \(pid %d\)`, pid))
+	r.fails(t, fmt.Sprintf(`box: muxd \(pid %d\) does not answer \(stopped or stuck\): muxd stop --force ends it`, pid))
 	h.echo()
 	if h.pid() != pid {
 		t.Error("another muxd was started beside the one that was stopped")

@@ -50,7 +50,7 @@ func stop(args []string) int {
 	s, err := control.Stop(c, control.StopRequest{Force: a.has("--force")})
 	var other *control.VersionError
 	if errors.As(err, &other) || errors.Is(err, control.ErrSilent) {
-		return terminate(c.PeerPID(), err)
+		return terminate(c.PeerPID(), err, a.has("--force"))
 	}
 	if err != nil {
 		return complain(err)
@@ -64,14 +64,31 @@ func stop(args []string) int {
 	return 0
 }
 
-// terminate ends a muxd that does not speak our protocol: the cure that its
-// version error names must work.
-func terminate(pid int, why error) int {
+// terminated is how long a muxd that was told to end may take for it.
+const terminated = 5 * time.Second
+
+// terminate ends a muxd that does not speak our protocol, or not at all: the cure
+// that those errors name must work. One that was stopped hears it when it goes on,
+// so that is seen to; one that is stuck is killed where force says so.
+func terminate(pid int, why error, force bool) int {
 	if pid <= 1 {
 		return complain(why)
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return complain(fmt.Errorf("%w; ending it failed: %w", why, err))
+	}
+	syscall.Kill(pid, syscall.SIGCONT) // it may have ended by now
+	if errors.Is(why, control.ErrSilent) {
+		why = errors.New("it did not answer")
+	}
+	for end := time.Now().Add(terminated); force && syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				return complain(err)
+			}
+			fmt.Printf("muxd (pid %d) was killed: %v\n", pid, why)
+			return 0
+		}
 	}
 	fmt.Printf("muxd (pid %d) was told to end: %v\n", pid, why)
 	return 0

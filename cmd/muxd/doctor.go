@@ -138,6 +138,8 @@ func (d *doctorJSON) daemon() {
 	switch {
 	case errors.As(err, &other):
 		d.problem("muxd stop --drain, or muxd stop when nothing runs that you need; the next muxc starts this one", "the one that runs is of another version: %v", err)
+	case errors.Is(err, control.ErrSilent):
+		d.problem("muxd stop --force", "the one that runs (pid %d) does not answer: it is stopped or stuck", c.PeerPID())
 	case err != nil:
 		d.problem("muxd stop --force, or kill "+fmt.Sprint(c.PeerPID()), "the one that runs (pid %d) does not answer: %v", c.PeerPID(), err)
 	case st.Build != build.Version:

@@ -27,6 +27,9 @@ const startTimeout = 15 * time.Second
 // tries bounds how often a muxd that ended at once is started again.
 const tries = 3
 
+// logFile is muxd's log, for people.
+const logFile = "muxd/muxd.log in $XDG_STATE_HOME or ~/.local/state"
+
 // Attempts bounds how often a muxd that goes away before it takes a request is
 // looked for again: once for one that just ends, once for its successor.
 const Attempts = 3
@@ -62,7 +65,7 @@ func Connect(asks bool) (*socket.Conn, error) {
 			return c, err
 		}
 	}
-	return nil, fmt.Errorf("start muxd: it ended at once, %d times (its log may say why)", tries)
+	return nil, fmt.Errorf("start muxd: it ended at once, %d times (%s may say why)", tries, logFile)
 }
 
 // start runs muxd in a session of its own, with nothing of ours but a pipe on
@@ -103,7 +106,7 @@ func start() error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%s did not become ready within %v", path, startTimeout)
 	}
-	return fmt.Errorf("%s ended before it was ready (its log may say why)", path)
+	return fmt.Errorf("%s ended before it was ready (%s may say why)", path, logFile)
 }
 
 // findDaemon looks beside this program first, so that the two are of one
