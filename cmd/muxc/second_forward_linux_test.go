@@ -177,18 +177,35 @@ func TestDoorStdioForward(t *testing.T) {
 	d.run(d.by("box", "echo works"), nil).is(t, "works\n", "", 0)
 }
 
-// ssh -N asks for a shell, as of its own master. One without input is harmless,
-// and its forwards stand with it.
+// ssh -N asks for a shell, as of its own master. It gets none: it stays, as without
+// a master, and its forwards with it; its input is nobody's.
 func TestDoorNoCommand(t *testing.T) {
 	d := openDoor(t)
 	f, port := serveTCP(t, parrot), freePort(t)
-	in, feed := pipe(t)
-	p := d.start(d.by("-N", "-L", at("%d:%s", port, f.addr), "box"), in)
-	d.eventually("the forward stands", func() bool { return accepts(loopback(port)) })
-	parrots(t, loopback(port), 3)
-	feed.Close()
-	if r := p.wait(); r.code != 0 || r.out+r.err != "" {
-		t.Errorf("%+v", r)
+	forward := at("%d:%s", port, f.addr)
+	for _, none := range [][]string{{"-N"}, {"-o", "SessionType=none"}} {
+		in, feed := pipe(t)
+		feed.WriteString("exit 3\n")
+		feed.Close()
+		p := d.start(d.by(append(none, "-L", forward, "box")...), in)
+		d.eventually("the forward stands", func() bool { return accepts(loopback(port)) })
+		parrots(t, loopback(port), 3)
+		if closed(p.done) {
+			t.Errorf("%q ended: %q", none, p.err.String())
+		}
+		p.signal(syscall.SIGTERM)
+		p.wait()
+		d.eventually("the forward goes", func() bool { return !accepts(loopback(port)) })
 	}
+	// The tunnel that everybody makes: no process stays, but the forward.
+	d.run(d.by("-f", "-N", "-L", forward, "box"), nil).is(t, "", "", 0)
+	parrots(t, loopback(port), 3)
+	d.run(d.by("-O", "cancel", "-L", forward, "box"), nil).is(t, "", "", 0)
+	if accepts(loopback(port)) {
+		t.Error("it stands after -O cancel")
+	}
+	d.run(d.by("-fN", "-L", forward, "box"), nil).is(t, "", "", 0)
+	parrots(t, loopback(port), 3)
+	d.run(d.by("-O", "exit", "box"), nil)
 	d.eventually("the forward goes", func() bool { return !accepts(loopback(port)) })
 }

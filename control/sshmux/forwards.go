@@ -119,7 +119,7 @@ func (c *client) openForward(ctx context.Context, r *request) error {
 	want := c.d.wants()
 	port := 0
 	req := &control.ForwardRequest{Dest: c.dest(),
-		Forwards: []control.Forward{f}, Options: want.Forwards, Sticky: only, Strict: only, PID: c.peer.pid,
+		Forwards: []control.Forward{f}, Options: want.Forwards, Sticky: c.peer.leaves(), Strict: only, PID: c.peer.pid,
 		Allocated: func(_ control.Forward, p int) { port = p }}
 	release, err := c.d.s.Backend.Forward(ctx, req, newVisitor(c, nil))
 	if err != nil {

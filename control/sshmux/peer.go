@@ -35,16 +35,45 @@ func (p *peer) environment(else_ []string) []string {
 	return else_
 }
 
+// line is the client's command line, nil where it cannot be seen or is not ssh's.
+func (p *peer) line() *getopt.CommandLine {
+	args := p.args()
+	if len(args) == 0 {
+		return nil
+	}
+	line, err := getopt.ParseSSH(args[1:])
+	if err != nil {
+		return nil
+	}
+	return line
+}
+
 // asksOnly reports a client that is there for an -O alone: what it asks for is
 // not for a session that follows. One that cannot be seen, or that is no ssh, is
 // taken for one, as a master of OpenSSH takes every client.
 func (p *peer) asksOnly() bool {
-	args := p.args()
-	if len(args) == 0 {
-		return true
-	}
-	line, err := getopt.ParseSSH(args[1:])
-	return err != nil || slices.ContainsFunc(line.Options, func(o getopt.Option) bool { return o.Name == 'O' })
+	line := p.line()
+	return line == nil || has(line, "O", "")
+}
+
+// leaves reports a client whose forwards are to stay when it is gone: one that
+// asks only, and one with -f -N, which ends at once where there is a master.
+func (p *peer) leaves() bool {
+	return p.asksOnly() || p.wantsNoCommand() && has(p.line(), "f", "ForkAfterAuthentication=yes")
+}
+
+// wantsNoCommand reports a client with -N, which the protocol does not tell.
+func (p *peer) wantsNoCommand() bool {
+	line := p.line()
+	return line != nil && has(line, "N", "SessionType=none")
+}
+
+// has reports an option, by its letter or as a keyword and its value.
+func has(line *getopt.CommandLine, letter, setting string) bool {
+	return slices.ContainsFunc(line.Options, func(o getopt.Option) bool {
+		words := strings.FieldsFunc(o.Value, func(r rune) bool { return r == '=' || r == ' ' || r == '\t' || r == '"' })
+		return o.Name == letter[0] || o.Name == 'o' && strings.EqualFold(strings.Join(words, "="), setting)
+	})
 }
 
 func getenv(env []string, name string) string {

@@ -119,7 +119,16 @@ func (c *client) open(ctx context.Context, m *message) {
 	c.mu.Unlock()
 	v := newVisitor(c, s.err)
 	defer v.end()
-	st, err := c.d.s.Backend.Session(ctx, r, v)
+	// For a client with -N a master of OpenSSH opens a shell all the same, on the
+	// client's input, and leaves the client's forwards standing at its end. Ours go
+	// with the client, so it has to stay; with -f as well they do not, and it goes.
+	idle := r.Kind == control.Shell && r.TTY == nil && c.peer.wantsNoCommand()
+	var st control.Stream
+	if idle {
+		st, err = c.d.s.Backend.Hold(ctx, &control.HoldRequest{Dest: r.Dest, PID: r.PID}, v)
+	} else {
+		st, err = c.d.s.Backend.Session(ctx, r, v)
+	}
 	v.end()
 	if err != nil {
 		v.flush()
@@ -140,7 +149,12 @@ func (c *client) open(ctx context.Context, m *message) {
 	here, leave := context.WithCancel(ctx)
 	defer leave()
 	s.leave = leave
-	exit, err := s.carry(here, st, r.Bytes)
+	var exit control.Exit
+	if idle && !c.peer.leaves() {
+		exit, err = idles(here, st)
+	} else if !idle {
+		exit, err = s.carry(here, st, r.Bytes)
+	}
 	v.flush()
 	s.close() // before the client ends, who may then read what another writes there
 	if here.Err() == nil {
@@ -242,6 +256,12 @@ func (s *session) carry(ctx context.Context, st control.Stream, m *control.Meter
 	}
 	s.in.Close() // what the client's standard input has now is the next one's
 	return exit, err
+}
+
+// idles is carry where nothing is carried.
+func idles(ctx context.Context, st control.Stream) (control.Exit, error) {
+	defer context.AfterFunc(ctx, func() { st.Close() })()
+	return st.Wait()
 }
 
 // waitFor waits for all of them, but not for longer than ctx.
