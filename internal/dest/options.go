@@ -240,6 +240,10 @@ func (c *commandLine) setSession(kind string, name byte) error {
 // Names that are still to be expanded are not judged.
 func (c *commandLine) accessible(file string) bool {
 	path := clientPath(c.dir, file)
+	if file == "" { // -i "$KEY", and nothing in it
+		c.remarks = append(c.remarks, "Warning: Identity file  not accessible: it has no name.")
+		return false
+	}
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		path = c.home + "/" + rest
 	}

@@ -167,6 +167,10 @@ func TestIdentityThatIsNotThere(t *testing.T) {
 		if p.told() != "Warning: Identity file missing not accessible: no such file or directory." {
 			t.Errorf("told %q", p.told())
 		}
+		p = silent()
+		if _, err := r.plan(p, "-i", "", "host", "true"); err != nil || !strings.Contains(p.told(), "it has no name") {
+			t.Errorf("an empty name: %v, told %q", err, p.told())
+		}
 	})
 }
 

@@ -36,12 +36,15 @@ func (c *Check) ask(key ssh.PublicKey, other string) error {
 	if other != "" {
 		text += "WARNING: this key is new: " + other + ".\n"
 	}
+	if c.unread != "" {
+		text += "WARNING:" + c.unread + ".\n"
+	}
 	err := c.confirm(text+"Are you sure you want to continue connecting (yes/no/[fingerprint])? ", print)
 	if errors.Is(err, control.ErrNobody) {
 		err = fmt.Errorf("%w: log in once from a terminal, or with StrictHostKeyChecking=accept-new", err)
 	}
 	if err != nil && !errors.Is(err, errRefusedKey) {
-		return unverified("%s is not known for %s: %w", c.describe(key), c.query.Name(), err)
+		return unverified("%s is not known for %s%s: %w", c.describe(key), c.query.Name(), c.unread, err)
 	}
 	return err
 }

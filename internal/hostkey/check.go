@@ -25,6 +25,9 @@ type Check struct {
 	files *knownhosts.Store
 	query knownhosts.Query
 	algs  []string // HostKeyAlgorithms
+	// unread is about files that are there and could not be read: whose key is
+	// unknown then may be listed all the same. "" is none.
+	unread string
 
 	mu       sync.Mutex
 	accepted []byte // guarded by mu; the key of the handshake, in wire form
@@ -64,6 +67,11 @@ func New(ctx context.Context, srv Server) (*Check, []knownhosts.Note) {
 	}
 	var notes []knownhosts.Note
 	c.files, notes = knownhosts.Load(srv.Conf.UserKnownHostsFiles(), srv.Conf.GlobalKnownHostsFiles())
+	for _, n := range notes {
+		if n.Line == 0 {
+			c.unread += " (" + n.String() + ")"
+		}
+	}
 	return c, notes
 }
 

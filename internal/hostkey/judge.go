@@ -62,7 +62,7 @@ func (c *Check) unknown(key ssh.PublicKey, ip knownhosts.Result) error {
 		// As ssh, which accepts no key that it could not write down.
 		return unverified("no %s key is known for %s, and there is no file to remember one in", keyKind(key), c.query.Name())
 	case strict == "yes":
-		return unverified("no %s key is known for %s and StrictHostKeyChecking is yes", keyKind(key), c.query.Name())
+		return unverified("no %s key is known for %s and StrictHostKeyChecking is yes%s", keyKind(key), c.query.Name(), c.unread)
 	case strict == "ask":
 		if err := c.ask(key, other); err != nil {
 			return err

@@ -77,7 +77,7 @@ func (q Query) AddressName() string {
 // Note is a line, or with Line 0 a file, that could not be used.
 type Note struct {
 	File string
-	Line int // from 1
+	Line int // from 1; 0 for the file, which could not be read
 	Text string
 }
 
@@ -139,9 +139,18 @@ func (s *Store) load(file string, from Origin) []Note {
 		return nil
 	}
 	if err != nil {
-		return []Note{{File: file, Text: err.Error()}}
+		return []Note{{File: file, Text: withoutPath(err).Error()}}
 	}
 	return s.read(file, string(data), from)
+}
+
+// withoutPath is an error of a file without that and the operation.
+func withoutPath(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 func (s *Store) read(file, data string, from Origin) []Note {
