@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"muxd/control"
 	"muxd/internal/gate"
@@ -54,12 +55,13 @@ func isCanceled(err error) bool { return errors.Is(err, context.Canceled) }
 
 // asControl makes err an *control.Error about host, in the phase given unless
 // it has one already. The error of a shared login names whoever dialled, and
-// is told to each request about the host as that one spelled it.
+// is told to each request about the host as that one spelled it, once: a refused
+// login begins with user@host in any case.
 func asControl(host string, phase control.ErrorPhase, err error) error {
 	var e *control.Error
 	if errors.As(err, &e) {
 		own := *e
-		own.Host = host
+		own.Host, own.Text = host, strings.TrimPrefix(own.Text, host+": ")
 		return &own
 	}
 	return &control.Error{Phase: phase, Host: host, Text: err.Error(), Elsewhere: errors.Is(err, gate.ErrDrains)}

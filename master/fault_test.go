@@ -60,6 +60,13 @@ func TestAsControl(t *testing.T) {
 	if *got != (control.Error{Phase: control.Lost, Host: "host", Text: "t"}) || orig.Host != "other" {
 		t.Errorf("%+v, %+v", got, orig)
 	}
+	denied := &control.Error{Phase: control.Refused, Host: "host", Text: "me@host: Permission denied (publickey)"}
+	if got := asControl("me@host", control.Refused, denied); got.Error() != "me@host: Permission denied (publickey)" {
+		t.Errorf("%v", got)
+	}
+	if got := asControl("host", control.Refused, denied); got.Error() != "host: me@host: Permission denied (publickey)" {
+		t.Errorf("%v", got)
+	}
 	if got := asControl("host", control.Refused, io.EOF).(*control.Error); *got != (control.Error{Phase: control.Refused, Host: "host", Text: "EOF"}) {
 		t.Errorf("%+v", got)
 	}

@@ -29,5 +29,9 @@ _muxc() {
             return
         fi
     done
+    case $prev in
+    -[EFIiS]) compopt -o default 2>/dev/null; return ;;
+    -[BbcDeLlmoPpQRWw]) return ;;
+    esac
     [[ $cur == -* ]] || COMPREPLY=($(compgen -W "$(_muxc_hosts | sort -u)" -- "$cur"))
 } && complete -F _muxc muxc
