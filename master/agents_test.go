@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,7 +184,8 @@ func TestAgentGoesWithItsClient(t *testing.T) {
 		if _, err := p.OpenAgent(); err != nil {
 			t.Fatal(err)
 		}
-		if n := ends.Load(); n != 0 {
+		synctest.Wait()
+		if n := ends.Swap(0); n != 1 { // the look whether it is there
 			t.Fatalf("%d connections to the agent ended", n)
 		}
 		p.Pipe().In().Stall() // the server hears of no end, and says what it likes
@@ -390,6 +392,27 @@ func TestDeadAgent(t *testing.T) {
 			t.Error(got)
 		}
 		s.Close()
+	})
+}
+
+// A window that outlived its agent forwards none, as with ssh: it neither takes the
+// connection's one place for an agent nor needs a connection of its own.
+func TestAgentThatIsNotThere(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		as := r.agents("/a")
+		for path, err := range map[string]error{"/gone": syscall.ENOENT, "/dead": syscall.ECONNREFUSED} {
+			as.set(path, func(context.Context) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: err} })
+		}
+		gone := r.lends("/gone", "cat")
+		a := r.lends("/a", "cat")
+		dead := r.lends("/dead", "cat")
+		r.wantLogins(1)
+		if got := as.at(r.srv.Last()); got != "/a" {
+			t.Error(got)
+		}
+		for _, s := range []control.Stream{gone, a, dead} {
+			s.Close()
+		}
 	})
 }
 

@@ -3,9 +3,13 @@ package master
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"syscall"
+	"time"
 
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/reach"
 	"muxd/internal/sshlink"
 )
 
@@ -17,6 +21,7 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 	if err := sshlink.CheckRequest(d, r); err != nil {
 		return nil, err
 	}
+	r = m.lendable(ctx, d, r, p)
 	if err := m.begins(ctx, d, p, wish(r)); err != nil {
 		m.audit(d, string(r.Kind), r.Command, r.PID, "", err)
 		return nil, err
@@ -34,4 +39,30 @@ func (m *Master) Session(ctx context.Context, r *control.SessionRequest, p contr
 			return nil, own.here(err)
 		}
 	}
+}
+
+// agentGlance bounds the look whether an agent is there at all. A Unix socket says
+// so at once.
+const agentGlance = time.Second / 4
+
+// lendable is the request without an agent that is gone, as ssh leaves it out
+// (ssh.c, check_agent_present). A window that outlived its agent would keep others
+// from the connection, or be kept from it, for nothing.
+func (m *Master) lendable(ctx context.Context, d *dest.Destination, r *control.SessionRequest, p control.Prompter) *control.SessionRequest {
+	if r.Agent == "" {
+		return r
+	}
+	ctx, cancel := context.WithTimeout(ctx, agentGlance)
+	defer cancel()
+	agent, err := m.dialAgent(ctx, r.Agent)
+	if err == nil {
+		agent.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
+		return r
+	}
+	d.Debugf(p, 1, "no agent to forward: %s: %v", r.Agent, reach.Cause(err))
+	own := *r
+	own.Agent = ""
+	return &own
 }
