@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -18,15 +19,33 @@ import (
 // sshBlock are the lines that have stock ssh use muxd, for a muxd that serves
 // at a place. They name the user by %i where they can, so that a configuration
 // that is shared between machines holds on all of them; nothing in them is an
-// environment variable, since one that is not set is fatal to ssh.
-func sshBlock(p socket.Place) string {
+// environment variable, since one that is not set is fatal to ssh. Muxc is what to
+// call it by.
+func sshBlock(p socket.Place, muxc string) string {
 	dir := filepath.Join(p.Dir, "c")
 	if run := "/run/user/" + strconv.Itoa(os.Getuid()); strings.HasPrefix(dir, run+"/") {
 		dir = "/run/user/%i" + strings.TrimPrefix(dir, run)
 	}
 	path := dir + "/%C"
-	return "Match final exec \"muxc -O prepare -S " + path + " -l %r -p %p %n\"\n    ControlPath " + path + "\n"
+	return "Match final exec \"" + muxc + " -O prepare -S " + path + " -l %r -p %p %n\"\n    ControlPath " + path + "\n"
 }
+
+// calledMuxc is muxc by its name where every PATH has it, that of cron included, and
+// else by its path: there each ssh would say that it is not found. The path is not
+// resolved, because what a link leads to may be of one version.
+func calledMuxc() string {
+	path, err := exec.LookPath("muxc")
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if dir := filepath.Dir(path); err != nil || dir == "/usr/bin" || dir == "/bin" || !plainPath.MatchString(path) {
+		return "muxc"
+	}
+	return path
+}
+
+// plainPath is a path that means itself to ssh_config and to every shell.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
 
 // sshMark is what tells that the block is there, in whatever place.
 const sshMark = "muxc -O prepare"
@@ -66,9 +85,9 @@ func install(args []string) int {
 	}, func(file string, write bool) (said string, err error) {
 		p, err := socket.Choose(os.Getenv)
 		if err != nil || !write {
-			return strings.TrimSuffix(sshBlock(p), "\n"), err
+			return strings.TrimSuffix(sshBlock(p, calledMuxc()), "\n"), err
 		}
-		return addBlock(file, sshBlock(p))
+		return addBlock(file, sshBlock(p, calledMuxc()))
 	})
 }
 
@@ -199,4 +218,4 @@ func removeBlock(file string, write bool) (said string, err error) {
 
 // blockLines are the lines of sshBlock, for whatever place, and the empty line
 // that addBlock put before them.
-var blockLines = regexp.MustCompile(`(?m)^\n?Match final exec "muxc -O prepare -S [^"\n]* -l %r -p %p %n"\n[ \t]+ControlPath [^\n]*\n`)
+var blockLines = regexp.MustCompile(`(?m)^\n?Match final exec "(?:[A-Za-z0-9_./+-]*/)?muxc -O prepare -S [^"\n]* -l %r -p %p %n"\n[ \t]+ControlPath [^\n]*\n`)

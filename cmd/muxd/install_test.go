@@ -12,9 +12,26 @@ import (
 func TestSSHBlock(t *testing.T) {
 	run := "/run/user/" + strconv.Itoa(os.Getuid())
 	for dir, want := range map[string]string{run + "/muxd": "/run/user/%i/muxd/c/%C", "/tmp/muxd-7": "/tmp/muxd-7/c/%C"} {
-		got := sshBlock(socket.Place{Dir: dir, Name: "ctl"})
+		got := sshBlock(socket.Place{Dir: dir, Name: "ctl"}, "muxc")
 		if got != "Match final exec \"muxc -O prepare -S "+want+" -l %r -p %p %n\"\n    ControlPath "+want+"\n" {
 			t.Errorf("%s", got)
+		}
+	}
+}
+
+// The PATH of cron has no other directory than these two, and ssh would say there
+// that muxc is not found.
+func TestHowMuxcIsCalled(t *testing.T) {
+	dir := t.TempDir()
+	plain, odd := filepath.Join(dir, "bin"), filepath.Join(dir, "b%n")
+	for _, d := range []string{plain, odd} {
+		os.MkdirAll(d, 0o700)
+		os.WriteFile(filepath.Join(d, "muxc"), []byte("#!/bin/sh\n"), 0o700)
+	}
+	for path, want := range map[string]string{plain: filepath.Join(plain, "muxc"), odd: "muxc", filepath.Join(dir, "none"): "muxc"} {
+		t.Setenv("PATH", path)
+		if got := calledMuxc(); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
 		}
 	}
 }

@@ -152,7 +152,8 @@ func TestNotify(t *testing.T) {
 func TestRemoveBlock(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
 	block := "Match final exec \"muxc -O prepare -S /tmp/x/c/%C -l %r -p %p %n\"\n    ControlPath /tmp/x/c/%C\n"
-	for _, before := range []string{"", "Host a\n    User b\n"} {
+	byPath := strings.Replace(block, "muxc", "/home/u/go/bin/muxc", 1)
+	for before, block := range map[string]string{"": block, "Host a\n    User b\n": block, "Host c\n": byPath} {
 		os.WriteFile(file, []byte(before), 0o600)
 		if _, err := addBlock(file, block); err != nil {
 			t.Fatal(err)
