@@ -19,7 +19,7 @@ func TestEveryPart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a few hundred processes")
 	}
-	if raced {
+	if sshtest.Raced {
 		t.Skip("measures other processes, in which the race detector sees nothing")
 	}
 	sshtest.Require(t, "sshd", "ssh")

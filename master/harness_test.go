@@ -45,6 +45,15 @@ func (r *rig) through(dial func(ctx context.Context, network, addr string) (net.
 	r.dial = dial
 }
 
+// long is how often or how long something goes on that is the same each time:
+// under the race detector, which sees nothing new in it, a sixth of n.
+func long(n time.Duration) time.Duration {
+	if sshtest.Raced {
+		return n / 6
+	}
+	return n
+}
+
 // inBubble runs f with a rig whose server is known to the user as "host".
 func inBubble(t *testing.T, opts sshtest.Options, f func(t *testing.T, r *rig)) {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 // a time, and their attempts come spread, not as one herd. A client that comes
 // with the network goes first.
 func TestManyHostsComeBack(t *testing.T) {
-	hosts := names("h", 200)
+	hosts := names("h", int(long(200)))
 	inNetwork(t, sshtest.Options{HandshakeDelay: 100 * time.Millisecond}, hosts, hosts, func(t *testing.T, r *rig, n *network) {
 		r.write(".config/muxd/config", "Pinned yes\nConnectTimeout 10\n")
 		for _, o := range r.askAll(hosts) {
@@ -67,7 +67,7 @@ func TestManyHostsComeBack(t *testing.T) {
 
 		close(back)
 		healed := time.Now()
-		r.run("h77", "echo")
+		r.run("h7", "echo")
 		if took := time.Since(healed); took > alive.CapWaiting {
 			t.Errorf("a client had to wait %v", took)
 		}

@@ -208,7 +208,8 @@ func TestExpiryMeetsARequest(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		req := r.request("-o", "ControlPersist=1s", "host", "echo", "on")
 		dialled := 0
-		for i := range 1000 {
+		times := int(long(1000))
+		for i := range times {
 			s, err := r.m.Session(context.Background(), req, nil)
 			if err != nil {
 				t.Fatalf("%d: %v", i, err)
@@ -224,8 +225,8 @@ func TestExpiryMeetsARequest(t *testing.T) {
 			time.Sleep(time.Second - time.Nanosecond) // and just before it
 		}
 		dialled = r.srv.Logins()
-		t.Logf("%d of 1000 requests met the expiry first", dialled)
-		if n := len(r.execs()); n != 1000 {
+		t.Logf("%d of %d requests met the expiry first", dialled, times)
+		if n := len(r.execs()); n != times {
 			t.Errorf("%d commands", n)
 		}
 	})

@@ -28,15 +28,14 @@ func TestLoginByKeyFile(t *testing.T) {
 // One passphrase for ten; the deadline of the handshake does not count the
 // time in which it is typed.
 func TestLoginByPassphrase(t *testing.T) {
-	key := sshtest.NewKey()
-	inBubble(t, sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}, func(t *testing.T, r *rig) {
-		key.WriteFile(t, filepath.Join(r.home, ".ssh"), "id_ed25519", "open sesame")
+	inBubble(t, sshtest.Options{AuthorizedKeys: []ssh.PublicKey{sshtest.LockedKey()}}, func(t *testing.T, r *rig) {
+		sshtest.WriteLockedKey(t, filepath.Join(r.home, ".ssh"), "id_ed25519")
 		var people []control.Prompter
 		for range 10 {
 			p := &person{}
 			p.answer = func(context.Context, control.Prompt) (control.Answer, error) {
 				time.Sleep(90 * time.Second)
-				return control.Answer{Text: "open sesame"}, nil
+				return control.Answer{Text: sshtest.LockedPassphrase}, nil
 			}
 			people = append(people, p)
 		}
@@ -62,7 +61,6 @@ func TestLoginByPassphrase(t *testing.T) {
 // A decrypted key serves the next login of whoever names its file, for as long
 // as RememberSecrets says: by default for ever.
 func TestRememberedKey(t *testing.T) {
-	key := sshtest.NewKey()
 	for _, c := range []struct {
 		args  []string
 		after time.Duration
@@ -75,9 +73,9 @@ func TestRememberedKey(t *testing.T) {
 		{[]string{"-o", "RememberSecrets=no"}, time.Minute, 1},
 		{[]string{"-o", "RememberSecrets=0"}, time.Minute, 1},
 	} {
-		inBubble(t, sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}, func(t *testing.T, r *rig) {
-			key.WriteFile(t, filepath.Join(r.home, ".ssh"), "id_ed25519", "pass")
-			p := says("pass", "pass")
+		inBubble(t, sshtest.Options{AuthorizedKeys: []ssh.PublicKey{sshtest.LockedKey()}}, func(t *testing.T, r *rig) {
+			sshtest.WriteLockedKey(t, filepath.Join(r.home, ".ssh"), "id_ed25519")
+			p := says(sshtest.LockedPassphrase, sshtest.LockedPassphrase)
 			for range 2 {
 				if _, err := r.ask(t.Context(), p, append(c.args, "host", "true")...); err != nil {
 					t.Fatal(err)

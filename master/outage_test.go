@@ -310,13 +310,14 @@ func TestPinned(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		r.write(".config/muxd/config", "Pinned yes\nControlPersist 10\n")
 		r.run("host", "true")
-		time.Sleep(24 * time.Hour)
+		hours := long(24)
+		time.Sleep(hours * time.Hour)
 		r.wantLinks("ready")
 		out := r.down(errDown)
 		r.srv.Last().Drop()
-		time.Sleep(24 * time.Hour)
+		time.Sleep(hours * time.Hour)
 		out.pauses(t, alive.CapPinned)
-		if n := len(out.times()); n < 24*120 {
+		if n := len(out.times()); n < int(hours)*120 {
 			t.Errorf("%d attempts", n)
 		}
 		out.heal()
@@ -396,7 +397,7 @@ func TestBlockedIsNotTriedByATimer(t *testing.T) {
 		key := r.srv.RotateHostKey()
 		out := r.down(nil)
 		r.srv.Last().Drop()
-		time.Sleep(6 * time.Hour)
+		time.Sleep(long(6) * time.Hour)
 		r.wantState("blocked")
 		if n := len(out.times()); n != 1 {
 			t.Errorf("%d attempts", n)
@@ -406,7 +407,7 @@ func TestBlockedIsNotTriedByATimer(t *testing.T) {
 		if n := len(out.times()); n != 2 {
 			t.Errorf("%d attempts", n)
 		}
-		time.Sleep(6 * time.Hour)
+		time.Sleep(long(6) * time.Hour)
 		if n := len(out.times()); n != 2 {
 			t.Errorf("%d attempts", n)
 		}

@@ -24,7 +24,7 @@ import (
 	"muxd/internal/sshtest"
 )
 
-var scaleHosts = flag.Int("scale", 200, "hosts that TestScale holds at once")
+var scaleHosts = flag.Int("scale", int(long(200)), "hosts that TestScale holds at once")
 
 // farVar has TestFarServer serve, in a process of its own: what its side of the
 // connections takes is not to be counted.

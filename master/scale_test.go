@@ -13,7 +13,7 @@ import (
 )
 
 // thousand is how many sessions one host has at a time.
-const thousand = 1000
+var thousand = int(long(1000))
 
 // A thousand commands at once on one host end each with its own exit status, and
 // take one login. When the connection is cut under a thousand sessions each of

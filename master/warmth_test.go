@@ -46,7 +46,7 @@ func (r *rig) forgetful(life time.Duration) {
 	go func() {
 		seen, last := map[*sshtest.Peer]int64{}, map[*sshtest.Peer]time.Time{}
 		for r.m.ctx.Err() == nil {
-			sleep(r.m.ctx, 100*time.Millisecond)
+			sleep(r.m.ctx, 500*time.Millisecond)
 			for _, p := range r.srv.Peers() {
 				if n := p.Pipe().In().Delivered() + p.Pipe().Out().Delivered(); n != seen[p] || last[p].IsZero() {
 					seen[p], last[p] = n, time.Now()
@@ -80,6 +80,7 @@ func (m *memory) every() time.Duration {
 
 // A path that forgets idle connections is learned, at the price of one of them.
 func TestAForgetfulPathIsLearned(t *testing.T) {
+	day := long(24) * time.Hour
 	learning(t, "Pinned yes\n", func(t *testing.T, r *rig, mem *memory) {
 		r.forgetful(10 * time.Second)
 		r.run("host", "true")
@@ -88,16 +89,16 @@ func TestAForgetfulPathIsLearned(t *testing.T) {
 		if got := mem.every(); got != 7500*time.Millisecond {
 			t.Errorf("keeps warm every %v", got)
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(day)
 		n := r.srv.Logins() // it felt its way up to what the path bears
 		if n > 4 {
 			t.Errorf("%d logins in a day", n)
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(day)
 		r.wantLogins(n)
 		// And is remembered for the next connection.
 		r.srv.Last().Drop()
-		time.Sleep(24 * time.Hour)
+		time.Sleep(day)
 		r.wantLogins(n + 1)
 		if m, err := r.m.Admin(t.Context(), adminAllForget); err != nil || len(mem.forgot) != 1 || mem.forgot[0] != "" {
 			t.Errorf("%+v, %v, forgot %q", m, err, mem.forgot)
