@@ -17,13 +17,9 @@ func play(t *testing.T, env ...string) (stdout, stderr string, err error) {
 		t.Fatal(mkerr)
 	}
 	defer os.RemoveAll(tmp)
-	program := filepath.Join(t.TempDir(), "demo")
-	if b, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, b)
-	}
 	var out, said strings.Builder
-	cmd := exec.Command(program, "-rtt", "4ms")
-	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp), env...)
+	cmd := exec.Command(os.Args[0], "-rtt", "4ms")
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+tmp, playVar+"=1"), env...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err = cmd.Run()
 	left, _ := filepath.Glob(filepath.Join(tmp, "muxd-demo-*"))
