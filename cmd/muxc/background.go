@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"muxd/control"
 	"muxd/socket"
 )
@@ -37,13 +39,16 @@ func (u *ui) fork() error {
 	if err != nil {
 		return err
 	}
-	out := os.Stdout
-	if u.plan.Mute { // x=$(muxc -fNM host) is not to wait for it; what becomes of forwards is said on stderr
+	out, errs := os.Stdout, os.Stderr
+	if u.plan.Mute { // x=$(muxc -fNM host 2>&1) is not to wait for it
 		out = null
+		if u.log != nil || !u.verbose && isPipe(2) {
+			errs = null
+		}
 	}
 	p, err := os.StartProcess(self(), os.Args, &os.ProcAttr{
 		Env:   append(os.Environ(), resumeEnv+"=1"),
-		Files: []*os.File{null, out, os.Stderr, conn, r},
+		Files: []*os.File{null, out, errs, conn, r},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	r.Close()
@@ -55,6 +60,14 @@ func (u *ui) fork() error {
 	}
 	_, err = w.Write(u.op.Detach())
 	return err
+}
+
+// isPipe reports a descriptor whose reader waits for its end. On a terminal and in
+// a file the holder goes on saying what becomes of the connection and of forwards;
+// ssh says nothing there any more, but with -v.
+func isPipe(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
 // self is this very program, also when its file was replaced meanwhile.

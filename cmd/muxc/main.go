@@ -41,7 +41,7 @@ func run(args []string) int {
 		}
 	}
 	u := newUI(line.Destination)
-	u.quiet, u.json = given(line, 'q'), wantsJSON(line)
+	u.quiet, u.verbose, u.json = given(line, 'q'), given(line, 'v'), wantsJSON(line)
 	if u.log, err = logOf(line); err != nil {
 		u.fail(err)
 		return exitFailed

@@ -281,6 +281,17 @@ func TestDoorHolderLeavesStdout(t *testing.T) {
 	d.run(d.sh("x=$($muxc -fM -S "+d.path+"2 box 'sleep 1; echo out' 2>>"+said+"); echo $?:$x"), nil).is(t, "0:out\n", "", 0)
 }
 
+// Nor does who reads standard error by a pipe, as with ssh.
+func TestDoorHolderLeavesStderr(t *testing.T) {
+	d := doorHost(t)
+	for _, e := range []string{"$muxc", "ssh -F " + d.cfg} {
+		for _, with := range []string{"", "-E " + filepath.Join(d.dir, "log")} {
+			end := e + " -S " + d.path + " -O exit box 2>/dev/null; while test -e " + d.path + "; do sleep 0.1; done"
+			d.run(d.sh("x=$("+e+" "+with+" -fNM -S "+d.path+" box 2>&1 </dev/null); echo $?:$x; "+end), nil).is(t, "0:\n", "", 0)
+		}
+	}
+}
+
 // At the end of muxd its paths are gone, and everybody hears of it.
 func TestDoorMuxdTerminated(t *testing.T) {
 	d := doorHost(t)

@@ -34,9 +34,10 @@ type ui struct {
 	passes bool     // FdPass: the connection is for whoever started us
 	pair   *os.File // our end of it, owned by the main goroutine
 
-	quiet bool           // -q was given, which is known before there is a plan
-	json  bool           // ErrorFormat=json was given, likewise
-	size  control.Window // the terminal's, as the request told it
+	quiet   bool           // -q was given, which is known before there is a plan
+	verbose bool           // -v was
+	json    bool           // ErrorFormat=json was given, likewise
+	size    control.Window // the terminal's, as the request told it
 
 	// asking is held while a question is on the terminal, which is then Ask's
 	// to give back, and while a child runs. It is taken before mu.
