@@ -32,8 +32,8 @@ func openDoor(t *testing.T, args ...string) *doorway {
 	return d
 }
 
-// hold has a path served by a muxc in the background. As of ssh's, its stderr is
-// kept open by the process that stays, so outputs are a file.
+// hold has a path served by a muxc in the background. Its stderr, a file, is
+// kept by the process that stays: what it says is looked at.
 func (h *host) hold(path string, args ...string) {
 	h.t.Helper()
 	f, err := os.Create(filepath.Join(h.dir, "said"))
