@@ -2,12 +2,16 @@ package sshlink
 
 import (
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"muxd/control"
 	"muxd/internal/sshtest"
+	"muxd/internal/wire"
 )
 
 // A connection that both sides have closed is whole, whatever becomes of the link
@@ -46,4 +50,61 @@ func TestWholeBeforeTheLinkEnds(t *testing.T) {
 			t.Errorf("a forward: %q, %v, %v", b, err, c.Lost())
 		}
 	})
+}
+
+// One that the server ends by a message reads as if each channel had been closed.
+func TestDisconnectIsALoss(t *testing.T) {
+	for range 60 { // the end of the channel and that of the link race, and the other one seldom wins
+		synctest.Test(t, disconnected)
+	}
+}
+
+func disconnected(t *testing.T) {
+	near, far := sshtest.Pipe()
+	key := sshtest.NewKey()
+	go func() {
+		r := sshtest.NewRogue(far, key)
+		err := r.Login()
+		var open struct {
+			Kind string `sshtype:"90"`
+			ID   uint32
+			Rest []byte `ssh:"rest"`
+		}
+		for _, f := range []func() error{
+			func() error {
+				p, err := r.Expect(sshtest.MsgOpen)
+				if err != nil {
+					return err
+				}
+				return ssh.Unmarshal(p, &open)
+			},
+			func() error { return r.Confirm(open.ID, 2<<20, 32<<10) },
+			func() error { return r.Data(open.ID, []byte("half")) },
+			func() error { time.Sleep(time.Second); return nil },
+			func() error { return r.Write(sshtest.Packet(sshtest.MsgDisconnect, uint32(11), "bye", "")) },
+		} {
+			if err == nil {
+				err = f()
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	w := wire.New(near)
+	c, chans, reqs, err := ssh.NewClientConn(w, "host:22", &ssh.ClientConfig{User: "me", HostKeyCallback: ssh.FixedHostKey(key.PublicKey())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLink(c, w)
+	l.Start(chans, reqs)
+	s, err := l.OpenDirect(t.Context(), user(), &control.DirectRequest{Host: "db", Port: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.ReadAll(s)
+	if _, err := s.Wait(); err == nil || !strings.Contains(err.Error(), "bye") {
+		t.Errorf("told %v", err)
+	}
+	far.Close()
 }
