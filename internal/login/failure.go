@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -50,7 +51,8 @@ func describeHandshake(err error, sniffed string) error {
 		return fmt.Errorf("the server refused the connection: %q", said)
 	case late:
 		return errors.New("the server did not finish the SSH handshake in time")
-	case text == "EOF":
+	// Where a write fails first the library closes the connection under its reader.
+	case text == "EOF", errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed):
 		return errors.New("the server closed the connection during the SSH handshake")
 	case text == "overflow reading version string":
 		return errors.New("the peer is not an SSH server")

@@ -112,6 +112,8 @@ func TestBusyServers(t *testing.T) {
 		{reset, "", false, "silent", "connection reset by peer during the SSH handshake" + mute},
 		{handshakeError(op(syscall.EPIPE)), "", false, "silent", "broken pipe during the SSH handshake" + mute},
 		{eof, "", true, "", closed}, // after its version
+		{handshakeError(&os.PathError{Op: "read", Path: "|0", Err: os.ErrClosed}), "", true, "", closed},
+		{handshakeError(op(net.ErrClosed)), "", true, "", closed},
 		{reset, "", true, "", "connection reset by peer during the SSH handshake"},
 		{handshakeError(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}), "", false, "", "the server did not finish the SSH handshake in time"},
 		{handshakeError(errors.New("ProxyCommand ended: exit status 1")), "", false, "", "ProxyCommand ended: exit status 1"},
