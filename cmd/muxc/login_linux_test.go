@@ -362,11 +362,7 @@ func TestKeyAndCode(t *testing.T) {
 func TestSmartCard(t *testing.T) {
 	t.Parallel()
 	k := startKinds(t)
-	sshtest.Require(t, "softhsm2-util")
-	libs, _ := filepath.Glob("/usr/lib*/*/softhsm/libsofthsm2.so")
-	if len(libs) == 0 {
-		t.Skip("needs libsofthsm2.so")
-	}
+	lib := sshtest.SoftHSM(t)
 	conf := filepath.Join(k.dir, ".config/softhsm2")
 	if err := os.MkdirAll(conf, 0o700); err != nil {
 		t.Fatal(err)
@@ -382,13 +378,13 @@ func TestSmartCard(t *testing.T) {
 			t.Skipf("softhsm2-util: %v: %s", err, out)
 		}
 	}
-	s := k.onScreen(k.muxc("-I", libs[0], "card", "echo hi"))
-	s.shows("Enter PIN for '" + libs[0] + "': ")
+	s := k.onScreen(k.muxc("-I", lib, "card", "echo hi"))
+	s.shows("Enter PIN for '" + lib + "': ")
 	s.hidesTyping()
 	s.types("1234\n")
 	s.ends(0)
 	s.expect(`\A\r\nhi\r\n\z`)
-	k.run(k.muxc("-I", libs[0], "-O", "exit", "card"), nil)
-	k.run(k.muxc("-I", libs[0], "card", "echo hi"), nil).is(t, "hi\n", "", 0)
+	k.run(k.muxc("-I", lib, "-O", "exit", "card"), nil)
+	k.run(k.muxc("-I", lib, "card", "echo hi"), nil).is(t, "hi\n", "", 0)
 	k.run(k.muxc("card", "echo hi"), nil).fails(t, "card: .*Permission denied") // who does not name it does not get it
 }

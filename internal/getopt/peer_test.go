@@ -9,13 +9,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 // TestAgainstSSH asks the installed ssh what it makes of a command line, by
 // ssh -G. It holds what every release since 8.x does alike; the rule for users
 // grew later, and an IPv6 address in a URL is ours.
 func TestAgainstSSH(t *testing.T) {
-	ssh, config := findSSH(t), filepath.Join(t.TempDir(), "config")
+	ssh, config := sshtest.Program(t, "ssh"), filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(config, []byte("User nobody\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -37,18 +39,6 @@ func TestAgainstSSH(t *testing.T) {
 			t.Errorf("%q: user, host, port %q, ssh says %q", args, got, want)
 		}
 	}
-}
-
-func findSSH(t *testing.T) string {
-	path, err := exec.LookPath("ssh")
-	if err == nil {
-		return path
-	}
-	if strings.Contains(os.Getenv("MUX_TEST_REQUIRE"), "ssh") {
-		t.Fatal("ssh is missing, which MUX_TEST_REQUIRE asks for")
-	}
-	t.Skip("ssh is missing")
-	return ""
 }
 
 func ask(ssh, config string, args []string) (words []string, refused bool) {

@@ -8,26 +8,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 )
-
-// need returns the path of a program, or skips: unless the environment says
-// that this machine must have it.
-func need(t testing.TB, program string) string {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if strings.Contains(","+os.Getenv("MUX_TEST_REQUIRE")+",", ",sshd,") {
-			t.Fatalf("%s is required and not installed", program)
-		}
-		t.Skipf("no %s on this machine", program)
-	}
-	return path
-}
 
 func signer(t testing.TB, k crypto.Signer) ssh.Signer {
 	t.Helper()

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/sshtest"
 )
 
 // serialCert is a certificate by ca with a serial and a key id.
@@ -31,7 +33,7 @@ func serialCert(t testing.TB, ca, host ssh.Signer, serial uint64, id string) *ss
 // TestKRLAgreesWithSSHKeygen makes lists by ssh-keygen -k and asks both who is
 // on them.
 func TestKRLAgreesWithSSHKeygen(t *testing.T) {
-	keygen := need(t, "ssh-keygen")
+	keygen := sshtest.Program(t, "ssh-keygen")
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		t.Helper()

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+
+	"muxd/internal/sshtest"
 )
 
 // One bad line costs itself and no more; skeema's and x/crypto's packages
@@ -36,7 +38,7 @@ func TestLoadPassesOverBadLines(t *testing.T) {
 
 // TestLookupAgreesWithSSHKeygen asks both which lines are about a name.
 func TestLookupAgreesWithSSHKeygen(t *testing.T) {
-	keygen := need(t, "ssh-keygen")
+	keygen := sshtest.Program(t, "ssh-keygen")
 	key := formatKey(newEd(t).PublicKey())
 	var lines []string
 	for _, h := range []string{
@@ -80,7 +82,7 @@ func TestLookupAgreesWithSSHKeygen(t *testing.T) {
 
 // TestSSHKeygenFindsWhatWeAppend is the other direction.
 func TestSSHKeygenFindsWhatWeAppend(t *testing.T) {
-	keygen := need(t, "ssh-keygen")
+	keygen := sshtest.Program(t, "ssh-keygen")
 	for _, hash := range []bool{false, true} {
 		file := writeFile(t, "x")
 		q := Query{Host: "Some.Host", Port: 2222, Address: "2001:db8::1"}

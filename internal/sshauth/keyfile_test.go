@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/sshtest"
 )
 
 func TestPassphrase(t *testing.T) {
@@ -313,7 +315,7 @@ func TestMismatchedHalves(t *testing.T) {
 
 // TestSSHKeygenFormats reads what the real ssh-keygen writes.
 func TestSSHKeygenFormats(t *testing.T) {
-	keygen := need(t, "ssh-keygen")
+	keygen := sshtest.Program(t, "ssh-keygen")
 	for _, tt := range []struct {
 		name  string
 		args  []string

@@ -17,13 +17,15 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/sshtest"
 )
 
 // newPrivate is a PrivateAgent whose askpass is this test binary.
 func newPrivate(t testing.TB) *PrivateAgent {
 	t.Helper()
-	need(t, "ssh-agent")
-	need(t, "ssh-add")
+	sshtest.Program(t, "ssh-agent")
+	sshtest.Program(t, "ssh-add")
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ func keygen(t testing.TB, args ...string) (string, *key) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "k")
 	args = append([]string{"-q", "-a", "1", "-C", "", "-f", path}, args...)
-	if out, err := exec.Command(need(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(sshtest.Program(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen %v: %v: %s", args, err, out)
 	}
 	pub, err := readPublic(path + ".pub")

@@ -12,35 +12,16 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"muxd/internal/sshtest"
 )
-
-// need returns the path of a program, or skips: unless the environment says
-// that this machine must have it.
-func need(t testing.TB, program string) string {
-	t.Helper()
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/local/sbin") {
-		if path := filepath.Join(dir, program); isProgram(path) {
-			return path
-		}
-	}
-	if strings.Contains(","+os.Getenv("MUX_TEST_REQUIRE")+",", ",sshd,") {
-		t.Fatalf("%s is required and not installed", program)
-	}
-	t.Skipf("no %s on this machine", program)
-	return ""
-}
-
-func isProgram(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
-}
 
 // startSSHD hands sshd -i one end of a connection and returns the other, so
 // that there is no daemon to wait for and no port to choose. Of an option that
 // stands twice sshd takes the first, so options come first.
 func startSSHD(t *testing.T, authorized []*key, options ...string) net.Conn {
 	t.Helper()
-	sshd := need(t, "sshd")
+	sshd := sshtest.Program(t, "sshd")
 	dir := t.TempDir()
 	var auth []byte
 	for _, k := range authorized {
@@ -89,7 +70,7 @@ func startSSHD(t *testing.T, authorized []*key, options ...string) net.Conn {
 // TestSSHD logs in to OpenSSH: an encrypted key, the agent, a certificate, two
 // keys in a row, and what it says when it has had enough.
 func TestSSHD(t *testing.T) {
-	need(t, "sshd")
+	sshtest.Program(t, "sshd")
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

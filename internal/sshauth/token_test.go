@@ -21,13 +21,7 @@ import (
 func softToken(t testing.TB) (string, *key) {
 	t.Helper()
 	const util = "softhsm2-util"
-	sshtest.Require(t, util)
-	found, _ := filepath.Glob("/usr/lib*/*/softhsm/libsofthsm2.so")
-	more, _ := filepath.Glob("/usr/lib*/softhsm/libsofthsm2.so")
-	if found = append(found, more...); len(found) == 0 {
-		t.Skip("no libsofthsm2.so on this machine")
-	}
-	lib, err := filepath.EvalSymlinks(found[0])
+	lib, err := filepath.EvalSymlinks(sshtest.SoftHSM(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +33,7 @@ func softToken(t testing.TB) (string, *key) {
 	}
 	write(t, filepath.Join(home, ".config/softhsm2/softhsm2.conf"), []byte("directories.tokendir = "+tokens+"\nobjectstore.backend = file\nlog.level = ERROR\n"))
 	pem := filepath.Join(home, "k")
-	if out, err := exec.Command(need(t, "ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-m", "PKCS8", "-N", "", "-f", pem).CombinedOutput(); err != nil {
+	if out, err := exec.Command(sshtest.Program(t, "ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-m", "PKCS8", "-N", "", "-f", pem).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	pub, err := readPublic(pem + ".pub")

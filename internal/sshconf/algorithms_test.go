@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 func TestAssemble(t *testing.T) {
@@ -43,7 +45,7 @@ func TestAlgorithmAccessors(t *testing.T) {
 }
 
 func TestAlgorithmsAsSSH(t *testing.T) {
-	ssh := oracle(t)
+	ssh := sshtest.Program(t, "ssh")
 	w := newWorld(t)
 	w.in.ConfigFile = "none"
 	defaults, _ := w.ask(ssh, nil)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 // tolerance is a difference from the ssh that is installed: pairs of our value
@@ -131,7 +133,7 @@ func (w *world) asSSH(ssh string) {
 }
 
 func TestOrderAsSSH(t *testing.T) {
-	ssh := oracle(t)
+	ssh := sshtest.Program(t, "ssh")
 	w := newWorld(t)
 	w.asSSH(ssh)
 	w.in.ConfigFile = w.write("config", everything)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 // againstSSH makes a configuration and a command line of data and compares what
@@ -93,7 +95,7 @@ func randomData(seed uint64) []byte {
 }
 
 func TestRandomAgainstSSH(t *testing.T) {
-	ssh := oracle(t)
+	ssh := sshtest.Program(t, "ssh")
 	for seed := range uint64(randomConfigs) {
 		againstSSH(t, ssh, randomData(seed))
 	}
@@ -105,6 +107,6 @@ func FuzzAgainstSSH(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(randomData(seed))
 	}
-	ssh := oracle(f)
+	ssh := sshtest.Program(f, "ssh")
 	f.Fuzz(func(t *testing.T, data []byte) { againstSSH(t, ssh, data) })
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 func (tc *testCase) world(t testing.TB) *world {
@@ -56,7 +58,7 @@ func TestResolve(t *testing.T) {
 // TestResolveAsSSH holds the table to the installed ssh: values and, line for
 // line, complaints.
 func TestResolveAsSSH(t *testing.T) {
-	ssh := oracle(t)
+	ssh := sshtest.Program(t, "ssh")
 	newWorld(t).asSSH(ssh)
 	for _, tc := range cases {
 		if tc.ahead && !theSSH.newest {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -106,20 +105,6 @@ func must(t testing.TB, in Input) *Config {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// oracle is the installed ssh.
-func oracle(t testing.TB) string {
-	t.Helper()
-	path, err := exec.LookPath("ssh")
-	if err == nil {
-		return path
-	}
-	if slices.Contains(strings.Split(os.Getenv("MUX_TEST_REQUIRE"), ","), "ssh") {
-		t.Fatal("no ssh in PATH, and MUX_TEST_REQUIRE asks for one")
-	}
-	t.Skip("no ssh in PATH to compare with")
-	return ""
 }
 
 // imitated reports whether the installed ssh is as new as the one imitated, so

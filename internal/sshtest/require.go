@@ -1,9 +1,11 @@
 package sshtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,15 +24,18 @@ const RequireVar = "MUX_TEST_REQUIRE"
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		err := missing(name)
-		if err == nil {
-			continue
+		if err := missing(name); err != nil {
+			lacks(t, name, err)
 		}
-		if required(os.Getenv(RequireVar), name) {
-			t.Fatalf("needs %s, which %s requires: %v", name, RequireVar, err)
-		}
-		t.Skipf("needs %s: %v", name, err)
 	}
+}
+
+func lacks(t testing.TB, name string, err error) {
+	t.Helper()
+	if required(os.Getenv(RequireVar), name) {
+		t.Fatalf("needs %s, which %s requires: %v", name, RequireVar, err)
+	}
+	t.Skipf("needs %s: %v", name, err)
 }
 
 // required says whether the list, as in RequireVar, has the name.
@@ -40,16 +45,41 @@ func required(list, name string) bool {
 	})
 }
 
+// Program returns the path of a program that the test needs, as Require says.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	Require(t, name)
+	path, _ := find(name)
+	return path
+}
+
+// SoftHSM returns the library that is a smart card. It is needed as
+// softhsm2-util is, which Require knows.
+func SoftHSM(t testing.TB) string {
+	t.Helper()
+	Require(t, "softhsm2-util")
+	for _, pattern := range []string{"/usr/lib*/*/softhsm/libsofthsm2.so", "/usr/lib*/softhsm/libsofthsm2.so"} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[0]
+		}
+	}
+	lacks(t, "softhsm2-util", errors.New("no libsofthsm2.so"))
+	return ""
+}
+
 func missing(name string) error {
-	switch name {
-	case "sshd":
-		_, err := sshdPath()
-		return err
-	case "netns":
+	if name == "netns" {
 		return netnsMissing()
 	}
-	_, err := exec.LookPath(name)
+	_, err := find(name)
 	return err
+}
+
+func find(name string) (string, error) {
+	if name == "sshd" {
+		return sshdPath()
+	}
+	return exec.LookPath(name)
 }
 
 var netnsMissing = sync.OnceValue(probeNetns)
