@@ -379,13 +379,31 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+// elapsing is a context whose time is over when a test says so.
+type elapsing struct {
+	context.Context
+	over chan struct{}
+}
+
+func (e *elapsing) Done() <-chan struct{} { return e.over }
+
+func (e *elapsing) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // Ctx ends every wait, and what is then opened for nobody is closed.
 func TestContextEndsDialling(t *testing.T) {
-	opened := make(chan *far, 1)
+	opened, asked := make(chan *far, 1), make(chan struct{}, 1)
 	change, fars, theirs := handing(t)
 	up(t, change, func(m *muxd) {
 		direct := m.OnDirect
 		m.OnDirect = func(ctx context.Context, r *control.DirectRequest, p control.Prompter) (control.Stream, error) {
+			asked <- struct{}{}
 			if r.Host == "late" {
 				<-ctx.Done() // the client is gone
 				st, err := direct(ctx, r, p)
@@ -399,15 +417,15 @@ func TestContextEndsDialling(t *testing.T) {
 	})
 	before := fds(t)
 	c := client.New("host")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	_, err := c.DialContext(ctx, "tcp", "late:1")
+	due := &elapsing{t.Context(), make(chan struct{})}
+	go func() { get(t, asked); close(due.over) }()
+	_, err := c.DialContext(due, "tcp", "late:1")
 	if opError(t, err, "dial", 0); !errors.Is(err, context.DeadlineExceeded) || !err.(net.Error).Timeout() {
 		t.Error(err)
 	}
 	<-get(t, opened).end
-	ctx, cancel = context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { get(t, asked); cancel() }()
 	_, err = c.DialContext(ctx, "tcp", "never:1")
 	if opError(t, err, "dial", 0); !errors.Is(err, context.Canceled) {
 		t.Error(err)

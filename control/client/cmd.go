@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"muxd/control"
 	"muxd/socket"
@@ -212,11 +213,15 @@ func isName(s string) bool {
 // attempt makes one request of a running muxd, and returns once the command was
 // handed over.
 func (k *Cmd) attempt(sc *socket.Conn, v *control.Invocation) (*running, error) {
-	// A muxd that is stopped takes no long request.
-	stop := context.AfterFunc(k.ctx, func() { sc.Close() })
+	// A muxd that is stopped takes no long request. One that took it is to say how
+	// far it had come, also where the context ends in the moment between: a socket
+	// that is closed would be told nothing.
+	cut := make(chan struct{})
+	stop := context.AfterFunc(k.ctx, func() { sc.SetWriteDeadline(time.Unix(1, 0)); close(cut) })
 	op, err := control.Run(sc, v)
-	if !stop() && err == nil {
-		err = &failure{&control.Error{Phase: control.Sent, Host: k.c.host}, k.ctx.Err()}
+	if !stop() {
+		<-cut
+		sc.SetWriteDeadline(time.Time{})
 	}
 	if err != nil {
 		sc.Close()
