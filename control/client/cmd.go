@@ -217,7 +217,7 @@ func (k *Cmd) attempt(sc *socket.Conn, v *control.Invocation) (*running, error) 
 	// far it had come, also where the context ends in the moment between: a socket
 	// that is closed would be told nothing.
 	cut := make(chan struct{})
-	stop := context.AfterFunc(k.ctx, func() { sc.SetWriteDeadline(time.Unix(1, 0)); close(cut) })
+	stop := context.AfterFunc(k.ctx, func() { sc.SetWriteDeadline(time.Now()); close(cut) })
 	op, err := control.Run(sc, v)
 	if !stop() {
 		<-cut
