@@ -34,7 +34,7 @@ func TestReattach(t *testing.T) {
 	lost := &control.Error{Phase: control.Running, Host: "box", Text: "connection lost after 15 s of silence; the command may still be running"}
 	finish(st, "half a li", control.Exit{}, lost)
 	c.shows("half a li\r\nmuxc: box: " + lost.Text + "\r\n")
-	c.shows("\rmuxc: box: no byte for 1") // 5 or 6 s
+	c.shows("\rmuxc: box: reconnecting, next try in ")
 	c.restored(c.fresh)
 	c.resize(20, 70)
 	c.types("\n") // now
@@ -50,7 +50,7 @@ func TestReattach(t *testing.T) {
 
 	s.dies() // and once more, the other way
 	c.expect(`muxc: box: muxd \(pid \d+\) went away; the command may still be running\r\n`)
-	c.shows("no byte for")
+	c.shows("next try in ")
 	c.types("\n")
 	st = s.session()
 	c.becomesRaw()

@@ -52,8 +52,8 @@ func TestWaitingLine(t *testing.T) {
 	if d := time.Since(began); d < patience {
 		t.Errorf("it says so after %v", d)
 	}
-	c.expect(quote(drawn("muxc: box: no byte for 812 s, reconnecting, attempt 3, next try in 2 s (connection refused)")))
-	c.expect(`\A` + quote("\rmuxc: box: no byte for 813 s, reconnecting, attempt 3, next try in 1 s (connection refused)\x1b"))
+	c.expect(quote(drawn("muxc: box: no byte for 812 s, reconnecting, next try in 2 s (connection refused)  Enter retries now")))
+	c.expect(`\A` + quote("\rmuxc: box: no byte for 813 s, reconnecting, next try in 1 s (connection refused)  Enter retries now\x1b"))
 	c.resize(33, 140)
 	c.shows("(connection refused)" + keys)
 	c.shows("no byte for 814 s, reconnecting, attempt 3, next try now (connection refused)" + keys)
@@ -179,7 +179,7 @@ func TestInterruptedWait(t *testing.T) {
 		return hearsEnter(p)
 	})
 	c := s.on("xterm", "box", "true")
-	c.shows("Enter retries now")
+	c.shows("next try in ")
 	c.types("\x03")
 	c.ends(128 + int(syscall.SIGINT))
 	c.expect(`\x1b\[K(?:\^C)?` + quote(erased) + `\z`)

@@ -240,12 +240,17 @@ const leastCause = 24
 
 // fitting is the line in so many columns, as one of the forms, the fullest first,
 // and with the longest of the hints that leaves room for the cause, or for what
-// says something of it: why it does not work is more to a person than what ^C
-// does. What is too long then is cut by whoever draws it.
+// says something of it: why it does not work is more to a person than what Enter
+// does, and that more than the number of the attempt. What is too long then is cut
+// by whoever draws it.
 func fitting(forms []string, cause string, hints []string, columns int) string {
 	told := inBrackets(cause)
-	for _, s := range forms {
-		for _, hint := range hints {
+	for i, hint := range hints {
+		wanted := forms
+		if i == 0 {
+			wanted = forms[:1] // for the last of the hints nothing else goes
+		}
+		for _, s := range wanted {
 			if term.Columns(s+told+hint) <= columns {
 				return s + told + hint
 			}

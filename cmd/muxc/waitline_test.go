@@ -21,7 +21,7 @@ func TestWaitLineFits(t *testing.T) {
 		want        string
 	}{
 		{state, "alpha", "127.0.0.11: connection refused", 80, "connecting, next try in 2 s (127.0.0.11: connection refused)"},
-		{state, "alpha", "127.0.0.11: connection refused", 100, "connecting, attempt 28, next try in 2 s (127.0.0.11: connection refused)"},
+		{state, "alpha", "127.0.0.11: connection refused", 100, "connecting, next try in 2 s (127.0.0.11: connection refused)  Enter retries now"},
 		{state, "alpha", "127.0.0.11: connection refused", 120, "connecting, attempt 28, next try in 2 s (127.0.0.11: connection refused)  Enter retries now, ^C cancels"},
 		{state, "alpha", "down", 80, "connecting, attempt 28, next try in 2 s (down)  Enter retries now"},
 		{state, "alpha", "", 80, "connecting, attempt 28, next try in 2 s  Enter retries now"},
