@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -287,6 +288,10 @@ func (p *Proxy) set(f func()) {
 	p.changed.Broadcast()
 }
 
+// relisten is how long the address may still be taken that was left a moment ago:
+// a child that a test starts has the old listener until its exec.
+const relisten = 20 * time.Second
+
 // Refuse makes new connections fail with "connection refused", or ends that;
 // the address stays the same. Established ones are not touched.
 func (p *Proxy) Refuse(refuse bool) {
@@ -300,7 +305,11 @@ func (p *Proxy) Refuse(refuse bool) {
 	case refuse && ln != nil:
 		ln.Close()
 	case !refuse && ln == nil:
-		if err := p.listen(); err != nil {
+		err := p.listen()
+		for end := time.Now().Add(relisten); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); err = p.listen() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err != nil {
 			p.t.Errorf("proxy listens no more: %v", err)
 		}
 	}
