@@ -30,6 +30,12 @@ func clogged(conn net.Conn, full chan<- struct{}, gone <-chan struct{}) act {
 	})
 }
 
+// fewBytes is what the socket holds on the way to the client. With the system's
+// megabytes a machine that is slow, and the race detector, takes longer to fill it
+// than TCP_USER_TIMEOUT lets what the client sent lie: then the kernel ends the
+// connection, before muxd can.
+const fewBytes = 64 << 10
+
 // clogs serves one connection so, and no other one.
 func clogs(ln net.Listener, key *sshtest.Key, full chan<- struct{}, gone <-chan struct{}) {
 	conn, err := ln.Accept()
@@ -37,6 +43,7 @@ func clogs(ln net.Listener, key *sshtest.Key, full chan<- struct{}, gone <-chan 
 		return
 	}
 	defer conn.Close()
+	conn.(*net.TCPConn).SetWriteBuffer(fewBytes)
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -67,7 +74,11 @@ func besideRogue(t *testing.T, m *Master, key *sshtest.Key, ln net.Listener) {
 	dial := m.cfg.Dial
 	m.cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if strings.HasPrefix(addr, "rogue:") {
-			return new(net.Dialer).DialContext(ctx, network, ln.Addr().String())
+			c, err := new(net.Dialer).DialContext(ctx, network, ln.Addr().String())
+			if err == nil {
+				err = c.(*net.TCPConn).SetReadBuffer(fewBytes)
+			}
+			return c, err
 		}
 		return dial(ctx, network, addr)
 	}
