@@ -30,9 +30,10 @@ const (
 	// CountMax 2: 3 s), and for the rest a few mebibytes that crawl from one
 	// stall to the next on a machine that is busy.
 	soakBound = 25 * time.Second
-	// soakSettle is how long Go may take to notice what is garbage: it collects
-	// every two minutes when nothing else has it do so.
-	soakSettle = 130 * time.Second
+	// soakSettle is how long Go may take to notice what is garbage, and to give it
+	// back: it collects every two minutes when nothing else has it do so, and then
+	// returns memory with a hundredth of a processor.
+	soakSettle = 5 * time.Minute
 	// soakLong is a soak after which memory is compared too. A shorter one does
 	// not wait for the collector.
 	soakLong = time.Minute
