@@ -248,7 +248,7 @@ func fitting(forms []string, cause string, hints []string, columns int) string {
 	for i, hint := range hints {
 		wanted := forms
 		if i == 0 {
-			wanted = forms[:1] // for the last of the hints nothing else goes
+			wanted = forms[:1] // nothing else goes to make room for what ^C does
 		}
 		for _, s := range wanted {
 			if term.Columns(s+told+hint) <= columns {
