@@ -200,6 +200,10 @@ func TestProxyCommandCannotRun(t *testing.T) {
 		_, err := ask(t.Context(), nil)
 		wantError(t, err, c.phase, "inside: ", c.text)
 		s, err := m.Status(t.Context(), &control.StatusRequest{})
+		for end := time.Now().Add(20 * time.Second); err == nil && s.Hosts[0].State == "connecting" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // who asked hears a moment before the state is told
+			s, err = m.Status(t.Context(), &control.StatusRequest{})
+		}
 		if err != nil || len(s.Hosts) != 1 || s.Hosts[0].State != c.state {
 			t.Errorf("%s: %+v, %v, want %s", c.env, s, err, c.state)
 		}

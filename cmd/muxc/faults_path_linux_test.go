@@ -270,15 +270,17 @@ func TestForgottenConnection(t *testing.T) {
 	}
 	healed := time.Now()
 	for _, p := range old {
-		wasLost(t, p, "up\n", `connection lost \((connection reset by peer|no answer: nothing was received for \d+s)\)`+stillRuns)
+		wasLost(t, p, "up\n", `connection lost \(connection reset by peer\)`+stillRuns)
 	}
 	if d := time.Since(healed); d > 6*time.Second+soon {
 		t.Errorf("it took %v, and a probe is due after 3 s", d)
 	}
-	// Where forgetting took seconds, a probe was lost meanwhile, and the connection is
-	// in doubt when what it sends is refused.
-	if lost, next := e.of("link 1 dead").Time, e.of("link 2 ready").Time; next.Before(lost) {
-		t.Errorf("replaced at %v, lost at %v", next, lost)
+	e.of("link 1 dead")
+	e.of("link 2 ready")
+	// Where forgetting took seconds, a probe was lost meanwhile, and another connection
+	// was made beside the one in doubt.
+	if !slices.Contains(e.names(), "link 1 suspect") {
+		e.are("host ready", "link 1 dead", "link 2 ready", "host ready")
 	}
 	h.echo()
 	h.logins(2)

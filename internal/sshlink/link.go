@@ -305,6 +305,7 @@ func (l *Link) drained() {
 	state, empty, moves := l.state, !l.carries(), l.moving && len(l.listening) > 0
 	var why error
 	switch {
+	case l.Wire.ReadOver(): // it ended by itself, which is why it is empty: reap says how
 	case state == Draining && empty && !moves:
 		why = ErrReplaced
 	case state == Suspect && empty:
