@@ -341,10 +341,22 @@ func (e *Error) Error() string {
 }
 
 func (v *Invocation) encode() []byte {
-	e := encoder{}
+	e := encoder{b: make([]byte, 0, v.room())}
 	e.u8(uint8(opRun))
 	v.append(&e)
 	return e.b
+}
+
+// room is at least what encode takes, in one piece: a process that has just begun
+// pays for each page that it touches, and a buffer that grows touches several.
+func (v *Invocation) room() int {
+	n := 64 + len(v.Dir) + len(v.Modes)
+	for _, list := range [][]string{v.Args, v.Env} {
+		for _, s := range list {
+			n += 4 + len(s)
+		}
+	}
+	return n
 }
 
 // append adds the invocation, which is the last thing of a request.

@@ -11,7 +11,10 @@ import (
 
 // relayed are the signals that end muxc; a session's command is told of them.
 // QUIT (^\) is among them because Go would print all its goroutines.
-var relayed = map[os.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGHUP: "HUP", syscall.SIGQUIT: "QUIT"}
+var relayed = [...]struct {
+	signal syscall.Signal
+	name   string
+}{{syscall.SIGINT, "INT"}, {syscall.SIGTERM, "TERM"}, {syscall.SIGHUP, "HUP"}, {syscall.SIGQUIT, "QUIT"}}
 
 // watchEnd takes the signals that end this process. One that our parent had
 // ignored (nohup, a background job of a script) stays ignored.
@@ -22,9 +25,9 @@ func (u *ui) watchEnd() {
 	}
 	u.watched = true
 	ch := make(chan os.Signal, 1)
-	for s := range relayed {
-		if !signal.Ignored(s) {
-			signal.Notify(ch, s)
+	for _, r := range relayed {
+		if !signal.Ignored(r.signal) {
+			signal.Notify(ch, r.signal)
 		}
 	}
 	go func() {
@@ -36,8 +39,10 @@ func (u *ui) watchEnd() {
 			u.withdraw()
 		}
 		u.mu.Unlock()
-		if opened {
-			u.tell(relayed[s])
+		for _, r := range relayed {
+			if opened && r.signal == s {
+				u.tell(r.name)
+			}
 		}
 		// A question gives its terminal back itself, and then ends this process
 		// before we come here; one that comes now is not asked any more.

@@ -40,7 +40,18 @@ func passable(st *unix.Stat_t) bool {
 	case unix.S_IFIFO:
 		return int(st.Uid) == unix.Geteuid()
 	case unix.S_IFCHR:
-		return unix.Major(uint64(st.Rdev)) == 1 && unix.Minor(uint64(st.Rdev)) == 3
+		return null(st)
 	}
 	return false
+}
+
+// isNull reports a descriptor of /dev/null; false also where that is not known.
+func isNull(fd int) bool {
+	var st unix.Stat_t
+	return passing && unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && null(&st)
+}
+
+// null is for a character device of Linux.
+func null(st *unix.Stat_t) bool {
+	return unix.Major(uint64(st.Rdev)) == 1 && unix.Minor(uint64(st.Rdev)) == 3
 }

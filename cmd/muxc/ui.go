@@ -115,6 +115,10 @@ func (u *ui) Opened(p *control.Plan) {
 	if p.Reattach && u.state != nil {
 		u.input = newInput()
 	}
+	if isNull(0) { // cron's, a service's, a loop's: the end is all there is to read
+		u.op.CloseStdin()
+		return
+	}
 	go u.stdin(u.op, p, u.input)
 }
 
