@@ -206,7 +206,11 @@ const brokenAfter = 2 * time.Second
 // sending, for which see freeReader.
 func (l *Link) wait() error {
 	ended := make(chan error, 1)
-	go func() { ended <- l.Conn.Wait() }()
+	go func() {
+		err := l.Conn.Wait()
+		freeOpens(l.Conn)
+		ended <- err
+	}()
 	select {
 	case err := <-ended:
 		return err
@@ -468,8 +472,8 @@ func (l *Link) await(ctx context.Context, limit time.Duration, slow func(), answ
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-l.done:
-		// An open that the library takes in the moment of the end is never
-		// answered.
+		// An open that the library takes in the moment of the end is answered
+		// late: see freeOpens.
 		return l.Err()
 	case <-doubted:
 		return ErrDoubted

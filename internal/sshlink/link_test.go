@@ -103,9 +103,10 @@ func TestDescribeEnd(t *testing.T) {
 	}
 }
 
-// A server that breaks the protocol, and goes on sending, has the library's reader
-// stand for ever: the link ends all the same, and leaves nothing.
-func TestBrokenProtocolLeavesNothing(t *testing.T) {
+// broken runs f with a link whose server breaks the protocol and goes on sending,
+// so that the library's reader stands, and the library does not come to its end.
+func broken(t *testing.T, f func(t *testing.T, l *Link)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) { // which fails over a goroutine that is left
 		near, far := sshtest.Pipe()
 		key, sent := sshtest.NewKey(), make(chan error, 1)
@@ -138,12 +139,38 @@ func TestBrokenProtocolLeavesNothing(t *testing.T) {
 		start := time.Now()
 		l := newLink(c, w)
 		l.Start(chans, reqs)
+		f(t, l)
 		<-l.Done()
 		if err := l.Err(); !strings.Contains(err.Error(), "invalid channel") {
 			t.Error(err)
 		}
 		if took := time.Since(start); took != brokenAfter {
 			t.Errorf("after %v: the library's reader was not stuck", took)
+		}
+	})
+}
+
+// A server that breaks the protocol, and goes on sending, has the library's reader
+// stand for ever: the link ends all the same, and leaves nothing.
+func TestBrokenProtocolLeavesNothing(t *testing.T) {
+	broken(t, func(*testing.T, *Link) {})
+}
+
+// Of opens that come between the library's end of its channels and that of the
+// connection the first counts as sent, and no answer can come: it ends with the
+// link, as the others do, and leaves nothing.
+func TestOpenBehindTheEnd(t *testing.T) {
+	broken(t, func(t *testing.T, l *Link) {
+		synctest.Wait() // the library has forgotten its channels and closed the wire
+		for range 3 {
+			go func() {
+				if _, _, err := l.open(t.Context(), nil, "session", nil); err == nil {
+					t.Error("opened")
+				}
+			}()
+		}
+		if synctest.Wait(); l.Err() != nil {
+			t.Error("the link has ended: the opens came too late to show anything")
 		}
 	})
 }
