@@ -27,7 +27,9 @@ import (
 // rather than being told, since what ends, ends in several places.
 const drainLook = 100 * time.Millisecond
 
-// drain has muxd drain, and returns when it has, or ctx ends.
+// drain has muxd drain, and returns when it has, or ctx ends. Only lastGone looks
+// whether it has: where everybody did, who looks first would end muxd under the
+// others.
 func (m *Master) drain(ctx context.Context, r *control.StopRequest) (*control.Stopped, error) {
 	links, _ := m.Links()
 	if m.gate.Drain() {
@@ -36,11 +38,7 @@ func (m *Master) drain(ctx context.Context, r *control.StopRequest) (*control.St
 	ticker := time.NewTicker(drainLook)
 	defer ticker.Stop()
 	for told := ""; ; {
-		sessions, what := m.unfinished()
-		if sessions == 0 {
-			return &control.Stopped{Done: true, PID: os.Getpid(), Hosts: links}, nil
-		}
-		if what != told && r.Waits != nil {
+		if n, what := m.unfinished(); n > 0 && what != told && r.Waits != nil {
 			r.Waits(control.Waiting{Cause: what})
 			told = what
 		}
@@ -48,8 +46,11 @@ func (m *Master) drain(ctx context.Context, r *control.StopRequest) (*control.St
 		case <-ticker.C:
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-m.ctx.Done():
-			return nil, errStopping
+		case <-m.drainOver:
+			if !m.drained {
+				return nil, errStopping
+			}
+			return &control.Stopped{Done: true, PID: os.Getpid(), Hosts: links}, nil
 		}
 	}
 }
@@ -71,13 +72,32 @@ func (m *Master) beginDrain() {
 	m.mu.Lock() // so that Close does not begin to wait in between
 	defer m.mu.Unlock()
 	if m.ctx.Err() != nil {
+		close(m.drainOver)
 		return
 	}
-	m.wg.Go(func() { // also when nobody waits for it
-		if _, err := m.drain(m.ctx, new(control.StopRequest)); err == nil && m.cfg.OnStop != nil {
-			m.cfg.OnStop()
+	m.wg.Go(m.lastGone) // also when nobody waits for it
+}
+
+// lastGone ends muxd with the last of what it has.
+func (m *Master) lastGone() {
+	defer close(m.drainOver)
+	ticker := time.NewTicker(drainLook)
+	defer ticker.Stop()
+	for {
+		// What Close cuts has not drained.
+		if n, _ := m.unfinished(); n == 0 && m.ctx.Err() == nil {
+			m.drained = true
+			if m.cfg.OnStop != nil {
+				m.cfg.OnStop()
+			}
+			return
 		}
-	})
+		select {
+		case <-ticker.C:
+		case <-m.ctx.Done():
+			return
+		}
+	}
 }
 
 // unfinished is how much a muxd that drains has to wait for, and what that is.

@@ -65,6 +65,39 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// Everybody who waits for a drain hears of it, though muxd ends with it at once;
+// where muxd ends before, nobody hears that it has drained.
+func TestDrainIsToldToEverybody(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.m.cfg.OnStop = func() { go r.m.Close() }
+		s := r.open("host", "cat")
+		first := r.drained(t.Context(), nil)
+		time.Sleep(drainLook / 2)
+		second := r.drained(t.Context(), nil) // looks half a drainLook after what ends muxd
+		s.CloseWrite()
+		finish(s)
+		time.Sleep(drainLook / 2)
+		answered(t, first)
+		answered(t, second)
+	})
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.open("host", "cat")
+		done := r.drained(t.Context(), nil)
+		r.m.Close()
+		for _, done := range []<-chan error{done, r.drained(t.Context(), nil)} {
+			if err := <-done; !errors.Is(err, errStopping) {
+				t.Error(err)
+			}
+		}
+	})
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.m.Close()
+		if err := <-r.drained(t.Context(), nil); !errors.Is(err, errStopping) {
+			t.Error(err)
+		}
+	})
+}
+
 // It drains also when whoever asked has gone.
 func TestDrainGoesOnAlone(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
@@ -215,7 +248,7 @@ func TestDrainMissesNoSession(t *testing.T) {
 				if !r.m.gate.Drains() || key == its {
 					return
 				}
-				if looked++; looked == 2*others { // once for what it will say that it held
+				if looked++; looked == others {
 					s = <-opened
 				}
 			}}

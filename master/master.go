@@ -96,6 +96,9 @@ type Master struct {
 	gate    gate.Gate
 	notify  notify.Runner
 
+	drainOver chan struct{} // closed when muxd has drained, or ends before it has
+	drained   bool          // which of the two; written before drainOver is closed
+
 	networkName atomic.Pointer[named]
 	networkAt   atomic.Pointer[time.Time] // when the network last changed or this machine woke, with its monotonic part; nil: never
 
@@ -129,7 +132,7 @@ func New(cfg Config) *Master {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Master{cfg: cfg, again: again, started: time.Now(), ctx: ctx, cancel: cancel, hosts: map[string]*host{}, lineages: map[string]lineage{}, holds: map[*hold]struct{}{},
-		notify: notify.Runner{Run: cfg.Notify, Log: cfg.Log}}
+		drainOver: make(chan struct{}), notify: notify.Runner{Run: cfg.Notify, Log: cfg.Log}}
 }
 
 // Close ends every connection and answers every request that waits. When it
