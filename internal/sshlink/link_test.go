@@ -84,6 +84,45 @@ func TestNothingWaitsForAStuckLink(t *testing.T) {
 	})
 }
 
+// tardy tells the connection's end a while after that of its channels.
+type tardy struct{ ssh.Conn }
+
+func (c tardy) Wait() error {
+	err := c.Conn.Wait()
+	time.Sleep(brokenAfter / 2)
+	return err
+}
+
+// A connection that is reset under its sessions says so, also where it is in doubt
+// or on its way out, and the last of them ends before the end of the connection is
+// told.
+func TestResetIsNotSilence(t *testing.T) {
+	for state, begin := range map[State]func(l *Link, srv *sshtest.Server){
+		Ready:    func(*Link, *sshtest.Server) {},
+		Draining: func(l *Link, _ *sshtest.Server) { l.Drain() },
+		Suspect: func(l *Link, srv *sshtest.Server) {
+			srv.Last().Pipe().Stall()
+			l.Suspect()
+			time.Sleep(proofPatience)
+		},
+	} {
+		linkedBy(t, sshtest.Options{}, func(c ssh.Conn) ssh.Conn { return tardy{c} }, func(t *testing.T, l *Link, srv *sshtest.Server) {
+			s := run(t, l, nil, "cat")
+			begin(l, srv)
+			if synctest.Wait(); l.State() != state {
+				t.Fatalf("it is %v, not %v", l.State(), state)
+			}
+			srv.Last().Pipe().Cut()
+			if _, err := s.Wait(); err == nil || !strings.Contains(err.Error(), "connection lost (connection reset by peer)") {
+				t.Errorf("%v: %v", state, err)
+			}
+			if <-l.Done(); l.Err() == nil || l.Err().Error() != "connection reset by peer" {
+				t.Errorf("%v: %v", state, l.Err())
+			}
+		})
+	}
+}
+
 func TestDescribeEnd(t *testing.T) {
 	op := func(err error) error {
 		return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", err)}

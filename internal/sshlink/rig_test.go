@@ -35,6 +35,12 @@ func newLink(c ssh.Conn, w *wire.Conn) *Link {
 // linked runs f with a link to a server, in virtual time.
 func linked(t *testing.T, opts sshtest.Options, f func(t *testing.T, l *Link, srv *sshtest.Server)) {
 	t.Helper()
+	linkedBy(t, opts, func(c ssh.Conn) ssh.Conn { return c }, f)
+}
+
+// linkedBy is linked, with something between the link and the SSH library.
+func linkedBy(t *testing.T, opts sshtest.Options, by func(ssh.Conn) ssh.Conn, f func(t *testing.T, l *Link, srv *sshtest.Server)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		opts.Commands = map[string]sshtest.Command{"true": func(*sshtest.Session, []string) sshtest.Exit { return sshtest.Exit{} }}
 		srv := sshtest.NewServer(opts)
@@ -48,7 +54,7 @@ func linked(t *testing.T, opts sshtest.Options, f func(t *testing.T, l *Link, sr
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := newLink(c, w)
+		l := newLink(by(c), w)
 		l.Start(chans, reqs)
 		defer synctest.Wait()
 		defer time.Sleep(wire.LastPackets)
