@@ -2,8 +2,10 @@ package dest
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"muxd/control"
 )
@@ -71,6 +73,50 @@ func TestAgainAsksNobody(t *testing.T) {
 		r.write(".ssh/config", "Match exec \"is %n\"\n User matched\n")
 		if d, err := again(); err == nil || runs != 1 {
 			t.Errorf("%+v by %d commands", d, runs)
+		}
+	})
+}
+
+// A destination is kept with its host, for days it may be. The client whose
+// words it was resolved by, and what that client ran, are not.
+func TestADestinationKeepsNoClient(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		r.write(".ssh/config", "Match exec \"is %n\"\n User matched\n")
+		d, client := func() (*Destination, weak.Pointer[person]) {
+			p := silent()
+			p.runs = func(context.Context, control.Command) (control.Ran, error) {
+				p.Notice("ran")
+				return control.Ran{}, nil
+			}
+			plan, err := r.plan(p, "-o", "ServerAliveInterval=5", "-J", "hop", "host", "true")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return plan.Session.Dest.(*Destination), weak.Make(p)
+		}()
+		runtime.GC()
+		if client.Value() != nil {
+			t.Error("the client is kept")
+		}
+		runtime.KeepAlive(d)
+	})
+}
+
+// The look-ups of the same words, resolved once more, do not end with the client.
+func TestAgainLooksUp(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		r.Lookup = func(ctx context.Context, _, name string) (string, bool, error) {
+			return name, name == "host.example.org.", ctx.Err()
+		}
+		r.write(".ssh/config", "CanonicalizeHostname yes\nCanonicalDomains example.org\n")
+		ctx, leave := context.WithCancel(t.Context())
+		plan, err := r.Resolve(ctx, &control.Invocation{Args: []string{"host", "true"}, Dir: r.home}, silent())
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave()
+		if d, err := plan.Dest.(*Destination).Again(); err != nil || d.Host != "host.example.org" {
+			t.Errorf("%+v, %v", d, err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package dest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,12 +32,15 @@ func (r *Resolver) resolve(line *getopt.CommandLine, c *commandLine, v *control.
 }
 
 // resolveAgain is resolve for when the client is gone: what only it could run
-// makes it fail.
+// makes it fail. It is kept for as long as the host is, and so holds nothing of
+// the client's: neither its connection nor its context, which has ended by then.
 func (r *Resolver) resolveAgain(line *getopt.CommandLine, c *commandLine, v *control.Invocation) func() (*Destination, error) {
+	kept := *c
+	kept.run = func(control.Command) (control.Ran, error) { return control.Ran{}, control.ErrNobody }
+	kept.lookup = func(network, name string) (string, bool, error) { return r.lookup(context.Background(), network, name) }
 	return func() (*Destination, error) {
-		own := *c
-		own.settings = slices.Clone(c.settings)
-		own.run = func(control.Command) (control.Ran, error) { return control.Ran{}, control.ErrNobody }
+		own := kept
+		own.settings = slices.Clone(kept.settings)
 		return r.resolve(line, &own, v)
 	}
 }

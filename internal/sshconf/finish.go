@@ -11,6 +11,8 @@ import (
 func (e *evaluator) finish() error {
 	c := e.c
 	c.in, c.stamp = *e.in, e.stamps.sum()
+	// All has been asked, and a Config is kept for longer than whoever answers.
+	c.in.Exec, c.in.Lookup, c.in.LocalNetwork = nil, nil, nil
 	if v := c.values["hostkeyalias"]; v != nil {
 		c.values["hostkeyalias"] = []string{lowerASCII(v[0])}
 	}
