@@ -142,7 +142,16 @@ func (c *Check) Callback(_ string, _ net.Addr, key ssh.PublicKey) error {
 	c.mu.Lock()
 	c.accepted, c.plain = wire, knownhosts.Plain(key).Marshal()
 	c.mu.Unlock()
+	c.forget()
 	return nil
+}
+
+// forget lets go of what served to decide. The SSH library keeps a Check for as
+// long as the connection lives, and with it went every line of known_hosts and the
+// client that waited for the login.
+func (c *Check) forget() {
+	c.ctx, c.files = nil, nil
+	c.srv.Prompter, c.srv.Run, c.srv.Debug = nil, nil, nil
 }
 
 // decide judges a key in ssh's order: RequiredRSASize and RevokedHostKeys

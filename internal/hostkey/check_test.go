@@ -7,8 +7,10 @@ import (
 	"net"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"golang.org/x/crypto/ssh"
 
@@ -223,5 +225,26 @@ func TestRequiredRSASize(t *testing.T) {
 	}
 	if err := r.check(says(), "-o", "RequiredRSASize=2048", "host").meet(k); err != nil {
 		t.Error(err)
+	}
+}
+
+// The SSH library keeps a Check for as long as the connection lives, for the
+// server's rekeys. Everybody's keys and who waited for the login do not go with it.
+func TestAcceptedCheckKeepsNoFile(t *testing.T) {
+	r := newRig(t)
+	c := r.check(says(), "host")
+	files := weak.Make(c.files)
+	if err := c.meet(r.key); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	if files.Value() != nil {
+		t.Error("what known_hosts says is kept")
+	}
+	if err := c.Callback("", nil, r.key); err != nil {
+		t.Errorf("at a rekey: %v", err)
+	}
+	if err := c.Callback("", nil, sshtest.NewKey().PublicKey()); err == nil {
+		t.Error("another key was accepted at a rekey")
 	}
 }

@@ -27,6 +27,21 @@ type attempt struct {
 	login *sshauth.Login
 	first *firstkex.Observer // of the connection
 	said  int                // owned by the login's callbacks, which come one at a time; of mostSaid
+	calls *calls
+}
+
+// calls are those by which the SSH library asks during a login. It keeps them for
+// as long as the connection lives, and with them would go all that the login had:
+// keys, and the client that waited for it.
+type calls struct{ a *attempt } // nil once the login is over, when none comes any more
+
+func (c *calls) method(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) { return c.a.method(ctx) }
+
+func (c *calls) banner(text string) error {
+	if text != "" && c.a.Dest.Conf.Informs() {
+		c.a.says(text)
+	}
+	return nil
 }
 
 const (
@@ -51,6 +66,7 @@ func (a *attempt) says(text string) {
 func newAttempt(ctx context.Context, c Config, dl *deadline, peer net.Addr) *attempt {
 	d := c.Dest
 	a := &attempt{Config: c, p: dl.suspend(c.Prompter), first: &firstkex.Observer{}}
+	a.calls = &calls{a}
 	check, notes := hostkey.New(ctx, a.server(peer))
 	for _, n := range notes {
 		c.Log.Warn("known_hosts", "note", n.String())
@@ -134,14 +150,9 @@ func (a *attempt) config(lax bool) (*ssh.ClientConfig, error) {
 		User:              a.Dest.User,
 		HostKeyCallback:   a.check.Callback,
 		HostKeyAlgorithms: hostKeys,
-		AuthCallback:      a.method,
+		AuthCallback:      a.calls.method,
 		ClientVersion:     "SSH-2.0-muxd",
-		BannerCallback: func(text string) error {
-			if text != "" && conf.Informs() {
-				a.says(text)
-			}
-			return nil
-		},
+		BannerCallback:    a.calls.banner,
 	}
 	cfg.RekeyThreshold = unlimited
 	var errs [3]error

@@ -83,6 +83,7 @@ func Do(ctx context.Context, nc net.Conn, c Config) (*Login, error) {
 		return nil, &NeedsPerson{err}
 	}
 	defer a.login.Close()
+	defer func() { a.calls.a = nil }()
 	w.OnLost(a.login.Lost) // nobody is asked for the password of a dead connection
 	defer w.OnLost(nil)
 	lax := c.Lax.Load()
