@@ -46,7 +46,7 @@ func BenchmarkStdout(b *testing.B) {
 	for b.Loop() {
 		n := 0
 		op, ch := r.run(&counter{n: &n})
-		if got := get(b, ch); got.err != nil || n != bulk {
+		if got := controltest.Get(b, ch); got.err != nil || n != bulk {
 			b.Fatal(got, n)
 		}
 		op.Close()
@@ -65,7 +65,7 @@ func BenchmarkStdin(b *testing.B) {
 		if err := feed(op, io.LimitReader(zeros{}, bulk)); err != nil {
 			b.Fatal(err)
 		}
-		get(b, ch)
+		controltest.Get(b, ch)
 		op.Close()
 	}
 }

@@ -27,7 +27,7 @@ func BenchmarkDescriptorDown(b *testing.B) {
 			b.Fatal(n, err)
 		}
 		c.Close()
-		get(b, ch)
+		controltest.Get(b, ch)
 	}
 }
 
@@ -44,7 +44,7 @@ func BenchmarkDescriptorUp(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.CloseWrite()
-		get(b, ch)
+		controltest.Get(b, ch)
 		c.Close()
 	}
 }
@@ -72,7 +72,7 @@ func TestLittleIsHeldAtRest(t *testing.T) {
 	before := held()
 	for range many {
 		c, op, ch := r.runOn(&controltest.Screen{})
-		get(t, ch)
+		controltest.Get(t, ch)
 		op.Close()
 		if _, err := io.ReadFull(c, got); err != nil {
 			t.Fatal(err)

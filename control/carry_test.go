@@ -145,10 +145,10 @@ func TestBytesOnADescriptor(t *testing.T) {
 			if err != nil || !bytes.Equal(b, wantDown) {
 				t.Errorf("%d bytes came of %d, %v", len(b), len(wantDown), err)
 			}
-			if h := get(t, got); h != sha256.Sum256(wantUp) {
+			if h := controltest.Get(t, got); h != sha256.Sum256(wantUp) {
 				t.Error("the far side got other bytes")
 			}
-			if o := get(t, ch); o.err != nil || o.exit.Code != 0 {
+			if o := controltest.Get(t, ch); o.err != nil || o.exit.Code != 0 {
 				t.Errorf("ended with %+v", o)
 			}
 			if out, _, _ := scr.Shown(); out != "" || !scr.Ended() {
@@ -183,7 +183,7 @@ func TestLostOnADescriptor(t *testing.T) {
 	if b, err := io.ReadAll(c); string(b) != "half" || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
-	if o := get(t, ch); phase(o.err) != control.Running || scr.Ended() {
+	if o := controltest.Get(t, ch); phase(o.err) != control.Running || scr.Ended() {
 		t.Errorf("%+v; the end of output was told: %v", o, scr.Ended())
 	}
 	if _, err := c.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
@@ -240,7 +240,7 @@ func TestFarSideTakesNoMoreOfAFullSocket(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(full)
-	if err := get(t, failed); !errors.Is(err, syscall.EPIPE) {
+	if err := controltest.Get(t, failed); !errors.Is(err, syscall.EPIPE) {
 		t.Error(err)
 	}
 }
@@ -270,17 +270,17 @@ func TestWhatAClientLeftArrives(t *testing.T) {
 		}))
 		opened := make(chan struct{})
 		c, op, _ := r.runOn(&controltest.Screen{OnOpened: func(*control.Plan) { close(opened) }})
-		get(t, opened)
+		controltest.Get(t, opened)
 		if _, err := c.Write(want); err != nil {
 			t.Fatal(err)
 		}
 		op.Close() // as the kernel does it for a process that ends: in any order
 		c.Close()
 		close(start)
-		if b := get(t, got); !bytes.Equal(b, want) {
+		if b := controltest.Get(t, got); !bytes.Equal(b, want) {
 			t.Errorf("passed %v: %d bytes arrived of %d", passed, len(b), len(want))
 		}
-		if err := get(t, closed); err != nil {
+		if err := controltest.Get(t, closed); err != nil {
 			t.Errorf("passed %v: the stream was not closed: %v", passed, err)
 		}
 	}
@@ -311,7 +311,7 @@ func TestPassedConnectionGoesOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			var plan control.Plan
-			if o := get(t, wait(op, &controltest.Screen{OnOpened: func(p *control.Plan) { plan = *p }})); o.err != nil || !plan.FdPass {
+			if o := controltest.Get(t, wait(op, &controltest.Screen{OnOpened: func(p *control.Plan) { plan = *p }})); o.err != nil || !plan.FdPass {
 				t.Fatalf("%+v, the plan is %+v", o, plan)
 			}
 			op.Close()
@@ -328,16 +328,16 @@ func TestPassedConnectionGoesOn(t *testing.T) {
 			switch end {
 			case "client":
 				c.CloseWrite()
-				s := get(t, ended)
+				s := controltest.Get(t, ended)
 				s.End(control.Exit{}, nil)
 			case "far side":
 				// Its end of sending alone is none of the connection.
 				c.Close()
-				get(t, ended)
+				controltest.Get(t, ended)
 			case "muxd":
 				r.cancel()
 			}
-			get(t, served)
+			controltest.Get(t, served)
 			if end != "far side" {
 				if _, err := io.ReadAll(c); err != nil {
 					t.Error(err)
@@ -426,7 +426,7 @@ func TestClientKilledWithADescriptor(t *testing.T) {
 					scr.OnOpened = func(*control.Plan) { close(reached) }
 				}
 				go op.Wait(scr)
-				get(t, reached)
+				controltest.Get(t, reached)
 				switch name {
 				case "open, input untaken":
 					go c.Write(make([]byte, 4<<20))
@@ -439,7 +439,7 @@ func TestClientKilledWithADescriptor(t *testing.T) {
 				if name == "open, input untaken" {
 					r.cancel() // else it is given time to take it: TestStuckFarSide
 				}
-				get(t, served)
+				controltest.Get(t, served)
 				if n := claims.Load(); n != 0 {
 					t.Errorf("%d forwards are still claimed", n)
 				}

@@ -49,13 +49,13 @@ func TestCommand(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := make(chan outcomeOfCommand, 1)
-			h := &controltest.Screen{OnRun: tt.run}
+			h := &controltest.Screen{Person: controltest.Person{OnRun: tt.run}}
 			_, ch := newRig(t, commanding(want, got)).run(h)
-			o := get(t, got)
+			o := controltest.Get(t, got)
 			if !reflect.DeepEqual(o.ran, tt.ran) || (o.err == nil) != (tt.err == "") || o.err != nil && o.err.Error() != tt.err {
 				t.Errorf("%+v, want %+v %q", o, tt.ran, tt.err)
 			}
-			if end := get(t, ch); end.err != nil || end.exit.Code != 0 {
+			if end := controltest.Get(t, ch); end.err != nil || end.exit.Code != 0 {
 				t.Errorf("ended by %+v", end)
 			}
 			if out, _, _ := h.Shown(); out != "resolved\n" {
@@ -81,18 +81,18 @@ func TestCommandTakenBack(t *testing.T) {
 		}
 		return err
 	}))
-	_, ch := r.run(&controltest.Screen{OnRun: func(ctx context.Context, c control.Command) (control.Ran, error) {
+	_, ch := r.run(&controltest.Screen{Person: controltest.Person{OnRun: func(ctx context.Context, c control.Command) (control.Ran, error) {
 		if c.Kind == control.CommandTest {
 			began <- struct{}{}
 			<-ctx.Done()
 			return control.Ran{Status: 1}, nil
 		}
 		return control.Ran{Status: 7}, nil
-	}})
-	if err := get(t, got); err != nil {
+	}}})
+	if err := controltest.Get(t, got); err != nil {
 		t.Error(err)
 	}
-	get(t, ch)
+	controltest.Get(t, ch)
 }
 
 // The largest output there may be arrives whole; one byte more is not taken.
@@ -101,12 +101,12 @@ func TestCommandOutputIsBounded(t *testing.T) {
 		got := make(chan outcomeOfCommand, 1)
 		b := bytes.Repeat([]byte("k"), n)
 		_, ch := newRig(t, commanding(control.Command{Kind: control.CommandOutput, Args: []string{"x"}}, got)).run(
-			&controltest.Screen{OnRun: func(context.Context, control.Command) (control.Ran, error) { return control.Ran{Output: b}, nil }})
-		o := get(t, got)
+			&controltest.Screen{Person: controltest.Person{OnRun: func(context.Context, control.Command) (control.Ran, error) { return control.Ran{Output: b}, nil }}})
+		o := controltest.Get(t, got)
 		if fits := n <= control.MaxCommandOutput; fits != (o.err == nil) || fits && !bytes.Equal(o.ran.Output, b) {
 			t.Errorf("%d bytes: %d came, %v", n, len(o.ran.Output), o.err)
 		}
-		get(t, ch)
+		controltest.Get(t, ch)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestPlanIsAText(t *testing.T) {
 	}}
 	var h controltest.Screen
 	_, ch := newRig(t, b).run(&h)
-	if got := get(t, ch); got.err != nil || got.exit.Code != 0 {
+	if got := controltest.Get(t, ch); got.err != nil || got.exit.Code != 0 {
 		t.Errorf("got %+v", got)
 	}
 	if out, _, _ := h.Shown(); out != string(text) {
@@ -130,7 +130,7 @@ func TestPlanHandsOver(t *testing.T) {
 		return &control.Plan{Host: "h", HandOver: []string{"-S", "/ctl", "h"}}, nil
 	}}
 	op, ch := newRig(t, b).run(&controltest.Screen{})
-	get(t, ch)
+	controltest.Get(t, ch)
 	if got := op.Plan().HandOver; !reflect.DeepEqual(got, []string{"-S", "/ctl", "h"}) {
 		t.Errorf("hands over %q", got)
 	}
@@ -154,7 +154,7 @@ func TestDirectHalfClose(t *testing.T) {
 	}
 	var h controltest.Screen
 	op, ch := newRig(t, b).run(&h)
-	s := get(t, opened)
+	s := controltest.Get(t, opened)
 	io.WriteString(s.Out, "answer")
 	s.Out.Close()
 	for !h.Ended() {
@@ -165,7 +165,7 @@ func TestDirectHalfClose(t *testing.T) {
 		t.Errorf("stdin after the end of stdout: %q, %v", late, err)
 	}
 	s.End(control.Exit{}, nil)
-	if got := get(t, ch); got.err != nil {
+	if got := controltest.Get(t, ch); got.err != nil {
 		t.Error(got.err)
 	}
 }
@@ -193,7 +193,7 @@ func TestDetachAndResume(t *testing.T) {
 		state <- op.Detach()
 		<-stop // the first process is gone
 	}})
-	again := control.Resume(c, bytes.NewReader(get(t, state)))
+	again := control.Resume(c, bytes.NewReader(controltest.Get(t, state)))
 	var h controltest.Screen
 	x, err := again.WaitStream(&h)
 	if out, _, _ := h.Shown(); x.Code != 5 || err != nil || out != "first and last" {
@@ -217,12 +217,12 @@ func TestHold(t *testing.T) {
 		},
 	}
 	op, ch := newRig(t, b).run(&controltest.Screen{})
-	s := get(t, held)
+	s := controltest.Get(t, held)
 	op.Close() // the client goes
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.WaitEvent(ctx, "close"); err != nil {
 		t.Error("the hold outlives its client:", err)
 	}
-	get(t, ch)
+	controltest.Get(t, ch)
 }

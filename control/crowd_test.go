@@ -21,7 +21,7 @@ func TestStatusBesideAllClients(t *testing.T) {
 	r := newRig(t, b)
 	leave := r.srv.Crowd(control.MaxClients)
 	_, ch := r.run(&controltest.Screen{})
-	if got := get(t, ch); got.err == nil || !strings.Contains(got.err.Error(), "too many clients") {
+	if got := controltest.Get(t, ch); got.err == nil || !strings.Contains(got.err.Error(), "too many clients") {
 		t.Errorf("one too many: %+v", got)
 	}
 	c, _ := r.dial()
@@ -36,7 +36,7 @@ func TestStatusBesideAllClients(t *testing.T) {
 	more()
 	leave()
 	_, ch = r.run(&controltest.Screen{})
-	if got := get(t, ch); got.exit.Code != 3 || got.err != nil {
+	if got := controltest.Get(t, ch); got.exit.Code != 3 || got.err != nil {
 		t.Errorf("after they left: %+v", got)
 	}
 }

@@ -71,11 +71,11 @@ func TestClientDies(t *testing.T) {
 				for k := byte(0); k != control.FramePrompt; k, _, _ = f.Next() {
 				}
 			} else {
-				get(t, at)
+				controltest.Get(t, at)
 			}
 			c.Close()
-			get(t, freed)
-			get(t, done)
+			controltest.Get(t, freed)
+			controltest.Get(t, done)
 		})
 	}
 }
@@ -95,12 +95,12 @@ func TestGoneClientIsNotAsked(t *testing.T) {
 	c, s := controltest.SocketPair(t)
 	done := r.serve(&closing{Socket: s, closed: closed})
 	c.Write(control.Opening(&control.Invocation{}))
-	get(t, asked)
+	controltest.Get(t, asked)
 	c.Close()
-	if get(t, got) == nil {
+	if controltest.Get(t, got) == nil {
 		t.Error("somebody answered")
 	}
-	get(t, done)
+	controltest.Get(t, done)
 }
 
 // closing tells when it is first closed.
@@ -140,7 +140,7 @@ func (e *endless) ReadFDs(p []byte, _ int) (int, []int, error) {
 func TestEndlessClient(t *testing.T) {
 	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{}, nil) }))
 	_, s := controltest.Pipe()
-	get(t, r.serve(&endless{s, control.Opening(&control.Invocation{})}))
+	controltest.Get(t, r.serve(&endless{s, control.Opening(&control.Invocation{})}))
 }
 
 // A session that opens when its client is already gone is closed.
@@ -157,11 +157,11 @@ func TestSessionOpensTooLate(t *testing.T) {
 		}})
 	c, done := r.dial()
 	c.Write(control.Opening(&control.Invocation{}))
-	get(t, asked)
+	controltest.Get(t, asked)
 	c.Close()
-	s := get(t, opened)
+	s := controltest.Get(t, opened)
 	within(t, func(ctx context.Context) error { return s.WaitEvent(ctx, "close") })
-	get(t, done)
+	controltest.Get(t, done)
 }
 
 // A client that was stopped and never reads blocks only itself.
@@ -190,7 +190,7 @@ func TestStoppedClientBlocksOnlyItself(t *testing.T) {
 	default:
 	}
 	stopped.Close()
-	get(t, done)
+	controltest.Get(t, done)
 }
 
 // The end of muxd ends its sessions; a client learns it as a lost command.
@@ -198,9 +198,9 @@ func TestServerEnds(t *testing.T) {
 	up := make(chan struct{}, 1)
 	r := newRig(t, sessions(false, func(context.Context, *controltest.Stream) { up <- struct{}{} }))
 	_, ch := r.run(&controltest.Screen{})
-	get(t, up)
+	controltest.Get(t, up)
 	r.cancel()
-	if got := get(t, ch); phase(got.err) != control.Running {
+	if got := controltest.Get(t, ch); phase(got.err) != control.Running {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -269,7 +269,7 @@ func TestServerDies(t *testing.T) {
 		}
 		s.Write(append(control.Hello{Version: control.Version}.Bytes(), frames...))
 		s.Close()
-		if got := get(t, wait(op, &controltest.Screen{})); got.err != control.ErrGone {
+		if got := controltest.Get(t, wait(op, &controltest.Screen{})); got.err != control.ErrGone {
 			t.Errorf("after %q: %+v", frames, got)
 		}
 	}

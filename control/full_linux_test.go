@@ -37,7 +37,7 @@ func TestOutputForWhichThereIsNoRoom(t *testing.T) {
 		h.out[1] = number(t, f)
 		h.OnStdout = func([]byte) error { return c.err }
 		_, ch := r.run(h)
-		o := get(t, ch)
+		o := controltest.Get(t, ch)
 		var e *control.Error
 		switch {
 		case c.want == "" && o.err == nil:

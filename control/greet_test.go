@@ -28,7 +28,7 @@ func answer(t *testing.T, hello []byte) error {
 	}
 	s.Write(hello)
 	s.Close()
-	return get(t, wait(op, &controltest.Screen{})).err
+	return controltest.Get(t, wait(op, &controltest.Screen{})).err
 }
 
 // A muxd of another version is named, with both versions and the cure, by a
@@ -54,7 +54,7 @@ func TestVersionMismatch(t *testing.T) {
 		if !errors.As(err, &ve) || h.Welcome != control.WrongVersion || h.Version != control.Version || h.PID != 4711 || h.Text != "test 1.0" {
 			t.Errorf("client of version %d: %+v, %v", v, h, err)
 		}
-		get(t, done)
+		controltest.Get(t, done)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestMakesWay(t *testing.T) {
 		conn.Write([]byte{0xff})
 		_, err := control.NewFrames(conn).Hello()
 		conn.Close()
-		get(t, done) // and with it what the server's goroutine wrote
+		controltest.Get(t, done) // and with it what the server's goroutine wrote
 		var other *control.VersionError
 		switch {
 		case asked != c.asked:
@@ -125,7 +125,7 @@ func TestNotTakenByReset(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Close()
-		if o := get(t, wait(op, &controltest.Screen{})); o.err != control.ErrNotTaken {
+		if o := controltest.Get(t, wait(op, &controltest.Screen{})); o.err != control.ErrNotTaken {
 			t.Fatalf("got %v", o.err)
 		}
 		// And when it is closed before a long request was written.
@@ -133,7 +133,7 @@ func TestNotTakenByReset(t *testing.T) {
 		go s.Close()
 		op, err = control.Run(c, &control.Invocation{Args: []string{strings.Repeat("x", 3<<20)}})
 		if err == nil {
-			err = get(t, wait(op, &controltest.Screen{})).err
+			err = controltest.Get(t, wait(op, &controltest.Screen{})).err
 		}
 		if err != control.ErrNotTaken {
 			t.Fatalf("long request: %v", err)
@@ -177,7 +177,7 @@ func TestOwnClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	op.Close()
-	if o := get(t, wait(op, &controltest.Screen{})); !errors.Is(o.err, os.ErrClosed) {
+	if o := controltest.Get(t, wait(op, &controltest.Screen{})); !errors.Is(o.err, os.ErrClosed) {
 		t.Errorf("got %v", o.err)
 	}
 }
@@ -227,7 +227,7 @@ func TestPrefaceRefused(t *testing.T) {
 			c.Write(tt.bytes)
 			c.HalfClose()
 			_, err := control.NewFrames(c).Hello()
-			get(t, done)
+			controltest.Get(t, done)
 			runtime.ReadMemStats(&after)
 			if tt.text == "" && err != io.EOF || tt.text != "" && (err == nil || !strings.Contains(err.Error(), tt.text)) {
 				t.Errorf("got %v, want %q", err, tt.text)
@@ -290,7 +290,7 @@ func TestFramesRefused(t *testing.T) {
 			if strings.Contains(name, "truncated") || strings.Contains(name, "claimed") {
 				c.c.HalfClose()
 			}
-			get(t, closed)
+			controltest.Get(t, closed)
 			c.ended()
 			runtime.ReadMemStats(&after)
 			if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
@@ -308,14 +308,14 @@ func TestClientAndStrangeFrames(t *testing.T) {
 	s.Write(control.Hello{Version: control.Version}.Bytes())
 	s.Write(control.Frame(250, []byte("news")))
 	s.Write(control.Frame(control.FrameExit, control.ExitBody(control.Exit{Code: 8})))
-	if o := get(t, wait(op, &controltest.Screen{})); o.exit.Code != 8 {
+	if o := controltest.Get(t, wait(op, &controltest.Screen{})); o.exit.Code != 8 {
 		t.Errorf("got %+v", o)
 	}
 	c, s = controltest.SocketPair(t)
 	op, _ = control.Run(c, &control.Invocation{})
 	s.Write(control.Hello{Version: control.Version}.Bytes())
 	s.Write([]byte{0xff, 0xff, 0xff, 0xff, 34})
-	if o := get(t, wait(op, &controltest.Screen{})); o.err == nil || o.err == control.ErrGone {
+	if o := controltest.Get(t, wait(op, &controltest.Screen{})); o.err == nil || o.err == control.ErrGone {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -333,7 +333,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Write(append(p.Bytes()[1:], v...))
-		get(t, done)
+		controltest.Get(t, done)
 		if n := closed.Load(); n != 2 {
 			t.Errorf("%d descriptors closed of 2", n)
 		}
@@ -399,7 +399,7 @@ func TestManyAtOnceAreHeard(t *testing.T) {
 	time.Sleep(50 * time.Millisecond) // for most of them to have joined
 	close(read)
 	for range many {
-		if got := get(t, ended); got.exit.Code != 3 || got.err != nil {
+		if got := controltest.Get(t, ended); got.exit.Code != 3 || got.err != nil {
 			t.Fatalf("got %+v", got)
 		}
 	}
@@ -421,13 +421,13 @@ func TestSilentConnectionsKeepOutNobody(t *testing.T) {
 	}
 	for range 10 {
 		_, ch := r.run(&controltest.Screen{})
-		if got := get(t, ch); got.exit.Code != 3 || got.err != nil {
+		if got := controltest.Get(t, ch); got.exit.Code != 3 || got.err != nil {
 			t.Fatalf("got %+v", got)
 		}
 	}
 	out := 0
 	for range 200 - control.MaxGreeting {
-		if !get(t, told) {
+		if !controltest.Get(t, told) {
 			t.Error("a silent connection ended without a word")
 		}
 		out++
@@ -436,7 +436,7 @@ func TestSilentConnectionsKeepOutNobody(t *testing.T) {
 		c.Close()
 	}
 	for range control.MaxGreeting {
-		if get(t, told) {
+		if controltest.Get(t, told) {
 			out++
 		}
 	}

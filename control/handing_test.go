@@ -99,7 +99,7 @@ func TestDescriptorIsRefused(t *testing.T) {
 			if h.Welcome != control.Malformed || !strings.Contains(h.Text, tt.want) {
 				t.Errorf("%+v, %v", h, err)
 			}
-			get(t, done)
+			controltest.Get(t, done)
 			c.Close()
 			settled(t, before)
 		})
@@ -149,7 +149,7 @@ func TestDescriptorAndPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			var scr controltest.Screen
-			o := get(t, wait(op, &scr))
+			o := controltest.Get(t, wait(op, &scr))
 			got, _, _ := scr.Shown()
 			if o.err != nil {
 				if got = o.err.Error(); phase(o.err) != control.NotDialled {
@@ -159,7 +159,7 @@ func TestDescriptorAndPlan(t *testing.T) {
 			if !strings.Contains(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			get(t, done)
+			controltest.Get(t, done)
 			if tt.with {
 				before++ // ours
 			}
@@ -174,7 +174,7 @@ func TestStdinBesideADescriptor(t *testing.T) {
 	r := newRig(t, directs(control.Plan{}, func(s *controltest.Stream) { s.WaitEvent(context.Background(), "close") }))
 	c, op, ch := r.runOn(&controltest.Screen{})
 	op.Stdin(make([]byte, control.StdinRoom+1))
-	if o := get(t, ch); o.err == nil {
+	if o := controltest.Get(t, ch); o.err == nil {
 		t.Errorf("%+v", o)
 	}
 	c.Close()
@@ -232,12 +232,12 @@ func TestForwardsBeforeAndAfter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := get(t, wait(op, &controltest.Screen{}))
+			o := controltest.Get(t, wait(op, &controltest.Screen{}))
 			got := ""
 			if o.err != nil {
 				got = o.err.Error()
 			}
-			get(t, done)
+			controltest.Get(t, done)
 			if got != tt.err || !slices.Equal(events, tt.events) {
 				t.Errorf("%q, %q", got, events)
 			}
@@ -257,7 +257,7 @@ func TestManagedOut(t *testing.T) {
 	}}
 	var scr controltest.Screen
 	_, ch := newRig(t, b).run(&scr)
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	if out, _, said := scr.Shown(); o.err != nil || o.exit.Code != 3 || out != "34567\n" || !slices.Equal(said, []string{"said"}) {
 		t.Errorf("%+v, %q, %q", o, out, said)
 	}

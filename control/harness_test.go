@@ -14,9 +14,7 @@ import (
 	"muxd/control/controltest"
 )
 
-// patience is how long a test waits for what must happen. It decides nothing
-// while things work.
-const patience = time.Minute
+const patience = controltest.Patience
 
 // rig is a server with a scripted backend. When the test ends, everything it
 // started must have ended too.
@@ -95,18 +93,6 @@ func wait(op *control.Op, h control.Handler) <-chan outcome {
 		ch <- outcome{x, err}
 	}()
 	return ch
-}
-
-// get takes from ch what must come.
-func get[T any](t testing.TB, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatal("nothing came")
-		panic("unreachable")
-	}
 }
 
 // sessions returns a backend whose sessions are handed to f.

@@ -99,12 +99,12 @@ func TestOutputOnDescriptors(t *testing.T) {
 		h.OnStdout = func(b []byte) error { _, err := pw.Write(b); return err }
 		_, ch := r.run(h)
 		got := readAll(pr)
-		o := get(t, ch)
+		o := controltest.Get(t, ch)
 		if n := holders(t, pw); n != 1 {
 			t.Errorf("%d descriptors can write the pipe when the exit has come", n)
 		}
 		pw.Close()
-		all := get(t, got)
+		all := controltest.Get(t, got)
 		out, errs, _ := h.Shown()
 		if o.err != nil || o.exit.Code != 5 || !bytes.Equal(all, sent) || errs != "said" {
 			t.Errorf("%d bytes: %d came, stderr %q, %+v", size, len(all), errs, o)
@@ -139,9 +139,9 @@ func TestJoinedOutputs(t *testing.T) {
 	h.OnStdout = func(b []byte) error { _, err := pw.Write(b); return err }
 	_, ch := r.run(h)
 	got := readAll(pr)
-	get(t, ch)
+	controltest.Get(t, ch)
 	pw.Close()
-	all := get(t, got)
+	all := controltest.Get(t, got)
 	_, errs, _ := h.Shown()
 	if n := bytes.Count(all, []byte("o")); n != pieces*piece {
 		t.Errorf("%d bytes of stdout of %d", n, pieces*piece)
@@ -182,10 +182,10 @@ func TestInputOnADescriptor(t *testing.T) {
 	_, ch := bulkIn(t, r, pr)
 	pw.Write(sent)
 	pw.Close()
-	if b := get(t, got); !bytes.Equal(b, sent) {
+	if b := controltest.Get(t, got); !bytes.Equal(b, sent) {
 		t.Errorf("%d bytes came of %d", len(b), len(sent))
 	}
-	if o := get(t, ch); o.err != nil {
+	if o := controltest.Get(t, ch); o.err != nil {
 		t.Error(o.err)
 	}
 }
@@ -209,17 +209,17 @@ func TestInputIsLeft(t *testing.T) {
 			pr, pw := osPipe(t)
 			op, ch := bulkIn(t, r, pr)
 			pw.Write(make([]byte, size))
-			get(t, got) // muxd waits for more by now, and the client does not
+			controltest.Get(t, got) // muxd waits for more by now, and the client does not
 			switch end {
 			case "exit":
 				close(finish)
-				get(t, ch)
+				controltest.Get(t, ch)
 			case "client":
 				op.Close()
 				r.settles("the client is gone", func() bool { return r.srv.Clients() == 0 })
 			case "muxd":
 				r.cancel()
-				get(t, ch)
+				controltest.Get(t, ch)
 			}
 			pw.Write([]byte("next"))
 			time.Sleep(20 * time.Millisecond) // for who should not be there
@@ -268,7 +268,7 @@ func TestOutputNobodyReads(t *testing.T) {
 			h.out[1] = number(t, pw)
 			h.OnStdout = func(b []byte) error { _, err := io.CopyN(io.Discard, bytes.NewReader(b), int64(len(b))); return err }
 			op, ch := r.run(h)
-			get(t, opened)
+			controltest.Get(t, opened)
 			r.settles("the pipe is full", func() bool {
 				n, err := unix.IoctlGetInt(number(t, pr), unix.TIOCINQ)
 				return err == nil && n == 64<<10
@@ -276,7 +276,7 @@ func TestOutputNobodyReads(t *testing.T) {
 			switch end {
 			case "reader":
 				pr.Close()
-				if o := get(t, ch); o.err != nil || o.exit.Signal != "PIPE" {
+				if o := controltest.Get(t, ch); o.err != nil || o.exit.Signal != "PIPE" {
 					t.Errorf("%+v", o)
 				}
 				n := 0
@@ -311,7 +311,7 @@ func TestDescriptorsUnasked(t *testing.T) {
 	fd := number(t, pw)
 	c.WriteFDs(control.Frame(control.FramePassed, []byte{2}), fd)
 	c.WriteFDs(control.Frame(control.FramePassed, []byte{2}), fd)
-	get(t, done)
+	controltest.Get(t, done)
 	c.Close()
 	settled(t, before)
 	if w := r.log.warnings(); len(w) != 1 {

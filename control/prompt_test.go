@@ -58,11 +58,11 @@ func TestPromptAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := make(chan error, 1)
 			r := newRig(t, asking(got, ask("Password\x1b[2J ")))
-			_, ch := r.run(&controltest.Screen{OnPrompt: tt.on})
-			if err := get(t, got); !errors.Is(err, tt.want) {
+			_, ch := r.run(&controltest.Screen{Person: controltest.Person{OnPrompt: tt.on}})
+			if err := controltest.Get(t, got); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
-			get(t, ch)
+			controltest.Get(t, ch)
 		})
 	}
 }
@@ -81,7 +81,7 @@ func TestPromptTakenBackAndNext(t *testing.T) {
 		}
 		return ask("two")(ctx, p)
 	}))
-	h := &controltest.Screen{OnPrompt: func(ctx context.Context, q control.Prompt) (control.Answer, error) {
+	h := &controltest.Screen{Person: controltest.Person{OnPrompt: func(ctx context.Context, q control.Prompt) (control.Answer, error) {
 		shown <- struct{}{}
 		if q.Text == "one" {
 			<-ctx.Done()
@@ -90,13 +90,13 @@ func TestPromptTakenBackAndNext(t *testing.T) {
 		}
 		ended <- "two"
 		return control.Answer{Text: "s3cret"}, nil
-	}}
+	}}}
 	_, ch := r.run(h)
-	if err := get(t, got); err != nil {
+	if err := controltest.Get(t, got); err != nil {
 		t.Error(err)
 	}
-	get(t, ch)
-	if a, b := get(t, ended), get(t, ended); a != "one" || b != "two" {
+	controltest.Get(t, ch)
+	if a, b := controltest.Get(t, ended), controltest.Get(t, ended); a != "one" || b != "two" {
 		t.Errorf("prompts ended in the order %s, %s", a, b)
 	}
 }
@@ -118,7 +118,7 @@ func TestLateAnswerIsIgnored(t *testing.T) {
 	for range 4 { // once too often stops nothing
 		c.c.Write(control.Frame(control.FrameAnswer, control.AnswerBody(2, "s3cret")))
 	}
-	if err := get(t, got); err != nil {
+	if err := controltest.Get(t, got); err != nil {
 		t.Error(err)
 	}
 	c.until(control.FrameExit)
@@ -154,7 +154,7 @@ func TestAnswersAreMatched(t *testing.T) {
 	}
 	c.c.Write(control.Frame(control.FrameAnswer, control.AnswerBody(open["b"], "for b")))
 	c.c.Write(control.Frame(control.FrameAnswer, control.AnswerBody(open["a"], "for a")))
-	if err := get(t, got); err != nil {
+	if err := controltest.Get(t, got); err != nil {
 		t.Error(err)
 	}
 	c.until(control.FrameExit)
@@ -206,7 +206,7 @@ func TestNoticesInOrder(t *testing.T) {
 	}))
 	var h controltest.Screen
 	_, ch := r.run(&h)
-	if o := get(t, ch); o.err != nil {
+	if o := controltest.Get(t, ch); o.err != nil {
 		t.Fatal(o.err)
 	}
 	if _, _, n := h.Shown(); strings.Join(n, "") != "12345" {
@@ -228,14 +228,14 @@ func TestOperationEndsUnderPrompt(t *testing.T) {
 	shown := make(chan struct{})
 	ended := make(chan struct{})
 	ch := wait(op, &controltest.Screen{
-		OnPrompt: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
+		Person: controltest.Person{OnPrompt: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
 			defer close(ended)
 			close(shown)
 			<-ctx.Done()
 			time.Sleep(5 * time.Millisecond)
 			left = true
 			return control.Answer{}, ctx.Err()
-		},
+		}},
 		OnStdout: func([]byte) error {
 			select {
 			case <-ended:
@@ -245,12 +245,12 @@ func TestOperationEndsUnderPrompt(t *testing.T) {
 			return nil
 		},
 	})
-	get(t, shown)
+	controltest.Get(t, shown)
 	// A cancel of another prompt is not of this one.
 	s.Write(control.Frame(control.FramePromptOff, control.NumberBody(7)))
 	s.Write(control.Frame(control.FrameStdout, []byte("x")))
 	s.Write(control.Frame(control.FrameExit, control.ExitBody(control.Exit{Code: 6})))
-	if o := get(t, ch); o.exit.Code != 6 || !left {
+	if o := controltest.Get(t, ch); o.exit.Code != 6 || !left {
 		t.Errorf("got %+v, prompt left the terminal: %v", o, left)
 	}
 }

@@ -65,7 +65,7 @@ func FuzzServe(f *testing.F) {
 			c.Write(said[cut:])
 		}
 		c.HalfClose()
-		get(t, done)
+		controltest.Get(t, done)
 		c.Close()
 		settled(t, before)
 	})
@@ -95,7 +95,7 @@ func FuzzAnswers(f *testing.F) {
 		if err != nil {
 			return
 		}
-		o := get(t, wait(op, new(controltest.Screen)))
+		o := controltest.Get(t, wait(op, new(controltest.Screen)))
 		if o.err == nil && !bytes.Contains(said, []byte{control.FrameExit}) {
 			t.Errorf("success was not said: %+v", o.exit)
 		}

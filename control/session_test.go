@@ -23,7 +23,7 @@ func TestExit(t *testing.T) {
 		{Signal: "TERM", Core: true, Message: "so it goes"}} {
 		r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(want, nil) }))
 		_, ch := r.run(&controltest.Screen{})
-		if got := get(t, ch); got.exit != want || got.err != nil {
+		if got := controltest.Get(t, ch); got.exit != want || got.err != nil {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
@@ -35,7 +35,7 @@ func TestExitSignalIsCleaned(t *testing.T) {
 		s.End(control.Exit{Signal: "TE\x1b]0;x\aRM", Message: "\x1b[2Jgone"}, nil)
 	}))
 	_, ch := r.run(&controltest.Screen{})
-	if got := get(t, ch); strings.ContainsAny(got.exit.Signal+got.exit.Message, "\x1b\a") {
+	if got := controltest.Get(t, ch); strings.ContainsAny(got.exit.Signal+got.exit.Message, "\x1b\a") {
 		t.Errorf("got %q, %q", got.exit.Signal, got.exit.Message)
 	}
 }
@@ -64,7 +64,7 @@ func TestPhaseOfAnErrorWithoutOne(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, ch := newRig(t, tt.b).run(&controltest.Screen{})
-			if got := get(t, ch); phase(got.err) != tt.want {
+			if got := controltest.Get(t, ch); phase(got.err) != tt.want {
 				t.Errorf("phase %v (%v), want %v", phase(got.err), got.err, tt.want)
 			}
 		})
@@ -79,7 +79,7 @@ func TestErrorKeepsPhaseAndHost(t *testing.T) {
 		}})
 	_, ch := r.run(&controltest.Screen{})
 	var got *control.Error
-	if err := get(t, ch).err; !errors.As(err, &got) || *got != want {
+	if err := controltest.Get(t, ch).err; !errors.As(err, &got) || *got != want {
 		t.Errorf("got %v, want %v", err, &want)
 	}
 }
@@ -104,7 +104,7 @@ func TestOutputsApartAndWhole(t *testing.T) {
 	if err := feed(op, strings.NewReader("in")); err != nil {
 		t.Fatal(err)
 	}
-	if got := get(t, ch); got.exit.Code != 3 || got.err != nil {
+	if got := controltest.Get(t, ch); got.exit.Code != 3 || got.err != nil {
 		t.Fatalf("got %+v", got)
 	}
 	out, errs, _ := h.Shown()
@@ -124,7 +124,7 @@ func TestExitOutlivesUnreadStdin(t *testing.T) {
 		var h controltest.Screen
 		op, ch := r.run(&h)
 		go feed(op, zeros{})
-		got := get(t, ch)
+		got := controltest.Get(t, ch)
 		if out, _, _ := h.Shown(); got.exit.Code != 7 || got.err != nil || len(out) != 100<<10 {
 			t.Fatalf("got %+v and %d bytes", got, len(out))
 		}
@@ -162,7 +162,7 @@ func TestBulkBothWays(t *testing.T) {
 	if err := feed(op, random(size)); err != nil {
 		t.Fatal(err)
 	}
-	if got := get(t, ch); got.err != nil {
+	if got := controltest.Get(t, ch); got.err != nil {
 		t.Fatal(got.err)
 	}
 	want := sum(size)
@@ -198,7 +198,7 @@ func TestOutputClosed(t *testing.T) {
 	calls := 0
 	h := controltest.Screen{OnStdout: func([]byte) error { calls++; return errSeen }}
 	_, ch := r.run(&h)
-	if got := get(t, ch); got.exit.Signal != "PIPE" {
+	if got := controltest.Get(t, ch); got.exit.Signal != "PIPE" {
 		t.Fatalf("got %+v", got)
 	}
 	if _, errs, _ := h.Shown(); errs != "broken pipe" {
@@ -228,16 +228,16 @@ func TestResizeBeforeOpen(t *testing.T) {
 	r := newRig(t, b)
 	var op *control.Op
 	resized := make(chan struct{})
-	h := &controltest.Screen{OnPrompt: func(context.Context, control.Prompt) (control.Answer, error) {
+	h := &controltest.Screen{Person: controltest.Person{OnPrompt: func(context.Context, control.Prompt) (control.Answer, error) {
 		<-resized
 		return control.Answer{Text: "y"}, nil
-	}}
+	}}}
 	op, ch := r.run(h)
-	get(t, asked)
+	controltest.Get(t, asked)
 	op.Resize(control.Window{Cols: 80, Rows: 24})
 	op.Resize(control.Window{Cols: 132, Rows: 50})
 	close(resized)
-	s := get(t, opened)
+	s := controltest.Get(t, opened)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.WaitEvent(ctx, "resize 132x50"); err != nil {
@@ -248,7 +248,7 @@ func TestResizeBeforeOpen(t *testing.T) {
 		t.Error(err, s.Events())
 	}
 	s.End(control.Exit{}, nil)
-	get(t, ch)
+	controltest.Get(t, ch)
 }
 
 // The plan says whether the terminal was granted.
@@ -262,7 +262,7 @@ func TestPlanTellsTheTerminal(t *testing.T) {
 		var p control.Plan
 		r := newRig(t, b)
 		_, ch := r.run(&controltest.Screen{OnOpened: func(got *control.Plan) { p = *got }})
-		get(t, ch)
+		controltest.Get(t, ch)
 		want := control.Plan{Host: "h", TTY: granted, Escape: '~', Quiet: true, StdinNull: true}
 		if !reflect.DeepEqual(p, want) {
 			t.Errorf("plan %+v, want %+v", p, want)
@@ -281,7 +281,7 @@ func TestManage(t *testing.T) {
 	}
 	var h controltest.Screen
 	_, ch := newRig(t, b).run(&h)
-	if got := get(t, ch); got.exit.Code != 4 || got.err != nil {
+	if got := controltest.Get(t, ch); got.exit.Code != 4 || got.err != nil {
 		t.Errorf("got %+v", got)
 	}
 	if _, _, n := h.Shown(); len(n) != 1 || n[0] != "checked?[0m" {

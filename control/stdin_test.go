@@ -66,7 +66,7 @@ func TestFloodIsCut(t *testing.T) {
 	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { events <- s }))
 	c := r.raw()
 	c.until(control.FrameOpened)
-	s := get(t, events)
+	s := controltest.Get(t, events)
 	chunk := control.Frame(control.FrameStdin, make([]byte, 64<<10))
 	for range control.StdinCredit / (64 << 10) {
 		if _, err := c.c.Write(chunk); err != nil {
@@ -100,7 +100,7 @@ func TestFaultIsCutWhileOutputIsBlocked(t *testing.T) {
 	c, done := r.dial()
 	c.Write(control.Opening(&control.Invocation{}))
 	c.Write(control.Frame(200, nil))
-	get(t, done)
+	controltest.Get(t, done)
 }
 
 // So is one that ended its direction and does not read.
@@ -109,7 +109,7 @@ func TestHalfCloseWhileOutputIsBlocked(t *testing.T) {
 	c, done := r.dial()
 	c.Write(control.Opening(&control.Invocation{}))
 	c.HalfClose()
-	get(t, done)
+	controltest.Get(t, done)
 }
 
 // A session that takes no stdin stops nothing else: signals, resizes, output
@@ -124,16 +124,16 @@ func TestStuckStdinStopsNothingElse(t *testing.T) {
 	op, ch := r.run(&controltest.Screen{OnStdout: func([]byte) error { seen <- struct{}{}; return nil }})
 	fed := make(chan error, 1)
 	go func() { fed <- feed(op, bytes.NewReader(make([]byte, 8<<20))) }()
-	s := get(t, events)
-	get(t, seen)
+	s := controltest.Get(t, events)
+	controltest.Get(t, seen)
 	op.Resize(control.Window{Cols: 1, Rows: 2})
 	op.Signal("TERM")
 	within(t, func(ctx context.Context) error { return s.WaitEvent(ctx, "resize 1x2") })
 	within(t, func(ctx context.Context) error { return s.WaitEvent(ctx, "signal TERM") })
 	op.Close()
 	within(t, func(ctx context.Context) error { return s.WaitEvent(ctx, "close") })
-	get(t, ch)
-	if get(t, fed) == nil {
+	controltest.Get(t, ch)
+	if controltest.Get(t, fed) == nil {
 		t.Error("8 MiB of stdin went nowhere")
 	}
 }
@@ -144,7 +144,7 @@ func TestCreditHolds(t *testing.T) {
 	events := make(chan *controltest.Stream, 1)
 	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { events <- s }))
 	op, ch := r.run(&controltest.Screen{})
-	s := get(t, events)
+	s := controltest.Get(t, events)
 	total := 0
 	b := make([]byte, control.StdinRoom+100_000)
 	for total < control.StdinCredit {
@@ -162,11 +162,11 @@ func TestCreditHolds(t *testing.T) {
 	if _, err := io.ReadFull(s.In, make([]byte, 150_000)); err != nil {
 		t.Fatal(err)
 	}
-	if n := get(t, more); n < 1 || n > 150_000 {
+	if n := controltest.Get(t, more); n < 1 || n > 150_000 {
 		t.Errorf("credit for %d bytes, 150000 were taken", n)
 	}
 	s.End(control.Exit{}, nil)
-	get(t, ch)
+	controltest.Get(t, ch)
 	if n := op.Credit(); n != 0 {
 		t.Errorf("credit of %d after the end", n)
 	}
@@ -193,10 +193,10 @@ func TestStdinRefused(t *testing.T) {
 		}
 		sent <- n
 	}()
-	if got := get(t, ch); got.exit.Code != 2 {
+	if got := controltest.Get(t, ch); got.exit.Code != 2 {
 		t.Errorf("got %+v", got)
 	}
-	if n := get(t, sent); n != control.StdinCredit {
+	if n := controltest.Get(t, sent); n != control.StdinCredit {
 		t.Errorf("%d bytes were taken from the client", n)
 	}
 }

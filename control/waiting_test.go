@@ -56,7 +56,7 @@ func TestWaitingAndRetry(t *testing.T) {
 		if i == 1 {
 			want.Cause = "connection refused?[31m" // one line, and nothing that acts on a terminal
 		}
-		if got := get(t, h.got); got != want {
+		if got := controltest.Get(t, h.got); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		op.Retry()
@@ -66,7 +66,7 @@ func TestWaitingAndRetry(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond) // the server has read them
 	close(more)
-	if o := get(t, done); o.err != nil {
+	if o := controltest.Get(t, done); o.err != nil {
 		t.Error(o.err)
 	}
 	if len(h.got) != 0 {
@@ -149,7 +149,7 @@ func TestNoWaitingOnceOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.OnOpened = func(*control.Plan) { op.CloseStdin() }
-	if o := get(t, wait(op, h)); o.err != nil || len(h.got) != 0 {
+	if o := controltest.Get(t, wait(op, h)); o.err != nil || len(h.got) != 0 {
 		t.Errorf("%v, %d states", o.err, len(h.got))
 	}
 }
@@ -210,8 +210,8 @@ func TestAdmin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := &controltest.Screen{OnRun: ranSeven}
-		o := get(t, wait(op, h))
+		h := &controltest.Screen{Person: controltest.Person{OnRun: ranSeven}}
+		o := controltest.Get(t, wait(op, h))
 		if _, _, notices := h.Shown(); o.err != nil || o.exit.Code != 3 || !slices.Equal(notices, tt.want) {
 			t.Errorf("%+v: %+v, %q", tt.r, o, notices)
 		}
@@ -222,7 +222,7 @@ func TestAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := get(t, wait(op, &controltest.Screen{OnRun: ranSeven})); phase(o.err) != control.NotDialled {
+	if o := controltest.Get(t, wait(op, &controltest.Screen{Person: controltest.Person{OnRun: ranSeven}})); phase(o.err) != control.NotDialled {
 		t.Errorf("no destination: %+v", o)
 	}
 }
@@ -243,7 +243,7 @@ func TestLongAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := new(controltest.Screen)
-	o := get(t, wait(op, h))
+	o := controltest.Get(t, wait(op, h))
 	_, _, notices := h.Shown()
 	got := ""
 	for _, n := range notices {
@@ -282,7 +282,7 @@ func TestEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := wait(op, &controltest.Screen{OnRun: ranSeven})
+	done := wait(op, &controltest.Screen{Person: controltest.Person{OnRun: ranSeven}})
 	at := time.Unix(1_700_000_000, 5)
 	for i, e := range []control.Event{
 		{Time: at, Kind: control.EventHost, Host: "box", User: "me", Addr: "a:22", From: "ready", To: "waiting", Silence: 14 * time.Second, Text: "lost\x1b"},
@@ -292,15 +292,15 @@ func TestEvents(t *testing.T) {
 		if i == 0 {
 			e.Text = "lost?"
 		}
-		if have := get(t, got); have != e {
+		if have := controltest.Get(t, got); have != e {
 			t.Errorf("got %+v, want %+v", have, e)
 		}
 	}
 	op.Close() // the client leaves
-	if err := get(t, ended); err == nil {
+	if err := controltest.Get(t, ended); err == nil {
 		t.Error("the events ended without a reason")
 	}
-	if o := get(t, done); o.err == nil {
+	if o := controltest.Get(t, done); o.err == nil {
 		t.Error("a client that left ended well")
 	}
 }
@@ -321,12 +321,12 @@ func TestEventsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := get(t, wait(op, new(controltest.Screen))); o.err != enough {
+	if o := controltest.Get(t, wait(op, new(controltest.Screen))); o.err != enough {
 		t.Errorf("%+v", o)
 	}
 	<-started
 	c.Close()
-	get(t, served)
+	controltest.Get(t, served)
 
 	c, _ = r.dial()
 	if op, err = control.Events(c, new(control.EventsRequest), nil, func(control.Event) error { return nil }); err != nil {
@@ -335,7 +335,7 @@ func TestEventsEnd(t *testing.T) {
 	done := wait(op, new(controltest.Screen))
 	<-started
 	r.cancel()
-	if o := get(t, done); phase(o.err) == 0 {
+	if o := controltest.Get(t, done); phase(o.err) == 0 {
 		t.Errorf("muxd ended: %+v", o)
 	}
 }

@@ -268,8 +268,8 @@ func TestTwoAgentsAndAPerson(t *testing.T) {
 			began := time.Now()
 			_, err := r.ask(t.Context(), p, "-A", "host", "cat")
 			wantError(t, err, control.Refused, "host: another agent is forwarded on the connection", "end the session that forwards it", "-S none")
-			if p.times() > 0 {
-				t.Errorf("asked %v for a further connection", p.prompts())
+			if p.Times() > 0 {
+				t.Errorf("asked %v for a further connection", p.Asked())
 			}
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("refused after %v", took)
@@ -454,7 +454,7 @@ func TestNothingIsLentToAStranger(t *testing.T) {
 		if got := as.at(r.srv.Last()); got != nobodyLends {
 			t.Error(got)
 		}
-		if told := p.told(); !strings.Contains(told, "muxc: host: the server's host key is not the one that is known: no forward, no agent and no display") {
+		if told := p.Told(); !strings.Contains(told, "muxc: host: the server's host key is not the one that is known: no forward, no agent and no display") {
 			t.Errorf("told %q", told)
 		}
 		s.Close()

@@ -27,7 +27,7 @@ func stranger(t *testing.T, f func(t *testing.T, r *rig)) {
 func asked(people []control.Prompter) string {
 	var b strings.Builder
 	for _, p := range people {
-		b.WriteByte(byte('0' + p.(*person).times()))
+		b.WriteByte(byte('0' + p.(*person).Times()))
 	}
 	return b.String()
 }
@@ -51,7 +51,7 @@ func TestTenWaitersOnePrompt(t *testing.T) {
 			t.Errorf("%d prompts: %s", n, asked(people))
 		}
 		for i, p := range people {
-			if got := p.(*person).told(); !strings.Contains(got, "Permanently added 'host' (ED25519)") {
+			if got := p.(*person).Told(); !strings.Contains(got, "Permanently added 'host' (ED25519)") {
 				t.Errorf("%d was told %q", i, got)
 			}
 		}
@@ -111,8 +111,8 @@ func TestAWaiterWithoutAPrompterIsPassedOver(t *testing.T) {
 				t.Error(o.err)
 			}
 		}
-		if p.times() != 1 {
-			t.Errorf("asked %d times", p.times())
+		if p.Times() != 1 {
+			t.Errorf("asked %d times", p.Times())
 		}
 	})
 }
@@ -125,8 +125,8 @@ func TestTheNextIsAskedWhenTheFirstGoesAway(t *testing.T) {
 		got, cancel := r.queue([]control.Prompter{first}, "host", "true")
 		time.Sleep(time.Minute)
 		later, _ := r.queue([]control.Prompter{second}, "host", "true")
-		if first.times() != 1 || second.times() != 0 {
-			t.Fatalf("asked %d and %d", first.times(), second.times())
+		if first.Times() != 1 || second.Times() != 0 {
+			t.Fatalf("asked %d and %d", first.Times(), second.Times())
 		}
 		cancel[0]()
 		if o := <-got[0]; !isCanceled(o.err) && !strings.Contains(o.err.Error(), "context canceled") {
@@ -167,8 +167,8 @@ func TestBatchModeIsNeverAsked(t *testing.T) {
 				t.Error(o.err)
 			}
 		}
-		if batch.times() != 0 || person.times() != 1 {
-			t.Errorf("asked %d and %d", batch.times(), person.times())
+		if batch.Times() != 0 || person.Times() != 1 {
+			t.Errorf("asked %d and %d", batch.Times(), person.Times())
 		}
 	})
 }
@@ -278,12 +278,12 @@ func TestACommandOfAStoppedClient(t *testing.T) {
 		line := "host " + string(ssh.MarshalAuthorizedKey(r.srv.HostKey()))
 		stopped, well := &person{}, &person{}
 		takenBack := 0
-		stopped.runs = func(ctx context.Context, _ control.Command) (control.Ran, error) {
+		stopped.OnRun = func(ctx context.Context, _ control.Command) (control.Ran, error) {
 			<-ctx.Done()
 			takenBack++
 			return control.Ran{}, ctx.Err()
 		}
-		well.runs = func(context.Context, control.Command) (control.Ran, error) {
+		well.OnRun = func(context.Context, control.Command) (control.Ran, error) {
 			return control.Ran{Output: []byte(line)}, nil
 		}
 		start := time.Now()

@@ -118,8 +118,8 @@ func TestTransferDoesNotWait(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "-tt", "host", "stay"); err != nil {
 			t.Fatal(err)
 		}
-		if d := took(r) + took(r, "-oBulk=yes"); d != 0 || p.times() != 1 {
-			t.Errorf("began after %v, asked %d times", d, p.times())
+		if d := took(r) + took(r, "-oBulk=yes"); d != 0 || p.Times() != 1 {
+			t.Errorf("began after %v, asked %d times", d, p.Times())
 		}
 		if n := len(r.srv.Peers()); n != 1 {
 			t.Errorf("%d connections were tried", n)

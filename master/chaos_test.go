@@ -333,9 +333,9 @@ func (c *chaos) request() {
 		time.AfterFunc(stay, cancel)
 	}
 	p := c.person()
-	p.impatient = make(chan struct{}, 1)
+	p.Hurry = make(chan struct{}, 1)
 	if c.rnd.IntN(5) == 0 {
-		p.impatient <- struct{}{}
+		p.Hurry <- struct{}{}
 	}
 	c.mu.Lock()
 	c.open = append(c.open, pl)
@@ -387,7 +387,7 @@ func (c *chaos) slack() time.Duration {
 // person may be slow, wrong or not there.
 func (c *chaos) person() *person {
 	takes, word := time.Duration(c.rnd.IntN(3)*c.rnd.IntN(10))*time.Second, c.oneOf("secret", "secret", "secret", "wrong", "")
-	return &person{answer: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
+	return &person{OnPrompt: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
 		select {
 		case <-time.After(takes):
 		case <-ctx.Done():

@@ -66,7 +66,7 @@ func TestHandshakeDeadlineInTheMidst(t *testing.T) {
 // what was left of it.
 func TestHandshakeDeadlineWaitsForThePerson(t *testing.T) {
 	slow := func(d time.Duration) *person {
-		return &person{answer: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
+		return &person{OnPrompt: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
 			time.Sleep(d)
 			return control.Answer{Text: "yes"}, nil
 		}}
@@ -81,9 +81,9 @@ func TestHandshakeDeadlineWaitsForThePerson(t *testing.T) {
 		r.know()
 		start := time.Now()
 		p := slow(90 * time.Second)
-		p2 := &person{answer: func(ctx context.Context, q control.Prompt) (control.Answer, error) {
+		p2 := &person{OnPrompt: func(ctx context.Context, q control.Prompt) (control.Answer, error) {
 			r.srv.Last().Pipe().Stall() // what follows the answer comes to nothing
-			return p.answer(ctx, q)
+			return p.OnPrompt(ctx, q)
 		}}
 		_, err := r.ask(t.Context(), p2, "host", "true")
 		wantError(t, err, control.Refused, "the server did not finish the SSH handshake in time")
@@ -115,7 +115,7 @@ func TestConnectTimeout(t *testing.T) {
 func TestDeadlineStops(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		r.know()
-		p := &person{answer: func(context.Context, control.Prompt) (control.Answer, error) {
+		p := &person{OnPrompt: func(context.Context, control.Prompt) (control.Answer, error) {
 			time.Sleep(100 * time.Second)
 			return control.Answer{Text: "yes"}, nil
 		}}

@@ -178,7 +178,7 @@ func TestHoldComesBack(t *testing.T) {
 		if dials < 100 || dials > 400 { // 30 s apart at most, 15 s on the average
 			t.Errorf("%d attempts in an hour", dials)
 		}
-		if told := p.told(); strings.Count(told, "trying again until it is back") != 1 {
+		if told := p.Told(); strings.Count(told, "trying again until it is back") != 1 {
 			t.Errorf("told %q", told)
 		}
 	})
@@ -222,7 +222,7 @@ func TestHoldThatServesIsRefused(t *testing.T) {
 		if n := len(r.srv.Events(sshtest.Connected)); n != 2 {
 			t.Errorf("%d connections, want 2", n)
 		}
-		if told := p.told(); strings.Count(told, "; waiting for a login by somebody else") != 1 {
+		if told := p.Told(); strings.Count(told, "; waiting for a login by somebody else") != 1 {
 			t.Errorf("told %q", told)
 		}
 		r.know(r.srv.HostKey())
@@ -268,7 +268,7 @@ func TestLocalCommandBeforeEachRequest(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		var ran []string
 		p := says("")
-		p.runs = func(_ context.Context, c control.Command) (control.Ran, error) {
+		p.OnRun = func(_ context.Context, c control.Command) (control.Ran, error) {
 			time.Sleep(time.Millisecond) // the server notes the login in its own time
 			ran = append(ran, c.Args[0])
 			if r.srv.Logins() == 0 {
@@ -313,7 +313,7 @@ func TestLocalCommandRunsOnceWhereMuxdDrains(t *testing.T) {
 			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 				s := r.open("host", "cat")
 				p := says("")
-				p.runs = func(context.Context, control.Command) (control.Ran, error) {
+				p.OnRun = func(context.Context, control.Command) (control.Ran, error) {
 					time.Sleep(time.Second)
 					return control.Ran{}, nil
 				}
@@ -351,11 +351,11 @@ func TestDebugLinesGoToWhoAsked(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Second)
-		if !strings.Contains(loud.told(), "debug1: sending keepalive@openssh.com after 15s") {
-			t.Errorf("told %q", loud.told())
+		if !strings.Contains(loud.Told(), "debug1: sending keepalive@openssh.com after 15s") {
+			t.Errorf("told %q", loud.Told())
 		}
-		if quiet.told() != "" {
-			t.Errorf("who did not ask was told %q", quiet.told())
+		if quiet.Told() != "" {
+			t.Errorf("who did not ask was told %q", quiet.Told())
 		}
 		a.Close()
 		b.Close()
@@ -386,7 +386,7 @@ func TestDebugLinesOfAJumpHost(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		told := people[0].told()
+		told := people[0].Told()
 		for _, part := range []string{"debug1: authenticated to bastion:22 as me by ", "debug1: connecting to inside:22 through jump host bastion\n", "debug1: authenticated to inside:22 as me by "} {
 			if strings.Count(told, part) != 1 {
 				t.Errorf("%q is told %d times in\n%s", part, strings.Count(told, part), told)
@@ -395,7 +395,7 @@ func TestDebugLinesOfAJumpHost(t *testing.T) {
 		if n := strings.Count(told, "debug1: kex "); n != 2 {
 			t.Errorf("what was agreed on is told %d times in\n%s", n, told)
 		}
-		if quiet := people[1].told(); quiet != "" {
+		if quiet := people[1].Told(); quiet != "" {
 			t.Errorf("who did not ask was told %q", quiet)
 		}
 	})

@@ -88,7 +88,7 @@ func cookieOf(display string, untrusted bool) string {
 // client is one whose xauth knows the cookies.
 func (ds *displays) client() *person {
 	p := &person{}
-	p.runs = func(_ context.Context, c control.Command) (control.Ran, error) {
+	p.OnRun = func(_ context.Context, c control.Command) (control.Ran, error) {
 		ds.mu.Lock()
 		ds.xauths = append(ds.xauths, strings.Join(c.Args[1:], " "))
 		ds.mu.Unlock()
@@ -206,7 +206,7 @@ func TestDisplaysOfTwoSessions(t *testing.T) {
 		if got, _ := r.program(peer, fakes[2]); got != nobodyLends {
 			t.Error(got)
 		}
-		if told := p.told(); told != "" {
+		if told := p.Told(); told != "" {
 			t.Errorf("told %q", told)
 		}
 		plain.Close()
@@ -278,13 +278,13 @@ func TestDisplayThatIsNotToBeHad(t *testing.T) {
 			r.srv.Update(func(o *sshtest.Options) { o.RefuseX11 = c.refuse })
 			p := ds.client()
 			if c.broken {
-				p.runs = func(context.Context, control.Command) (control.Ran, error) { return control.Ran{Status: 1}, nil }
+				p.OnRun = func(context.Context, control.Command) (control.Ran, error) { return control.Ran{Status: 1}, nil }
 			}
 			s := r.shows(p, c.display, append(strings.Fields(c.args), "host", "echo", "runs")...)
 			if out, _, err := finish(s); out != "runs\n" || err != nil {
 				t.Errorf("%+v: %q, %v", c, out, err)
 			}
-			if got := p.told(); !strings.HasPrefix(got, c.told) || c.told == "" && got != "" {
+			if got := p.Told(); !strings.HasPrefix(got, c.told) || c.told == "" && got != "" {
 				t.Errorf("%+v: told %q", c, got)
 			}
 		}

@@ -134,7 +134,7 @@ func TestFdpass(t *testing.T) {
 			if n := srv.Logins(); n != 1 {
 				t.Errorf("%d logins", n)
 			}
-			eventually(t, "the child's words reach the person", func() bool { return strings.Contains(p.told(), "passing "+mode) })
+			eventually(t, "the child's words reach the person", func() bool { return strings.Contains(p.Told(), "passing "+mode) })
 			// Ours and the server's end of the one connection, and its listener.
 			eventually(t, "the extra ones are closed", func() bool { return openSockets(t) == before+3 })
 			st, _ := m.Status(t.Context(), new(control.StatusRequest))
@@ -160,8 +160,8 @@ func TestFdpassRefuses(t *testing.T) {
 			p := says()
 			_, err := ask(t.Context(), p)
 			wantError(t, err, control.Refused, "inside: "+want)
-			if !strings.Contains(p.told(), "passing "+mode) {
-				t.Errorf("the reason came before what the child said: %q", p.told())
+			if !strings.Contains(p.Told(), "passing "+mode) {
+				t.Errorf("the reason came before what the child said: %q", p.Told())
 			}
 			gone(t, pid())
 			eventually(t, "everything is closed", func() bool { return openSockets(t) == before+1 })

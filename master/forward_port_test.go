@@ -48,7 +48,7 @@ func TestNobodyIsToldPortZero(t *testing.T) {
 					t.Error(err)
 				}
 				time.Sleep(10 * time.Minute) // nobody waits: the pauses become long
-				if got := p.told(); !strings.Contains(got, "Allocated port 40002 for remote forward to localhost:23") || strings.Contains(got, "port 0 ") ||
+				if got := p.Told(); !strings.Contains(got, "Allocated port 40002 for remote forward to localhost:23") || strings.Contains(got, "port 0 ") ||
 					strings.Count(got, "Allocated") != 1 {
 					t.Errorf("told %q", got)
 				}
@@ -58,7 +58,7 @@ func TestNobodyIsToldPortZero(t *testing.T) {
 				if _, err := r.wantsForward(p, "-o", "ExitOnForwardFailure=yes", "-R", "0:localhost:24", "host", "true"); err != nil {
 					t.Error(err)
 				}
-				if got := p.told(); !strings.Contains(got, "Allocated port 40003 ") || strings.Count(got, "Allocated") != 1 {
+				if got := p.Told(); !strings.Contains(got, "Allocated port 40003 ") || strings.Count(got, "Allocated") != 1 {
 					t.Errorf("told %q", got)
 				}
 			},

@@ -43,8 +43,8 @@ func TestNoForwardsToAStranger(t *testing.T) {
 
 		p := &person{}
 		release, err = r.wantsForward(p, append(unchecked, "host", "true")...)
-		if err != nil || !strings.Contains(p.told(), "muxc: host: "+sshlink.ErrDistrusted.Error()) {
-			t.Errorf("%v, told %q", err, p.told())
+		if err != nil || !strings.Contains(p.Told(), "muxc: host: "+sshlink.ErrDistrusted.Error()) {
+			t.Errorf("%v, told %q", err, p.Told())
 		}
 		release()
 		if _, err := r.wantsForward(p, append(unchecked, "-o", "ExitOnForwardFailure=yes", "host", "true")...); err == nil {

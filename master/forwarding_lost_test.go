@@ -37,7 +37,7 @@ func TestForwardWhoseAnswerIsLost(t *testing.T) {
 		r.ashore()
 		p := &person{}
 		release, err := r.wantsForward(p, "-R", "0:b:3", "host", "true")
-		if said := p.told(); err != nil || said != "Allocated port 40001 for remote forward to b:3" {
+		if said := p.Told(); err != nil || said != "Allocated port 40001 for remote forward to b:3" {
 			t.Errorf("%v; told %q", err, said)
 		}
 		release()
@@ -48,7 +48,7 @@ func TestForwardWhoseAnswerIsLost(t *testing.T) {
 		p := &person{}
 		release, err := r.wantsForward(p, "-N", "-R", "0:b:3", "host")
 		synctest.Wait()
-		if said := p.told(); err != nil || said != "Allocated port 40001 for remote forward to b:3" {
+		if said := p.Told(); err != nil || said != "Allocated port 40001 for remote forward to b:3" {
 			t.Errorf("%v; told %q", err, said)
 		}
 		release()
@@ -81,7 +81,7 @@ func TestForwardWhoseAnswerIsLost(t *testing.T) {
 		_, err := r.wantsForward(p, "-o", "ExitOnForwardFailure=yes", "-R", "0:b:3", "host", "true")
 		wantError(t, err, control.Refused, "the connection was lost before the server had answered")
 		release, err := r.wantsForward(p, "-R", "0:b:3", "host", "true")
-		if said := p.told(); err != nil || strings.Contains(said, "Allocated") || !strings.Contains(said, "before the server had answered") {
+		if said := p.Told(); err != nil || strings.Contains(said, "Allocated") || !strings.Contains(said, "before the server had answered") {
 			t.Errorf("%v; told %q", err, said)
 		}
 		release()
@@ -119,7 +119,7 @@ func TestRemoteForwardMovesFromAnIdleConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := p.told()
+		before := p.Told()
 		for range 3 {
 			if _, err := r.m.Admin(t.Context(), &control.AdminRequest{Command: "recycle"}); err != nil {
 				t.Fatal(err)
@@ -131,7 +131,7 @@ func TestRemoteForwardMovesFromAnIdleConnection(t *testing.T) {
 			}
 		}
 		r.wantLogins(4)
-		if said := p.told(); said != before {
+		if said := p.Told(); said != before {
 			t.Errorf("told %q", said)
 		}
 		release()

@@ -123,7 +123,7 @@ func TestRemoteForwardsComeBack(t *testing.T) {
 		if got := r.srv.Forwards(); !slices.Equal(got, want) {
 			t.Fatalf("%q", got)
 		}
-		if said := p.told(); !strings.Contains(said, "Allocated port 40001 for remote forward to localhost:22") {
+		if said := p.Told(); !strings.Contains(said, "Allocated port 40001 for remote forward to localhost:22") {
 			t.Errorf("told %q", said)
 		}
 		for round := range 3 {
@@ -317,8 +317,8 @@ func TestForwardFails(t *testing.T) {
 			t.Error("the first stands although the second failed")
 		}
 		release, err := r.wantsForward(p, "-R", "2222:b:3", "host", "true")
-		if err != nil || !strings.Contains(p.told(), "remote port forwarding failed for listen port 2222") {
-			t.Errorf("%v; told %q", err, p.told())
+		if err != nil || !strings.Contains(p.Told(), "remote port forwarding failed for listen port 2222") {
+			t.Errorf("%v; told %q", err, p.Told())
 		}
 		r.srv.Update(func(o *sshtest.Options) { o.RefuseForward = false })
 		time.Sleep(3 * time.Second)

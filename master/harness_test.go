@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -303,79 +302,13 @@ func just(t *testing.T, d time.Duration, what string, f func() bool) {
 var wantError = controltest.WantError
 
 // person answers prompts as told, and remembers.
-type person struct {
-	answer func(ctx context.Context, q control.Prompt) (control.Answer, error)
+type person = controltest.Person
 
-	// runs carries out commands; unset means that the client runs nothing.
-	runs func(ctx context.Context, c control.Command) (control.Ran, error)
-
-	mu      sync.Mutex
-	asked   []control.Prompt  // guarded by mu
-	notices []string          // guarded by mu
-	waits   []control.Waiting // guarded by mu
-
-	impatient chan struct{} // of Impatient
-}
-
-// says answers the prompts in order, the last one for ever.
-func says(words ...string) *person {
-	p := &person{}
-	p.answer = func(context.Context, control.Prompt) (control.Answer, error) {
-		return control.Answer{Text: words[min(p.times(), len(words))-1]}, nil
-	}
-	return p
-}
-
-// fails answers every prompt by an error.
-func fails(err error) *person {
-	return &person{answer: func(context.Context, control.Prompt) (control.Answer, error) { return control.Answer{}, err }}
-}
-
-// thinks waits at the prompt until it is taken back.
-func thinks() *person {
-	return &person{answer: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
-		<-ctx.Done()
-		return control.Answer{}, ctx.Err()
-	}}
-}
-
-func (p *person) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
-	p.mu.Lock()
-	p.asked = append(p.asked, q)
-	p.mu.Unlock()
-	return p.answer(ctx, q)
-}
-
-func (p *person) Run(ctx context.Context, c control.Command) (control.Ran, error) {
-	if p.runs == nil {
-		return control.Ran{}, control.ErrNobody
-	}
-	return p.runs(ctx, c)
-}
-
-func (p *person) Notice(text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.notices = append(p.notices, text)
-}
-
-func (p *person) times() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.asked)
-}
-
-func (p *person) prompts() []control.Prompt {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.asked)
-}
-
-func (p *person) told() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return strings.Join(p.notices, "\n")
-}
+var (
+	says   = controltest.Says
+	fails  = controltest.Fails
+	thinks = controltest.Thinks
+)
 
 // answered wants a request to have ended well by now.
 func answered(t *testing.T, got <-chan error) {
@@ -413,11 +346,3 @@ func (r *rig) many(people []control.Prompter, args ...string) []outcome {
 
 // persons are n requests with nobody behind them.
 func persons(n int) []control.Prompter { return make([]control.Prompter, n) }
-
-func (p *person) Waiting(w control.Waiting) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.waits = append(p.waits, w)
-}
-
-func (p *person) Impatient() <-chan struct{} { return p.impatient }

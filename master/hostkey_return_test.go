@@ -39,7 +39,7 @@ func TestTheKeyOfTheLastLogin(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, asks...); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.prompts()[0].Text; !contained(got, "WARNING: this key is new: the last login met ED25519 "+ssh.FingerprintSHA256(old)) {
+		if got := p.Asked()[0].Text; !contained(got, "WARNING: this key is new: the last login met ED25519 "+ssh.FingerprintSHA256(old)) {
 			t.Errorf("asked %q", got)
 		}
 		r.again()

@@ -130,8 +130,8 @@ func TestUnknownHostKey(t *testing.T) {
 				if got := r.remembered(); got != want {
 					t.Errorf("known_hosts %q, want %q", got, want)
 				}
-				if who != nil && who.times() != c.prompts {
-					t.Errorf("asked %d times, want %d", who.times(), c.prompts)
+				if who != nil && who.Times() != c.prompts {
+					t.Errorf("asked %d times, want %d", who.Times(), c.prompts)
 				}
 			})
 		})
@@ -145,7 +145,7 @@ func TestTheQuestionIsSsh(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "-p", "2222", "you@host", "true"); err != nil {
 			t.Fatal(err)
 		}
-		qs := p.prompts()
+		qs := p.Asked()
 		want := "The authenticity of host '[host]:2222 ([192.0.2.2]:2222)' can't be established.\nED25519 key fingerprint is: " +
 			ssh.FingerprintSHA256(r.srv.HostKey()) + "\nThis key is not known by any other names.\nAre you sure you want to continue connecting (yes/no/[fingerprint])? "
 		if qs[0].Text != want || qs[0].Kind != control.PromptConfirm || qs[0].Host != "you@host" || qs[0].Remote {
@@ -154,7 +154,7 @@ func TestTheQuestionIsSsh(t *testing.T) {
 		if qs[1].Text != "Please type 'yes', 'no' or the fingerprint: " {
 			t.Errorf("%+v", qs[1])
 		}
-		if got := p.told(); got != "Warning: Permanently added '[host]:2222' (ED25519) to the list of known hosts." {
+		if got := p.Told(); got != "Warning: Permanently added '[host]:2222' (ED25519) to the list of known hosts." {
 			t.Errorf("told %q", got)
 		}
 	})
@@ -192,8 +192,8 @@ func TestChangedHostKey(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "host", "true"); err != nil {
 			t.Error(err)
 		}
-		if got := p.told(); !strings.Contains(got, "WARNING") || !strings.Contains(got, ssh.FingerprintSHA256(now)) || p.times() != 0 {
-			t.Errorf("told %q, asked %d times", got, p.times())
+		if got := p.Told(); !strings.Contains(got, "WARNING") || !strings.Contains(got, ssh.FingerprintSHA256(now)) || p.Times() != 0 {
+			t.Errorf("told %q, asked %d times", got, p.Times())
 		}
 		if r.remembered() != before {
 			t.Errorf("known_hosts became %q", r.remembered())
@@ -225,8 +225,8 @@ func TestRevokedHostKey(t *testing.T) {
 		if err != nil || !s.(*sshlink.Session).Link().Distrusted {
 			t.Errorf("without checking: %v", err)
 		}
-		if got := p.told(); !strings.Contains(got, "WARNING: ED25519 ") || !strings.Contains(got, "revoked") || p.times() != 0 {
-			t.Errorf("told %q, asked %d times", got, p.times())
+		if got := p.Told(); !strings.Contains(got, "WARNING: ED25519 ") || !strings.Contains(got, "revoked") || p.Times() != 0 {
+			t.Errorf("told %q, asked %d times", got, p.Times())
 		}
 	})
 }
@@ -245,8 +245,8 @@ func TestDistrustedServerGetsNoPassword(t *testing.T) {
 				p := says("secret")
 				_, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "host", "true")
 				wantError(t, err, control.Refused, "host: ")
-				if p.times() != 0 || r.srv.Logins() != 0 {
-					t.Errorf("asked %d times, %d logins", p.times(), r.srv.Logins())
+				if p.Times() != 0 || r.srv.Logins() != 0 {
+					t.Errorf("asked %d times, %d logins", p.Times(), r.srv.Logins())
 				}
 			})
 		})
@@ -305,7 +305,7 @@ func TestTheQuestionNamesOtherNames(t *testing.T) {
 			want += fmt.Sprintf("    ~/.ssh/known_hosts:%d: [hashed name]\n", line)
 		}
 		want += "    (2 additional names omitted)\nAre you sure you want to continue connecting (yes/no/[fingerprint])? "
-		if got := p.prompts()[0].Text; got != want {
+		if got := p.Asked()[0].Text; got != want {
 			t.Errorf("%s\nwant\n%s", got, want)
 		}
 	})
@@ -317,7 +317,7 @@ func TestVisualHostKey(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "-o", "VisualHostKey=yes", "host", "true"); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.told(); !strings.HasPrefix(got, "Host key fingerprint is: "+ssh.FingerprintSHA256(r.srv.HostKey())+"\n+--[ED25519 256]--+\n|") {
+		if got := p.Told(); !strings.HasPrefix(got, "Host key fingerprint is: "+ssh.FingerprintSHA256(r.srv.HostKey())+"\n+--[ED25519 256]--+\n|") {
 			t.Errorf("told %q", got)
 		}
 		r.again()
@@ -326,7 +326,7 @@ func TestVisualHostKey(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "-o", "VisualHostKey=yes", "host", "true"); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.prompts()[0].Text; !contained(got, "\n+--[ED25519 256]--+\n", "+----[SHA256]-----+\nThis key is not known by any other names.\n") {
+		if got := p.Asked()[0].Text; !contained(got, "\n+--[ED25519 256]--+\n", "+----[SHA256]-----+\nThis key is not known by any other names.\n") {
 			t.Errorf("asked %q", got)
 		}
 	})
@@ -339,8 +339,8 @@ func TestNowhereToRemember(t *testing.T) {
 		p := says("yes")
 		_, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=none", "host", "true")
 		wantError(t, err, control.Refused, "no file to remember one in")
-		if _, err := r.ask(t.Context(), p, "-q", "-o", "StrictHostKeyChecking=accept-new", "host", "true"); err != nil || p.told() != "" {
-			t.Errorf("%v, told %q", err, p.told())
+		if _, err := r.ask(t.Context(), p, "-q", "-o", "StrictHostKeyChecking=accept-new", "host", "true"); err != nil || p.Told() != "" {
+			t.Errorf("%v, told %q", err, p.Told())
 		}
 	})
 }
@@ -397,7 +397,7 @@ func TestAcceptedKeyThatCannotBeWritten(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "-o", "UserKnownHostsFile="+file, "host", "true"); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.told(); !strings.HasPrefix(got, "muxc: host: the host key was not remembered: ") {
+		if got := p.Told(); !strings.HasPrefix(got, "muxc: host: the host key was not remembered: ") {
 			t.Errorf("told %q", got)
 		}
 	})

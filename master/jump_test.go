@@ -129,7 +129,7 @@ func TestJumpHostAsks(t *testing.T) {
 			t.Fatal(err)
 		}
 		finish(s)
-		if q := p.prompts(); len(q) != 1 || !strings.Contains(q[0].Text, "me@bastion's password") {
+		if q := p.Asked(); len(q) != 1 || !strings.Contains(q[0].Text, "me@bastion's password") {
 			t.Errorf("asked %+v", q)
 		}
 	})

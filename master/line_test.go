@@ -158,8 +158,8 @@ func TestWaitForAPlaceIsBounded(t *testing.T) {
 				}
 			})
 			wantError(t, err, control.Refused, "host: the server takes one session on a connection, one has to end; MaxConnections is 1 (no place for "+bound.String())
-			if n := len(p.waits); n == 0 || !strings.Contains(p.waits[n-1].Cause, "one has to end") {
-				t.Errorf("told %+v", p.waits)
+			if n := len(p.Waits()); n == 0 || !strings.Contains(p.Waits()[n-1].Cause, "one has to end") {
+				t.Errorf("told %+v", p.Waits())
 			}
 		}
 		forever := r.inLine(r.request(one("yes")...), says(""))

@@ -24,7 +24,7 @@ func TestAChangedConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		finish(loud)
-		if told := p.told(); strings.Count(told, "debug1: the configuration of box changed: ") != 1 {
+		if told := p.Told(); strings.Count(told, "debug1: the configuration of box changed: ") != 1 {
 			t.Errorf("told %q", told)
 		}
 		r.wantLogins(2)

@@ -19,8 +19,8 @@ func TestLoginByKeyFile(t *testing.T) {
 	inBubble(t, sshtest.Options{AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}, func(t *testing.T, r *rig) {
 		key.WriteFile(t, filepath.Join(r.home, ".ssh"), "id_ed25519", "")
 		p := says("")
-		if _, err := r.ask(t.Context(), p, "host", "true"); err != nil || p.times() != 0 {
-			t.Errorf("%v, asked %d times", err, p.times())
+		if _, err := r.ask(t.Context(), p, "host", "true"); err != nil || p.Times() != 0 {
+			t.Errorf("%v, asked %d times", err, p.Times())
 		}
 	})
 }
@@ -33,7 +33,7 @@ func TestLoginByPassphrase(t *testing.T) {
 		var people []control.Prompter
 		for range 10 {
 			p := &person{}
-			p.answer = func(context.Context, control.Prompt) (control.Answer, error) {
+			p.OnPrompt = func(context.Context, control.Prompt) (control.Answer, error) {
 				time.Sleep(90 * time.Second)
 				return control.Answer{Text: sshtest.LockedPassphrase}, nil
 			}
@@ -48,7 +48,7 @@ func TestLoginByPassphrase(t *testing.T) {
 			t.Errorf("asked %s", a)
 		}
 		for _, p := range people {
-			for _, q := range p.(*person).prompts() {
+			for _, q := range p.(*person).Asked() {
 				if q.Kind != control.PromptSecret || !strings.Contains(q.Text, "id_ed25519") || q.Remote {
 					t.Errorf("%+v", q)
 				}
@@ -83,7 +83,7 @@ func TestRememberedKey(t *testing.T) {
 				r.wantManaged("exit", "Exit request sent.")
 				time.Sleep(c.after)
 			}
-			if n := p.times(); n != 1+c.asked {
+			if n := p.Times(); n != 1+c.asked {
 				t.Errorf("%q after %v: asked %d times", c.args, c.after, n)
 			}
 			r.wantLogins(2)
@@ -101,7 +101,7 @@ func TestPasswordsAreNotRemembered(t *testing.T) {
 			}
 			r.wantManaged("exit", "Exit request sent.")
 		}
-		if n := p.times(); n != 2 {
+		if n := p.Times(); n != 2 {
 			t.Errorf("asked %d times", n)
 		}
 	})
@@ -113,7 +113,7 @@ func TestLoginByPassword(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "host", "true"); err != nil {
 			t.Fatal(err)
 		}
-		qs := p.prompts()
+		qs := p.Asked()
 		if len(qs) != 2 || qs[0].Kind != control.PromptSecret || qs[0].Text != "me@host's password: " {
 			t.Errorf("%+v", qs)
 		}
@@ -127,7 +127,7 @@ func TestLoginByKeyboardInteractive(t *testing.T) {
 		if _, err := r.ask(t.Context(), p, "host", "true"); err != nil {
 			t.Fatal(err)
 		}
-		qs := p.prompts()
+		qs := p.Asked()
 		if len(qs) != 2 || qs[0].Kind != control.PromptText || qs[1].Kind != control.PromptSecret || !qs[0].Remote || !strings.Contains(qs[0].Text, "Code: ") {
 			t.Errorf("%+v", qs)
 		}
@@ -195,8 +195,8 @@ func TestNoPasswordForAStranger(t *testing.T) {
 		p := says("secret")
 		_, err := r.ask(t.Context(), p, "-o", "StrictHostKeyChecking=no", "host", "true")
 		wantError(t, err, control.Refused)
-		if p.times() != 0 || !strings.Contains(p.told(), "WARNING") {
-			t.Errorf("%v; asked %d times, told %q", err, p.times(), p.told())
+		if p.Times() != 0 || !strings.Contains(p.Told(), "WARNING") {
+			t.Errorf("%v; asked %d times, told %q", err, p.Times(), p.Told())
 		}
 		r.wantLogins(0)
 	})
@@ -206,14 +206,14 @@ func TestBanner(t *testing.T) {
 	inBubble(t, sshtest.Options{Banner: "Welcome\n"}, func(t *testing.T, r *rig) {
 		p := says("")
 		r.ask(t.Context(), p, "host", "true")
-		if p.told() != "Welcome\n" {
-			t.Errorf("told %q", p.told())
+		if p.Told() != "Welcome\n" {
+			t.Errorf("told %q", p.Told())
 		}
 		for user, option := range map[string]string{"you": "-q", "they": "-oLogLevel=ERROR"} {
 			q := says("")
 			r.ask(t.Context(), q, option, user+"@host", "true")
-			if q.told() != "" {
-				t.Errorf("%s: told %q", option, q.told())
+			if q.Told() != "" {
+				t.Errorf("%s: told %q", option, q.Told())
 			}
 		}
 	})

@@ -16,7 +16,7 @@ import (
 func TestANoticeIsToldOnceInAWait(t *testing.T) {
 	inBubble(t, sshtest.Options{Password: "secret", Banner: "Authorised users only\n"}, func(t *testing.T, r *rig) {
 		n := 0
-		p := &person{answer: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
+		p := &person{OnPrompt: func(ctx context.Context, _ control.Prompt) (control.Answer, error) {
 			if n++; n < 5 { // the connection is lost under the question
 				r.srv.Last().Drop()
 				<-ctx.Done()
@@ -37,8 +37,8 @@ func TestANoticeIsToldOnceInAWait(t *testing.T) {
 			t.Errorf("%d attempts", n)
 		}
 		for who, p := range map[string]*person{"the first": p, "another": late} {
-			if c := strings.Count(p.told(), "Authorised"); c != 1 {
-				t.Errorf("%s was told %d times: %q", who, c, p.told())
+			if c := strings.Count(p.Told(), "Authorised"); c != 1 {
+				t.Errorf("%s was told %d times: %q", who, c, p.Told())
 			}
 		}
 	})

@@ -121,7 +121,7 @@ func TestACommandWaitsThroughAnOutage(t *testing.T) {
 			t.Errorf("%q", text)
 		}
 		r.wantLogins(2)
-		saw := p.waited()
+		saw := p.Waits()
 		last := saw[len(saw)-1]
 		if !slices.ContainsFunc(saw, func(w control.Waiting) bool {
 			return w.Silence >= 812*time.Second && w.Next > 0 && w.Cause == "connection refused" && !w.Dialling && w.Attempt > 0
@@ -175,7 +175,7 @@ func TestWaitForReady(t *testing.T) {
 // The time in which a person is asked counts for nothing.
 func TestAQuestionIsNotAnOutage(t *testing.T) {
 	inBubble(t, sshtest.Options{Password: "secret"}, func(t *testing.T, r *rig) {
-		p := &person{answer: func(context.Context, control.Prompt) (control.Answer, error) {
+		p := &person{OnPrompt: func(context.Context, control.Prompt) (control.Answer, error) {
 			time.Sleep(time.Minute)
 			return control.Answer{Text: "secret"}, nil
 		}}
@@ -212,13 +212,13 @@ func TestImpatience(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		out := r.down(errDown)
 		p := says("")
-		p.impatient = make(chan struct{}, 1)
+		p.Hurry = make(chan struct{}, 1)
 		go r.ask(t.Context(), p, "-o", "WaitForReady=yes", "host", "true")
 		time.Sleep(time.Hour)
 		for range 20 {
 			n := len(out.times())
 			last := out.times()[n-1]
-			p.impatient <- struct{}{}
+			p.Hurry <- struct{}{}
 			synctest.Wait()
 			if wait := time.Second - time.Since(last); wait > 0 {
 				time.Sleep(wait)
@@ -240,12 +240,12 @@ func TestImpatience(t *testing.T) {
 func TestImpatienceWithADial(t *testing.T) {
 	inBubble(t, sshtest.Options{DialDelay: 14 * time.Second}, func(t *testing.T, r *rig) {
 		p := says("")
-		p.impatient = make(chan struct{}, 1)
+		p.Hurry = make(chan struct{}, 1)
 		got := make(chan error, 1)
 		go func() { _, err := r.ask(t.Context(), p, "-o", "WaitForReady=no", "host", "true"); got <- err }()
 		time.Sleep(5 * time.Second)
 		r.srv.Update(func(o *sshtest.Options) { o.DialDelay = 0 })
-		p.impatient <- struct{}{}
+		p.Hurry <- struct{}{}
 		synctest.Wait()
 		select {
 		case err := <-got:
@@ -476,11 +476,4 @@ func TestCronRecovers(t *testing.T) {
 		time.Sleep(time.Second)
 		r.run("host", "true")
 	})
-}
-
-// waited is what the person was told of waiting.
-func (p *person) waited() []control.Waiting {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.waits)
 }

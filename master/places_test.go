@@ -110,7 +110,7 @@ func TestFurtherConnectionAsksNobody(t *testing.T) {
 		if took := time.Since(start); took < 9*time.Second {
 			t.Errorf("ran after %v, beside a session that had the only place", took)
 		}
-		if n := p.times(); n != 1 {
+		if n := p.Times(); n != 1 {
 			t.Errorf("asked %d times", n)
 		}
 		r.wantLogins(1)
@@ -164,7 +164,7 @@ func TestLocalCommandHoldsNoPlace(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		stuck := says("")
-		stuck.runs = func(ctx context.Context, _ control.Command) (control.Ran, error) {
+		stuck.OnRun = func(ctx context.Context, _ control.Command) (control.Ran, error) {
 			<-ctx.Done()
 			return control.Ran{}, ctx.Err()
 		}

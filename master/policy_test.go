@@ -77,8 +77,8 @@ func TestMaxLifetimeWithoutSuccessor(t *testing.T) {
 		r.wantLinks("draining")
 		r.wantLogins(1)
 		p := says("secret")
-		if _, err := r.ask(t.Context(), p, append(opts, "cat")...); err != nil || p.times() != 1 {
-			t.Errorf("the next client: %v, asked %d times", err, p.times())
+		if _, err := r.ask(t.Context(), p, append(opts, "cat")...); err != nil || p.Times() != 1 {
+			t.Errorf("the next client: %v, asked %d times", err, p.Times())
 		}
 		s.Write([]byte("on"))
 		s.CloseWrite()
@@ -97,7 +97,7 @@ func TestConfirm(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Close()
-		if q := yes.prompts(); len(q) != 1 || q[0].Kind != control.PromptConfirm || q[0].Host != "me@host" || q[0].Text != `Run "echo it\x1b[0m" on host? (yes/no) ` {
+		if q := yes.Asked(); len(q) != 1 || q[0].Kind != control.PromptConfirm || q[0].Host != "me@host" || q[0].Text != `Run "echo it\x1b[0m" on host? (yes/no) ` {
 			t.Errorf("asked %+v", q)
 		}
 		r.run("host", "true") // one that does not ask shares the connection

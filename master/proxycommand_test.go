@@ -100,8 +100,8 @@ func TestProxyCommand(t *testing.T) {
 	if n := srv.Logins(); n != 1 {
 		t.Errorf("%d logins", n)
 	}
-	if !strings.Contains(p.told(), "going") {
-		t.Errorf("the proxy's stderr did not reach the person: %q", p.told())
+	if !strings.Contains(p.Told(), "going") {
+		t.Errorf("the proxy's stderr did not reach the person: %q", p.Told())
 	}
 	var pid, group int
 	var dir string

@@ -28,8 +28,8 @@ func TestResolveWithoutAPerson(t *testing.T) {
 			}
 		}
 		p := says("")
-		if _, err := r.plan(p, "-v", "me@host", "ls"); err != nil || !strings.HasPrefix(p.told(), "debug1: me@host is me@host:22, connection ") {
-			t.Errorf("%v, told %q", err, p.told())
+		if _, err := r.plan(p, "-v", "me@host", "ls"); err != nil || !strings.HasPrefix(p.Told(), "debug1: me@host is me@host:22, connection ") {
+			t.Errorf("%v, told %q", err, p.Told())
 		}
 	})
 }

@@ -241,7 +241,7 @@ func TestRogueLogin(t *testing.T) {
 				if took := time.Since(began); took > login.Timeout+time.Second {
 					t.Errorf("it took %v", took)
 				}
-				if told := p.told(); len(told) > mostSaid+5000 || strings.Contains(name, "lines") && strings.Count(told, "\n") > mostSaid/saidLeast+2 {
+				if told := p.Told(); len(told) > mostSaid+5000 || strings.Contains(name, "lines") && strings.Count(told, "\n") > mostSaid/saidLeast+2 {
 					t.Errorf("the person is told %d bytes in %d lines", len(told), strings.Count(told, "\n"))
 				}
 			})

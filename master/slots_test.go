@@ -284,8 +284,8 @@ func TestThinkingHoldsNoSlot(t *testing.T) {
 		}
 		synctest.Wait()
 		for i, p := range people {
-			if p.times() != 1 {
-				t.Fatalf("person %d was asked %d times", i, p.times())
+			if p.Times() != 1 {
+				t.Fatalf("person %d was asked %d times", i, p.Times())
 			}
 		}
 		r.know(r.srv.HostKey())

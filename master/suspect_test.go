@@ -58,15 +58,15 @@ func TestNoReplacementThatNeedsAPerson(t *testing.T) {
 		if n := len(out.times()); n != 1 { // to learn that
 			t.Errorf("%d attempts", n)
 		}
-		if p.times() != 1 {
+		if p.Times() != 1 {
 			t.Error("somebody was asked in the background")
 		}
 		if _, err := r.ask(t.Context(), p, "host", "true"); err != nil {
 			t.Error(err)
 		}
 		r.wantLinks("suspect ready")
-		if p.times() != 2 {
-			t.Errorf("asked %d times", p.times())
+		if p.Times() != 2 {
+			t.Errorf("asked %d times", p.Times())
 		}
 		st.Close()
 	})
@@ -120,7 +120,7 @@ func TestASlowOpenIsADoubt(t *testing.T) {
 		go r.ask(t.Context(), p, "host", "true")
 		just(t, openDoubt, "unprobed", func() bool { return r.probes() == 0 })
 		r.wantLinks("ready")
-		if w := p.waited(); len(w) == 0 || w[len(w)-1].Cause != "for the server to answer" {
+		if w := p.Waits(); len(w) == 0 || w[len(w)-1].Cause != "for the server to answer" {
 			t.Errorf("told %+v", w)
 		}
 		time.Sleep(time.Minute)
@@ -309,7 +309,7 @@ func TestWaitingForABastion(t *testing.T) {
 		}()
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		w := p.waited()
+		w := p.Waits()
 		if last := w[len(w)-1]; last.Cause != "jump host bastion: connection refused" || last.Attempt < 100 {
 			t.Errorf("told %+v", last)
 		}

@@ -278,8 +278,8 @@ func TestTerrapin(t *testing.T) {
 				if (logins > 0) != tt.login {
 					t.Errorf("%d logins", logins)
 				}
-				if p.told() != "" {
-					t.Errorf("told %q", p.told())
+				if p.Told() != "" {
+					t.Errorf("told %q", p.Told())
 				}
 				if last := offered[len(offered)-1]; len(offered) != tt.dials || last == nil && tt.login || slices.Contains(last, chacha) != tt.offered {
 					t.Errorf("offered %q", offered)

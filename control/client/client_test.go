@@ -60,17 +60,6 @@ func handing(t testing.TB) (func(m *muxd), <-chan *far, <-chan net.Conn) {
 	}, fars, theirs
 }
 
-func get[T any](t testing.TB, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatal("nothing came")
-		panic("unreachable")
-	}
-}
-
 func dial(t testing.TB) net.Conn {
 	t.Helper()
 	nc, err := client.New("host").DialContext(t.Context(), "tcp", "db:5432")
@@ -205,7 +194,7 @@ func TestLostIsNoEnd(t *testing.T) {
 	m := up(t, change)
 	for i := range 100 {
 		nc := dial(t)
-		f, b := get(t, fars), get(t, theirs)
+		f, b := controltest.Get(t, fars), controltest.Get(t, theirs)
 		b.Write([]byte("half"))
 		got := make([]byte, 4)
 		io.ReadFull(nc, got)
@@ -239,7 +228,7 @@ func TestHalfClose(t *testing.T) {
 	change, _, theirs := handing(t)
 	up(t, change)
 	nc := dial(t)
-	b := get(t, theirs).(*net.TCPConn)
+	b := controltest.Get(t, theirs).(*net.TCPConn)
 	b.Write([]byte("all"))
 	b.CloseWrite()
 	if got, err := io.ReadAll(nc); string(got) != "all" || err != nil {
@@ -259,7 +248,7 @@ func TestCloseDelivers(t *testing.T) {
 	up(t, change)
 	for range 20 {
 		nc := dial(t)
-		b := get(t, theirs)
+		b := controltest.Get(t, theirs)
 		want := bytes.Repeat([]byte("0123456789"), 15<<10)
 		if _, err := nc.Write(want); err != nil {
 			t.Fatal(err)
@@ -277,7 +266,7 @@ func TestDeadlines(t *testing.T) {
 	change, _, theirs := handing(t)
 	up(t, change)
 	nc := dial(t)
-	b := get(t, theirs)
+	b := controltest.Get(t, theirs)
 	defer b.Close()
 	timeout := func(err error, op string) {
 		t.Helper()
@@ -407,8 +396,8 @@ func TestContextEndsDialling(t *testing.T) {
 			if r.Host == "late" {
 				<-ctx.Done() // the client is gone
 				st, err := direct(ctx, r, p)
-				opened <- get(t, fars)
-				get(t, theirs).Close()
+				opened <- controltest.Get(t, fars)
+				controltest.Get(t, theirs).Close()
 				return st, err
 			}
 			<-ctx.Done()
@@ -418,14 +407,14 @@ func TestContextEndsDialling(t *testing.T) {
 	before := fds(t)
 	c := client.New("host")
 	due := &elapsing{t.Context(), make(chan struct{})}
-	go func() { get(t, asked); close(due.over) }()
+	go func() { controltest.Get(t, asked); close(due.over) }()
 	_, err := c.DialContext(due, "tcp", "late:1")
 	if opError(t, err, "dial", 0); !errors.Is(err, context.DeadlineExceeded) || !err.(net.Error).Timeout() {
 		t.Error(err)
 	}
-	<-get(t, opened).end
+	<-controltest.Get(t, opened).end
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { get(t, asked); cancel() }()
+	go func() { controltest.Get(t, asked); cancel() }()
 	_, err = c.DialContext(ctx, "tcp", "never:1")
 	if opError(t, err, "dial", 0); !errors.Is(err, context.Canceled) {
 		t.Error(err)

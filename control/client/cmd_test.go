@@ -257,7 +257,7 @@ func TestContextEndsCommand(t *testing.T) {
 	go func() { started <- c.Command(ctx, "true").Start() }()
 	waitFor(t, o.srv, 1, sshtest.Dialled, "")
 	cancel()
-	err := get(t, started)
+	err := controltest.Get(t, started)
 	if !errors.Is(err, context.Canceled) || client.MayHaveRun(err) || err.Error() != "host: context canceled" {
 		t.Errorf("phase %v: %v", phaseOf(t, err), err)
 	}
@@ -320,13 +320,13 @@ func TestCommandThatMayHaveRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		started := make(chan error, 1)
 		go func() { started <- c.Command(ctx, "sent").Start() }()
-		get(t, asked)
+		controltest.Get(t, asked)
 		if end == "muxd" {
 			m.dies()
 		} else {
 			cancel()
 		}
-		err := get(t, started)
+		err := controltest.Get(t, started)
 		if phaseOf(t, err) != control.Sent || errors.Is(err, context.Canceled) != (end == "context") {
 			t.Errorf("%s ends: %v", end, err)
 		}
@@ -432,7 +432,7 @@ func TestStoppedMuxd(t *testing.T) {
 	}()
 	started := make(chan error, 1)
 	go func() { started <- client.New("host").Command(ctx, "true").Start() }()
-	if err := get(t, started); phaseOf(t, err) != control.Sent || !errors.Is(err, context.Canceled) {
+	if err := controltest.Get(t, started); phaseOf(t, err) != control.Sent || !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -20,8 +19,7 @@ import (
 	"muxd/socket"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = time.Minute
+const patience = controltest.Patience
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("/tmp", "muxcl")

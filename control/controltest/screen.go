@@ -2,19 +2,16 @@ package controltest
 
 import (
 	"bytes"
-	"context"
 	"sync"
 
 	"muxd/control"
 )
 
-// Screen is a control.Handler that records. Set its functions before it is
-// used.
+// Screen is a control.Handler that records, and the Person in front of it. Set
+// its functions before it is used.
 type Screen struct {
-	// OnPrompt answers; unset means that nobody is there.
-	OnPrompt func(ctx context.Context, q control.Prompt) (control.Answer, error)
-	// OnRun runs a command; unset means that nobody is there.
-	OnRun func(ctx context.Context, c control.Command) (control.Ran, error)
+	Person
+
 	// OnStdout is called before the bytes are recorded; its error is returned.
 	OnStdout func(b []byte) error
 	// OnOpened is called when the session is open.
@@ -22,7 +19,6 @@ type Screen struct {
 
 	mu       sync.Mutex
 	out, err bytes.Buffer // guarded by mu
-	notices  []string     // guarded by mu
 	eof      bool         // guarded by mu; of stdout, while stdin goes on
 }
 
@@ -54,22 +50,6 @@ func (s *Screen) Stderr(b []byte) error {
 	return nil
 }
 
-// Prompt implements control.Prompter.
-func (s *Screen) Prompt(ctx context.Context, q control.Prompt) (control.Answer, error) {
-	if s.OnPrompt == nil {
-		return control.Answer{}, control.ErrNobody
-	}
-	return s.OnPrompt(ctx, q)
-}
-
-// Run implements control.Prompter.
-func (s *Screen) Run(ctx context.Context, c control.Command) (control.Ran, error) {
-	if s.OnRun == nil {
-		return control.Ran{}, control.ErrNobody
-	}
-	return s.OnRun(ctx, c)
-}
-
 // StdoutEOF implements control.Handler.
 func (s *Screen) StdoutEOF() {
 	s.mu.Lock()
@@ -84,22 +64,9 @@ func (s *Screen) Ended() bool {
 	return s.eof
 }
 
-// Notice implements control.Prompter.
-func (s *Screen) Notice(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.notices = append(s.notices, text)
-}
-
 // Shown returns what was written so far.
 func (s *Screen) Shown() (out, err string, notices []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out.String(), s.err.String(), append([]string(nil), s.notices...)
+	return s.out.String(), s.err.String(), s.Notices()
 }
-
-// Waiting implements control.Prompter.
-func (s *Screen) Waiting(control.Waiting) {}
-
-// Impatient implements control.Prompter.
-func (s *Screen) Impatient() <-chan struct{} { return nil }

@@ -61,7 +61,7 @@ func TestOpen(t *testing.T) {
 	c.expect(alive, uint32(3), uint32(muxdPID))
 	second.Close()
 	c.ends() // with the last claim
-	get(t, second.Done())
+	controltest.Get(t, second.Done())
 	if !r.free() || !first.Ended() {
 		t.Error("the path is still served")
 	}
@@ -132,9 +132,9 @@ func TestStopListening(t *testing.T) {
 		c.lives()
 		o.End(control.Exit{}, nil)
 		c.expect(exitMessage, uint32(sessionID), uint32(0))
-		get(t, door.Done())
+		controltest.Get(t, door.Done())
 		if how == "Drain" {
-			get(t, drained)
+			controltest.Get(t, drained)
 		}
 		cancel()
 	}
@@ -188,11 +188,11 @@ func TestTerminate(t *testing.T) {
 	other.expect(ok, uint32(5))
 	other.Close() // ssh ends when it has the answer
 	close(gone)
-	if err := get(t, asked); err != nil {
+	if err := controltest.Get(t, asked); err != nil {
 		t.Error(err)
 	}
 	o.did(t, "close")
-	get(t, door.Done())
+	controltest.Get(t, door.Done())
 	if !r.free() {
 		t.Error("the path is still served")
 	}
@@ -263,7 +263,7 @@ func TestKeep(t *testing.T) {
 		door := r.serve()
 		door.Keep()
 		door.Keep()
-		get(t, watching)
+		controltest.Get(t, watching)
 		door.Close()
 		c := r.greet()
 		c.ask(&request{kind: aliveCheck, id: 1})
@@ -288,7 +288,7 @@ func TestKeep(t *testing.T) {
 		events <- control.Event{Kind: control.EventHost, To: last}
 		eventually(t, "it still listens", func() bool { return door.Ended() && r.free() })
 		c.Close()
-		get(t, door.Done())
+		controltest.Get(t, door.Done())
 	}
 	if len(watching) > 0 {
 		t.Error("one door is watched twice")
@@ -310,13 +310,13 @@ func TestConfirm(t *testing.T) {
 			asked := make(chan string, 16)
 			q := listen(r.path(), "h")
 			q.Confirm = true
-			holder, err := r.doors.Open(context.Background(), q, &controltest.Screen{OnPrompt: func(_ context.Context, p control.Prompt) (control.Answer, error) {
+			holder, err := r.doors.Open(context.Background(), q, &controltest.Screen{Person: controltest.Person{OnPrompt: func(_ context.Context, p control.Prompt) (control.Answer, error) {
 				if p.Kind != control.PromptConfirm || p.Host != "h" {
 					t.Errorf("%+v", p)
 				}
 				asked <- p.Text
 				return control.Answer{Text: c.answer}, c.err
-			}})
+			}}})
 			must(t, err)
 			// Who comes before the holder's own login is done waits for that.
 			early := r.greet()
@@ -340,7 +340,7 @@ func TestConfirm(t *testing.T) {
 			answers := func(question string, yes kind, q *request, fds ...int) {
 				t.Helper()
 				cl.ask(q, fds...)
-				if got := get(t, asked); got != question {
+				if got := controltest.Get(t, asked); got != question {
 					t.Errorf("asked %q", got)
 				}
 				if c.yes {
@@ -352,12 +352,12 @@ func TestConfirm(t *testing.T) {
 			answers("Open -L localhost:8080:db:1 on h?", ok, &request{kind: openForward, id: 2, forward: forwardLocal, listen: endpoint{"", 8080}, connect: endpoint{"db", 1}})
 			in := pipes(t)
 			cl.ask(&request{kind: newSession, id: 3, command: "cmd"}, in.fds...)
-			if got := get(t, asked); got != "Allow shared connection to h? " {
+			if got := controltest.Get(t, asked); got != "Allow shared connection to h? " {
 				t.Errorf("asked %q", got)
 			}
 			cl.expect(sessionOpened, uint32(3), uint32(sessionID))
 			if c.yes {
-				get(t, ch).End(control.Exit{}, nil)
+				controltest.Get(t, ch).End(control.Exit{}, nil)
 				cl.expect(exitMessage, uint32(sessionID), uint32(0))
 			} else { // as a denial it would have ssh log in by itself
 				cl.expect(failure, "muxd: Permission denied")
@@ -391,7 +391,7 @@ func TestKeepWhereEventsAreLost(t *testing.T) {
 	door.Keep()
 	states <- "idle" // not used yet, and then used and idle again
 	states <- "idle"
-	get(t, door.Done())
+	controltest.Get(t, door.Done())
 	if !door.Ended() || !r.free() {
 		t.Error("it still listens")
 	}
@@ -443,7 +443,7 @@ func TestManyClients(t *testing.T) {
 
 	c, in := r.greet(), pipes(t)
 	c.ask(&request{kind: newSession, id: 1, command: "cmd"}, in.fds...)
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	idle := r.greet()
 	r.doors.Close()
 	if got := o.Events(); !slices.Contains(got, "close") {

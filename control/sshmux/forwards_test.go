@@ -121,12 +121,12 @@ func TestForward(t *testing.T) {
 	local := &request{kind: openForward, id: 1, forward: forwardLocal, listen: endpoint{"", 8080}, connect: endpoint{"db", 1}}
 	c.ask(local)
 	c.expect(ok, uint32(1))
-	if q := get(t, b.asked); !reflect.DeepEqual(q.Options, options) || q.Dest.String() != "h" || len(q.Forwards) != 1 || q.PID == 0 {
+	if q := controltest.Get(t, b.asked); !reflect.DeepEqual(q.Options, options) || q.Dest.String() != "h" || len(q.Forwards) != 1 || q.PID == 0 {
 		t.Errorf("%+v", q)
 	}
 	c.ask(&request{kind: openForward, id: 2, forward: forwardRemote, listen: endpoint{"", 0}, connect: endpoint{"db", 1}})
 	c.expect(remotePort, uint32(2), uint32(40001))
-	get(t, b.asked)
+	controltest.Get(t, b.asked)
 	c.ask(&request{kind: openForward, id: 3, forward: 9, listen: endpoint{"", 1}, connect: endpoint{"db", 1}})
 	c.expect(failure, uint32(3), "invalid forwarding request")
 	c.ask(&request{kind: closeForward, id: 3, forward: 9})
@@ -137,7 +137,7 @@ func TestForward(t *testing.T) {
 	c.expect(failure, uint32(4), "h: address in use")
 	c.Close()
 	for range 2 { // what was had; what failed is none
-		get(t, b.released)
+		controltest.Get(t, b.released)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestCancel(t *testing.T) {
 	f := &request{kind: openForward, id: 1, forward: forwardLocal, listen: endpoint{"", 8080}, connect: endpoint{"db", 1}}
 	c.ask(f)
 	c.expect(ok, uint32(1))
-	want := get(t, b.asked).Forwards[0]
+	want := controltest.Get(t, b.asked).Forwards[0]
 	f.kind = closeForward
 	for i, e := range []struct {
 		err  error
@@ -161,13 +161,13 @@ func TestCancel(t *testing.T) {
 		f.id = uint32(i + 2)
 		c.ask(f)
 		c.expect(failure, f.id, e.says)
-		get(t, b.manage)
+		controltest.Get(t, b.manage)
 	}
 	b.fail(nil, new(control.Managed))
 	f.id = 9
 	c.ask(f)
 	c.expect(ok, uint32(9))
-	if q := get(t, b.manage); q.Command != "cancel" || q.Forward.Forwards[0] != want {
+	if q := controltest.Get(t, b.manage); q.Command != "cancel" || q.Forward.Forwards[0] != want {
 		t.Errorf("%+v", q)
 	}
 	c.ask(&request{kind: aliveCheck, id: 10})
@@ -203,11 +203,11 @@ func TestForwardStays(t *testing.T) {
 		r := newRig(t, &b.Backend)
 		r.serve()
 		end := r.forwarder(c.args...)
-		if q := get(t, b.asked); q.Sticky != c.stays || q.Strict != c.stays {
+		if q := controltest.Get(t, b.asked); q.Sticky != c.stays || q.Strict != c.stays {
 			t.Errorf("%q: sticky %v, strict %v", c.args, q.Sticky, q.Strict)
 		}
 		end()
-		get(t, b.released) // the client's own part
+		controltest.Get(t, b.released) // the client's own part
 	}
 }
 
@@ -226,7 +226,7 @@ func TestStdioForward(t *testing.T) {
 		c, in := r.greet(), pipes(t)
 		c.ask(&request{kind: newStdio, id: 6, connect: e.to}, in.fds[:2]...)
 		in.drop(0, 1)
-		o := get(t, ch)
+		o := controltest.Get(t, ch)
 		c.expect(sessionOpened, uint32(6), uint32(sessionID))
 		if q := o.direct; q.Host != e.want.Host || q.Port != e.want.Port || q.Path != e.want.Path || q.PID == 0 || q.Bytes == nil {
 			t.Errorf("%+v", q)
@@ -272,7 +272,7 @@ func TestStdioForwardFails(t *testing.T) {
 	direct := func() (*caller, *opened) {
 		c := r.greet()
 		c.ask(&request{kind: newStdio, id: 6, connect: endpoint{"db", 1}}, in.fds[:2]...)
-		o := get(t, ch)
+		o := controltest.Get(t, ch)
 		c.expect(sessionOpened, uint32(6), uint32(sessionID))
 		return c, o
 	}

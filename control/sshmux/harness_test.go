@@ -23,9 +23,7 @@ import (
 	"muxd/control/controltest"
 )
 
-// patience is how long a test waits for what must happen. It decides nothing
-// while things work.
-const patience = time.Minute
+const patience = controltest.Patience
 
 // muxdPID is what the doors take for muxd's process.
 const muxdPID = 4711
@@ -323,21 +321,9 @@ func (c *caller) exec(ch chan *opened, s *stdio, change ...func(*request)) *open
 		f(q)
 	}
 	c.ask(q, s.fds...)
-	o := get(c.t, ch)
+	o := controltest.Get(c.t, ch)
 	c.expect(sessionOpened, uint32(1), uint32(sessionID))
 	return o
-}
-
-// get takes from ch what must come.
-func get[T any](t testing.TB, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatal("nothing came")
-		panic("unreachable")
-	}
 }
 
 func eventually(t *testing.T, what string, is func() bool) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/control/controltest"
 )
 
 // remote is a forward that the Backend was asked for: through it a test connects
@@ -56,22 +57,22 @@ func TestProxyRemoteForwards(t *testing.T) {
 
 	p.says(globalRequest, "tcpip-forward", true, "", 8080)
 	p.hears(requestSuccess, []byte{0, 0, 0, 0})
-	one := remote{get(t, f.asked)}
+	one := remote{controltest.Get(t, f.asked)}
 	if q := one.q; !q.Strict || q.Sticky || q.PID == 0 || q.Dest.String() != "h" || q.Forwards[0].Kind != control.ForwardRemote || q.Forwards[0].Listen != ep("*", 8080) {
 		t.Errorf("%+v", q)
 	}
 	p.says(globalRequest, "tcpip-forward", true, "localhost", 0)
 	p.hears(requestSuccess, 40001, []byte{0, 0, 0, 0})
-	two := remote{get(t, f.asked)}
+	two := remote{controltest.Get(t, f.asked)}
 	p.says(globalRequest, "streamlocal-forward@openssh.com", true, "/run/there")
 	p.hears(requestSuccess, []byte{0, 0, 0, 0})
-	three := remote{get(t, f.asked)}
+	three := remote{controltest.Get(t, f.asked)}
 	if l := three.q.Forwards[0].Listen; l != (control.Endpoint{Path: "/run/there"}) {
 		t.Errorf("%+v", l)
 	}
 	other.says(globalRequest, "tcpip-forward", true, "localhost", 9090)
 	other.hears(requestSuccess, []byte{0, 0, 0, 0})
-	its := remote{get(t, f.asked)}
+	its := remote{controltest.Get(t, f.asked)}
 
 	p.forwarded(one, "forwarded-tcpip", "", 8080, "127.0.0.1", 0)
 	p.forwarded(two, "forwarded-tcpip", "localhost", 40001, "127.0.0.1", 0)
@@ -96,7 +97,7 @@ func TestProxyRemoteForwards(t *testing.T) {
 	}{{[]any{"cancel-tcpip-forward", true, "localhost", 40001}, two}, {[]any{"cancel-streamlocal-forward@openssh.com", true, "/run/there"}, three}} {
 		p.says(globalRequest, c.says...)
 		p.hears(requestSuccess, []byte{0, 0, 0, 0})
-		if got := get(t, f.released); got != c.f.q.Forwards[0] {
+		if got := controltest.Get(t, f.released); got != c.f.q.Forwards[0] {
 			t.Errorf("%+v is taken back", got)
 		}
 		p.says(globalRequest, c.says...)
@@ -104,7 +105,7 @@ func TestProxyRemoteForwards(t *testing.T) {
 	}
 	// A client's forwards end with it, and with it alone.
 	p.Close()
-	if got := get(t, f.released); got != one.q.Forwards[0] {
+	if got := controltest.Get(t, f.released); got != one.q.Forwards[0] {
 		t.Errorf("%+v is taken back", got)
 	}
 	other.forwarded(its, "forwarded-tcpip", "localhost", 9090, "127.0.0.1", 0)
@@ -112,7 +113,7 @@ func TestProxyRemoteForwards(t *testing.T) {
 		t.Error("another client's forward ended")
 	}
 	other.Close()
-	get(t, f.released)
+	controltest.Get(t, f.released)
 	eventually(t, "sockets are left", func() bool { left, _ := filepath.Glob(filepath.Join(r.dir, "f*")); return len(left) == 0 })
 }
 
@@ -123,12 +124,12 @@ func TestProxyForwardFails(t *testing.T) {
 	f.fail(errors.New("taken"), nil)
 	p.says(globalRequest, "tcpip-forward", true, "", 8080)
 	p.hears(requestFailure, []byte{0, 0, 0, 0})
-	get(t, f.asked)
+	controltest.Get(t, f.asked)
 	p.says(globalRequest, "streamlocal-forward@openssh.com", true, "/run/there")
 	p.hears(requestFailure, []byte{0, 0, 0, 0})
-	get(t, f.asked)
+	controltest.Get(t, f.asked)
 	p.says(globalRequest, "tcpip-forward", false, "", 8080) // no answer is wanted
-	get(t, f.asked)
+	controltest.Get(t, f.asked)
 	p.works()
 	for _, says := range [][]any{{"tcpip-forward", true}, {"tcpip-forward", true, ""}, {"tcpip-forward", true, "", 65536}, {"tcpip-forward", true, "", 80, "more"},
 		{"cancel-tcpip-forward", true, ""}, {"streamlocal-forward@openssh.com", true}, {"streamlocal-forward@openssh.com", true, ""}, {"cancel-streamlocal-forward@openssh.com", true}} {
@@ -155,7 +156,7 @@ func TestProxyForwardWithoutPort(t *testing.T) {
 	p := proxyRig(t, &f.Backend).proxied()
 	p.says(globalRequest, "tcpip-forward", true, "", 0)
 	p.hears(requestFailure, []byte{0, 0, 0, 0})
-	get(t, f.released)
+	controltest.Get(t, f.released)
 }
 
 // While a forward waits for its connection the client's other packets are dealt
@@ -171,7 +172,7 @@ func TestProxyForwardWaits(t *testing.T) {
 	r := proxyRig(t, b)
 	p := r.proxied()
 	p.says(globalRequest, "tcpip-forward", true, "", 8080)
-	get(t, waits)
+	controltest.Get(t, waits)
 	s, o := p.exec(ch)
 	o.End(control.Exit{Code: 3}, nil)
 	s.exits(3)
@@ -186,7 +187,7 @@ func TestProxyForwardedIsRefused(t *testing.T) {
 	p := r.proxied()
 	p.says(globalRequest, "tcpip-forward", true, "", 8080)
 	p.hears(requestSuccess, []byte{0, 0, 0, 0})
-	at := remote{get(t, f.asked)}
+	at := remote{controltest.Get(t, f.asked)}
 	open := func() (net.Conn, uint32) {
 		c := at.connects(t)
 		return c, p.hearsOpen("forwarded-tcpip", "", 8080, "127.0.0.1", 0)
@@ -225,7 +226,7 @@ func TestProxyHasAnEnd(t *testing.T) {
 			p.hears(requestFailure, []byte{0, 0, 0, 0})
 		}
 	}
-	at := remote{get(t, f.asked)}
+	at := remote{controltest.Get(t, f.asked)}
 	s, o := p.exec(ch)
 	p.exec(ch)
 	p.session()

@@ -148,7 +148,7 @@ func (p *proxied) exec(ch chan *opened) (*chan_, *opened) {
 	p.t.Helper()
 	c := p.session()
 	c.requests("exec", true, "cmd")
-	o := get(p.t, ch)
+	o := controltest.Get(p.t, ch)
 	c.hears(channelSuccess, c.here)
 	return c, o
 }

@@ -27,7 +27,7 @@ func TestProxySession(t *testing.T) {
 		s.requests("env", true, "A", "b=c")
 		s.hears(channelSuccess, s.here)
 		s.requests(c.says[0].(string), true, c.says[1:]...)
-		o := get(t, ch)
+		o := controltest.Get(t, ch)
 		s.hears(channelSuccess, s.here)
 		if o.q.Kind != c.kind || o.q.Command != c.command || !reflect.DeepEqual(o.q.Env, []string{"LANG=C", "A=b=c"}) ||
 			o.q.TTY != nil || o.q.Agent != "" || o.q.X11 != nil || o.q.Dest.String() != "h" || o.q.PID == 0 {
@@ -96,7 +96,7 @@ func TestProxyOutputBeforeExit(t *testing.T) {
 		}
 		window, left = window-(len(got)-10), left-(len(got)-10)
 	}
-	get(t, sent)
+	controltest.Get(t, sent)
 	s.exits(7)
 }
 
@@ -107,7 +107,7 @@ func TestProxyTerminal(t *testing.T) {
 	s.requests("pty-req", true, "xterm", 80, 24, 640, 480, "\x35\x00\x00\x00\x00\x00")
 	s.hears(channelSuccess, s.here)
 	s.requests("shell", true)
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	s.hears(channelSuccess, s.here)
 	want := &control.TTY{Term: "xterm", Size: control.Window{Cols: 80, Rows: 24, Width: 640, Height: 480}, Modes: []byte{0x35, 0, 0, 0, 0, 0}}
 	if !reflect.DeepEqual(o.q.TTY, want) {
@@ -141,13 +141,13 @@ func TestProxyWhileOpening(t *testing.T) {
 	s := p.session()
 	s.requests("pty-req", false, "xterm", 80, 24, 0, 0, "")
 	s.requests("shell", true)
-	get(t, asked)
+	controltest.Get(t, asked)
 	s.requests("window-change", false, 90, 25, 0, 0)
 	s.requests("window-change", false, 100, 30, 0, 0)
 	s.requests("eow@openssh.com", false)
 	s.works()
 	close(go_)
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	s.hears(channelSuccess, s.here)
 	o.did(t, "closeread")
 	if got := o.Events(); !reflect.DeepEqual(got, []string{"resize 100x30", "closeread"}) {
@@ -198,7 +198,7 @@ func TestProxyDirect(t *testing.T) {
 	}{{"direct-tcpip", []any{"db", 5432, "127.0.0.1", 40000}, control.DirectRequest{Host: "db", Port: 5432}},
 		{"direct-streamlocal@openssh.com", []any{"/run/s", "", 0}, control.DirectRequest{Path: "/run/s"}}} {
 		here := p.asks(c.kind, c.says...)
-		o := get(t, ch)
+		o := controltest.Get(t, ch)
 		s := p.confirmed(here)
 		if q := o.direct; q.Host != c.want.Host || q.Port != c.want.Port || q.Path != c.want.Path || q.Dest.String() != "h" || q.PID == 0 {
 			t.Errorf("%+v", q)
@@ -227,14 +227,14 @@ func TestProxyDirectEnds(t *testing.T) {
 	b, ch := sessions(false)
 	p := proxyRig(t, b).proxied()
 	here := p.asks("direct-tcpip", "db", 1, "", 0)
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	s := p.confirmed(here)
 	o.End(control.Exit{}, nil)
 	s.hears(channelEOF, s.here)
 	s.closes()
 
 	here = p.asks("direct-tcpip", "db", 1, "", 0)
-	o = get(t, ch)
+	o = controltest.Get(t, ch)
 	s = p.confirmed(here)
 	o.Out.CloseWithError(errors.New("connection lost"))
 	o.End(control.Exit{}, errors.New("connection lost"))
@@ -271,7 +271,7 @@ func TestProxyCloses(t *testing.T) {
 	s.hears(channelClose, s.here)
 	o.did(t, "close")
 	here := p.asks("direct-tcpip", "db", 1, "", 0)
-	o = get(t, ch)
+	o = controltest.Get(t, ch)
 	s = p.confirmed(here)
 	s.says(channelClose, s.there)
 	s.hears(channelClose, s.here)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/control/controltest"
 )
 
 // raw is a packet of these bytes, whatever they are.
@@ -145,7 +146,7 @@ func TestProxyWrongRequests(t *testing.T) {
 		s.hears(channelFailure, s.here)
 	}
 	s.requests("exec", true, "cmd")
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	s.hears(channelSuccess, s.here)
 	if o.q.Command != "cmd" || len(o.q.Env) > 0 || o.q.TTY != nil {
 		t.Errorf("%+v", o.q)
@@ -167,7 +168,7 @@ func TestProxyEnvironmentHasAnEnd(t *testing.T) {
 		}
 	}
 	s.requests("exec", true, "cmd")
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	if refused != 10 || len(o.q.Env) != 10 {
 		t.Errorf("%d are refused, %d are there", refused, len(o.q.Env))
 	}
@@ -186,7 +187,7 @@ func TestProxyAsksWithoutEnd(t *testing.T) {
 	r := proxyRig(t, b)
 	other, p := r.undisturbed(ch), r.proxied()
 	p.says(globalRequest, "tcpip-forward", true, "", 8080)
-	get(t, waits)
+	controltest.Get(t, waits)
 	for range 2 * globals {
 		if _, err := p.Write(packet(globalRequest, "keepalive@openssh.com", true)); err != nil {
 			break
@@ -258,7 +259,7 @@ func TestProxyDoesNotRead(t *testing.T) {
 			p.Close()
 			r.left(1)
 			o.did(t, "close")
-			get(t, done)
+			controltest.Get(t, done)
 			other.works()
 		})
 	}
@@ -302,10 +303,10 @@ func TestProxyDies(t *testing.T) {
 		"in a length":         func(p *proxied) { p.write([]byte{0, 0}) },
 		"a channel asked for": func(p *proxied) { p.asks("session") },
 		"a channel":           func(p *proxied) { p.session() },
-		"a session asked for": func(p *proxied) { p.session().requests("exec", true, "wait"); get(t, waits) },
+		"a session asked for": func(p *proxied) { p.session().requests("exec", true, "wait"); controltest.Get(t, waits) },
 		"a connection asked for": func(p *proxied) {
 			p.asks("direct-tcpip", "wait", 1, "", 0)
-			get(t, waits)
+			controltest.Get(t, waits)
 		},
 		"a session": func(p *proxied) { p.exec(ch) },
 		"a session that sends": func(p *proxied) {
@@ -329,10 +330,10 @@ func TestProxyDies(t *testing.T) {
 			s.hears(channelEOF, s.here)
 			s.hears(channelClose, s.here)
 		},
-		"a connection": func(p *proxied) { p.asks("direct-tcpip", "db", 1, "", 0); get(t, ch) },
+		"a connection": func(p *proxied) { p.asks("direct-tcpip", "db", 1, "", 0); controltest.Get(t, ch) },
 		"a forward": func(p *proxied) {
 			p.says(globalRequest, "tcpip-forward", true, "", 8080)
-			c := remote{get(t, f.asked)}.connects(t)
+			c := remote{controltest.Get(t, f.asked)}.connects(t)
 			p.hears(requestSuccess, []byte{0, 0, 0, 0})
 			p.hearsOpen("forwarded-tcpip", "", 8080, "127.0.0.1", 0)
 			c.Write([]byte("x"))

@@ -242,12 +242,12 @@ func TestGoneSession(t *testing.T) {
 			r.serve()
 			c, in := r.greet(), pipes(t)
 			c.ask(&request{kind: newSession, id: 1, escape: noEscape, command: "cmd", tty: tty}, in.fds...)
-			get(t, asked)
+			controltest.Get(t, asked)
 			if !late {
 				c.expect(sessionOpened, uint32(1), uint32(sessionID))
 			}
 			c.Close()
-			o := get(t, ch)
+			o := controltest.Get(t, ch)
 			o.did(t, "close")
 			if got := o.Events(); !slices.Equal(got, []string{"close"}) {
 				t.Errorf("terminal %v, late %v: it did %q", tty, late, got)
@@ -276,8 +276,8 @@ func TestNoticeToStalled(t *testing.T) {
 	filled := fill(t, in.fds[2])
 	c.ask(&request{kind: newSession, id: 1, escape: noEscape, command: "cmd"}, in.fds...)
 	in.drop(2)
-	get(t, told)
-	o := get(t, ch)
+	controltest.Get(t, told)
+	o := controltest.Get(t, ch)
 	c.expect(sessionOpened, uint32(1), uint32(sessionID))
 	o.Out.Write([]byte("x"))
 	reads(t, in.out, "x")

@@ -57,7 +57,7 @@ func nested(t *testing.T) int {
 func (c *caller) shell(ch chan *opened, tty int) *opened {
 	c.t.Helper()
 	c.ask(&request{kind: newSession, id: 1, tty: true, escape: '~', term: "xterm"}, tty, tty, tty)
-	o := get(c.t, ch)
+	o := controltest.Get(c.t, ch)
 	c.expect(sessionOpened, uint32(1), uint32(sessionID))
 	return o
 }
@@ -225,7 +225,7 @@ func TestStalledTerminal(t *testing.T) {
 		}
 		o.did(t, "close")
 		eventually(t, "it is still served: "+end, func() bool { return r.doors.Clients() == 0 || end == "~." && ended(c) })
-		get(t, wrote)
+		controltest.Get(t, wrote)
 	}
 }
 
@@ -276,7 +276,7 @@ func TestWaiting(t *testing.T) {
 	screen, tty := terminal(t)
 	c, plain, in := r.greet(), r.greet(), pipes(t)
 	plain.ask(&request{kind: newSession, id: 1, command: "cmd"}, in.fds...)
-	get(t, asked)
+	controltest.Get(t, asked)
 	c.ask(&request{kind: newSession, id: 1, command: "cmd"}, tty, tty, tty)
 	reads(t, screen, "muxd: h: waiting for the connection (no route? to host)\r\n")
 	close(release)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/control/controltest"
 )
 
 // frame is bytes as one message.
@@ -86,7 +87,7 @@ func TestLongest(t *testing.T) {
 	for _, fd := range in.fds {
 		c.pass([]byte{0}, fd)
 	}
-	if got := get(t, ch); got.q.Command != q.command {
+	if got := controltest.Get(t, ch); got.q.Command != q.command {
 		t.Errorf("a command of %d bytes", len(got.q.Command))
 	}
 }
@@ -129,14 +130,14 @@ func TestPieces(t *testing.T) {
 		c.pass([]byte{0}, fd)
 	}
 	c.expect(hello, uint32(version), "info", "0", "muxd", "1")
-	get(t, ch)
+	controltest.Get(t, ch)
 	c.expect(sessionOpened, uint32(1), uint32(sessionID))
 
 	c, in = r.dial(), pipes(t)
 	c.write(append([]byte(greeting), q.append(nil)...))
 	c.pass([]byte{0, 0, 0}, in.fds...)
 	c.expect(hello, uint32(version), "info", "0", "muxd", "1")
-	o := get(t, ch)
+	o := controltest.Get(t, ch)
 	c.expect(sessionOpened, uint32(1), uint32(sessionID))
 	o.Out.Write([]byte("x"))
 	reads(t, in.out, "x")
@@ -285,7 +286,7 @@ func TestNeverReads(t *testing.T) {
 	for range 10 {
 		r.greet().lives()
 	}
-	get(t, sent)
+	controltest.Get(t, sent)
 	eventually(t, "it is still served", func() bool { return r.doors.Clients() <= 10 })
 }
 
@@ -318,7 +319,7 @@ func TestGone(t *testing.T) {
 
 	c := r.greet()
 	c.ask(&request{kind: newSession, id: 1, command: "wait"}, in.fds...)
-	get(t, waiting)
+	controltest.Get(t, waiting)
 	c.Close()
 	gone()
 
@@ -356,12 +357,12 @@ func TestGoneBehindManyRequests(t *testing.T) {
 	r.serve()
 	c := r.greet()
 	c.ask(&request{kind: openForward, id: 1, forward: forwardLocal, listen: endpoint{"", 8080}, connect: endpoint{"db", 1}})
-	get(t, waiting)
+	controltest.Get(t, waiting)
 	for range 3 * ahead {
 		c.ask(&request{kind: aliveCheck, id: 2})
 	}
 	c.Close()
-	get(t, over)
+	controltest.Get(t, over)
 	eventually(t, "it is still served", func() bool { return r.doors.Clients() == 0 })
 }
 

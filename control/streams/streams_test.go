@@ -16,7 +16,7 @@ import (
 	"muxd/control/controltest"
 )
 
-const patience = time.Minute
+const patience = controltest.Patience
 
 type quiet struct{}
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"muxd/control"
@@ -40,7 +39,7 @@ func (r *rig) write(name, text string) string {
 }
 
 // plan resolves a command line; p nil is a client that runs nothing.
-func (r *rig) plan(p *person, args ...string) (*control.Plan, error) {
+func (r *rig) plan(p *controltest.Person, args ...string) (*control.Plan, error) {
 	if p == nil {
 		p = silent()
 	}
@@ -58,31 +57,7 @@ func (r *rig) request(args ...string) *control.SessionRequest {
 
 var wantError = controltest.WantError
 
-// person remembers what it is told, and is asked nothing: resolving has no
-// question.
-type person struct {
-	// runs carries out commands; unset means that the client runs nothing.
-	runs    func(ctx context.Context, c control.Command) (control.Ran, error)
-	notices []string
+// silent is a person who is told, and asked nothing: resolving has no question.
+func silent() *controltest.Person {
+	return controltest.Fails(errors.New("a question where none is to be asked"))
 }
-
-func silent() *person { return &person{} }
-
-func (p *person) Prompt(context.Context, control.Prompt) (control.Answer, error) {
-	return control.Answer{}, errors.New("a question where none is to be asked")
-}
-
-func (p *person) Run(ctx context.Context, c control.Command) (control.Ran, error) {
-	if p.runs == nil {
-		return control.Ran{}, control.ErrNobody
-	}
-	return p.runs(ctx, c)
-}
-
-func (p *person) Notice(text string) { p.notices = append(p.notices, text) }
-
-func (p *person) Waiting(control.Waiting) {}
-
-func (p *person) Impatient() <-chan struct{} { return nil }
-
-func (p *person) told() string { return strings.Join(p.notices, "\n") }

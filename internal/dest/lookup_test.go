@@ -8,6 +8,7 @@ import (
 	"weak"
 
 	"muxd/control"
+	"muxd/control/controltest"
 )
 
 func TestCanonicalName(t *testing.T) {
@@ -29,7 +30,7 @@ func TestMatchExecAsksTheClient(t *testing.T) {
 		var asked []string
 		status := 0
 		p := silent()
-		p.runs = func(_ context.Context, c control.Command) (control.Ran, error) {
+		p.OnRun = func(_ context.Context, c control.Command) (control.Ran, error) {
 			if c.Kind != control.CommandTest {
 				t.Errorf("kind %d", c.Kind)
 			}
@@ -58,7 +59,7 @@ func TestAgainAsksNobody(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		p := silent()
 		runs := 0
-		p.runs = func(context.Context, control.Command) (control.Ran, error) { runs++; return control.Ran{}, nil }
+		p.OnRun = func(context.Context, control.Command) (control.Ran, error) { runs++; return control.Ran{}, nil }
 		again := func() (*Destination, error) {
 			plan, err := r.plan(p, "host", "true")
 			if err != nil {
@@ -82,9 +83,9 @@ func TestAgainAsksNobody(t *testing.T) {
 func TestADestinationKeepsNoClient(t *testing.T) {
 	resolved(t, func(t *testing.T, r *rig) {
 		r.write(".ssh/config", "Match exec \"is %n\"\n User matched\n")
-		d, client := func() (*Destination, weak.Pointer[person]) {
+		d, client := func() (*Destination, weak.Pointer[controltest.Person]) {
 			p := silent()
-			p.runs = func(context.Context, control.Command) (control.Ran, error) {
+			p.OnRun = func(context.Context, control.Command) (control.Ran, error) {
 				p.Notice("ran")
 				return control.Ran{}, nil
 			}

@@ -164,12 +164,12 @@ func TestIdentityThatIsNotThere(t *testing.T) {
 		if files, _ := plan.Session.Dest.(*Destination).Conf.IdentityFiles(); len(files) != 1 || files[0].Path != there {
 			t.Errorf("identities %v", files)
 		}
-		if p.told() != "Warning: Identity file missing not accessible: no such file or directory." {
-			t.Errorf("told %q", p.told())
+		if p.Told() != "Warning: Identity file missing not accessible: no such file or directory." {
+			t.Errorf("told %q", p.Told())
 		}
 		p = silent()
-		if _, err := r.plan(p, "-i", "", "host", "true"); err != nil || !strings.Contains(p.told(), "it has no name") {
-			t.Errorf("an empty name: %v, told %q", err, p.told())
+		if _, err := r.plan(p, "-i", "", "host", "true"); err != nil || !strings.Contains(p.Told(), "it has no name") {
+			t.Errorf("an empty name: %v, told %q", err, p.Told())
 		}
 	})
 }

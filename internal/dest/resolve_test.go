@@ -65,8 +65,8 @@ func TestTTYRules(t *testing.T) {
 				if c.message {
 					want = message
 				}
-				if p.told() != want {
-					t.Errorf("told %q", p.told())
+				if p.Told() != want {
+					t.Errorf("told %q", p.Told())
 				}
 			})
 		})

@@ -158,11 +158,11 @@ func TestCheckHostIP(t *testing.T) {
 		if (tt.want == "") != (err == nil) || err != nil && !contained(err.Error(), fill(tt.want)) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if (tt.told == "") != (who.told() == "") || !contained(who.told(), tt.told) {
-			t.Errorf("%s: told %q", tt.name, who.told())
+		if (tt.told == "") != (who.Told() == "") || !contained(who.Told(), tt.told) {
+			t.Errorf("%s: told %q", tt.name, who.Told())
 		}
-		if len(who.asked) != len(tt.answers) || tt.asked != "" && !contained(who.asked[0].Text, fill(tt.asked)) {
-			t.Errorf("%s: asked %+v", tt.name, who.asked)
+		if len(who.Asked()) != len(tt.answers) || tt.asked != "" && !contained(who.Asked()[0].Text, fill(tt.asked)) {
+			t.Errorf("%s: asked %+v", tt.name, who.Asked())
 		}
 		if got := r.remembered(); got != tt.known+tt.after {
 			t.Errorf("%s: known_hosts is %q", tt.name, got)

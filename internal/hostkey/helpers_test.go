@@ -1,7 +1,6 @@
 package hostkey
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
+	"muxd/control/controltest"
 	"muxd/internal/sshconf"
 	"muxd/internal/sshtest"
 )
@@ -100,31 +100,7 @@ func (c *Check) meet(key ssh.PublicKey) error {
 	return c.Callback("", nil, key)
 }
 
-// person answers questions in order, the last answer for ever; with none,
-// nobody is there.
-type person struct {
-	answers []string
-	asked   []control.Prompt
-	notices []string
-}
-
-func says(words ...string) *person { return &person{answers: words} }
-
-func (p *person) Prompt(_ context.Context, q control.Prompt) (control.Answer, error) {
-	if len(p.answers) == 0 {
-		return control.Answer{}, control.ErrNobody
-	}
-	p.asked = append(p.asked, q)
-	return control.Answer{Text: p.answers[min(len(p.asked), len(p.answers))-1]}, nil
-}
-
-func (p *person) Run(context.Context, control.Command) (control.Ran, error) {
-	return control.Ran{}, control.ErrNobody
-}
-func (p *person) Notice(text string)         { p.notices = append(p.notices, text) }
-func (p *person) Waiting(control.Waiting)    {}
-func (p *person) Impatient() <-chan struct{} { return nil }
-func (p *person) told() string               { return strings.Join(p.notices, "\n") }
+var says = controltest.Says
 
 func authorized(k ssh.PublicKey) string { return string(ssh.MarshalAuthorizedKey(k)) }
 

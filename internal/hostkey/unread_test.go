@@ -20,7 +20,7 @@ func TestKnownHostsThatCannotBeRead(t *testing.T) {
 		}
 	}
 	p := says("no")
-	if err := r.check(p, "host").meet(r.key); err == nil || len(p.asked) == 0 || !strings.Contains(p.asked[0].Text, "WARNING:"+want) {
-		t.Errorf("asked %+v", p.asked)
+	if err := r.check(p, "host").meet(r.key); err == nil || len(p.Asked()) == 0 || !strings.Contains(p.Asked()[0].Text, "WARNING:"+want) {
+		t.Errorf("asked %+v", p.Asked())
 	}
 }
