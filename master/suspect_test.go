@@ -94,7 +94,7 @@ func TestSilenceBeforeTheCommandMovesIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.(*sshlink.Session).Link() == keep.Link() {
-			t.Skip("the terminal was granted before the stall")
+			t.Fatal("the terminal was granted before the stall")
 		}
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("it took %v", took)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 // inUserNamespace starts a role in a user namespace that has these numbers.
@@ -18,10 +20,7 @@ func inUserNamespace(t *testing.T, role string, p Place, uids ...syscall.SysProc
 	probe := exec.Command("/bin/true")
 	probe.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
 	if err := probe.Run(); err != nil {
-		if strings.Contains(os.Getenv("MUX_TEST_REQUIRE"), "netns") {
-			t.Fatalf("no user namespaces, which MUX_TEST_REQUIRE=netns asks for: %v", err)
-		}
-		t.Skipf("no user namespaces: %v", err)
+		sshtest.Lacks(t, "userns", err)
 	}
 	cmd := exec.Command(program(t, p))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: uids}

@@ -8,12 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"muxd/internal/sshtest"
 )
 
 // patience is for what happens at once or never.
@@ -104,13 +105,7 @@ func becomeNobody() error {
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if strings.Contains(os.Getenv("MUX_TEST_REQUIRE"), "netns") { // which takes root
-		t.Fatal("not root, which MUX_TEST_REQUIRE=netns asks for")
-	}
-	t.Skip("not root, so cannot act as another user")
+	sshtest.Require(t, "root") // to act as another user
 }
 
 // newPlace is an unmade place with a short path, in a directory that others

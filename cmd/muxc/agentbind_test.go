@@ -55,7 +55,7 @@ func TestDestinationConstrainedKeys(t *testing.T) {
 	h.realAgent()
 	file := write(t, filepath.Join(h.dir, "known"), known)
 	if r := h.run(h.command("ssh-add", "-H", file, "-h", "nowhere", file), nil); strings.Contains(r.err, "illegal option") {
-		t.Skipf("needs an ssh-add with destinations: %s", r.err)
+		sshtest.Lacks(t, "ssh-add", fmt.Errorf("one that knows destinations: %s", r.err))
 	}
 	h.adds(keys["a"], "-q", "-H", file, "-h", "a")
 	h.adds(keys["b"], "-q", "-H", file, "-h", "b")

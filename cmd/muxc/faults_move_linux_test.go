@@ -89,7 +89,7 @@ func TestAddressReturns(t *testing.T) {
 func (h *host) inMounts(file, place string) {
 	h.t.Helper()
 	if out, err := exec.Command("unshare", "-m", "mount", "--bind", file, place).CombinedOutput(); err != nil {
-		h.t.Skipf("needs a mount namespace: %v: %s", err, out)
+		sshtest.Lacks(h.t, "netns", fmt.Errorf("a mount namespace: %v: %s", err, out))
 	}
 	enter := h.enter
 	h.enter = func(args ...string) *exec.Cmd {

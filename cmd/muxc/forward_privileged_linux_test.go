@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"muxd/internal/sshtest"
 )
 
 // asNobody has everything that the host starts from now on run as a user who
@@ -44,7 +47,7 @@ func (h *host) asNobody() {
 func TestPrivilegedPort(t *testing.T) {
 	t.Parallel()
 	if first := strings.TrimSpace(maybe("/proc/sys/net/ipv4/ip_unprivileged_port_start")); number(first) < 1024 {
-		t.Skipf("needs ports that are root's, and here all from %s are anybody's", first)
+		sshtest.Lacks(t, "low-ports", fmt.Errorf("ports that are root's: all from %s are anybody's", first))
 	}
 	h := startHost(t)
 	h.asNobody()

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"muxd/internal/sshtest"
 )
 
 // forwardStatus is what the tests look at of a forward in muxd status --json.
@@ -127,11 +129,7 @@ func accepting(port int) (all []string) {
 // needIPv6 skips a test where the machine has none.
 func needIPv6(t testing.TB) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Skipf("needs IPv6: %v", err)
-	}
-	ln.Close()
+	sshtest.Require(t, "ipv6")
 }
 
 // at is a port as an option has it.

@@ -69,12 +69,10 @@ func newHost(t testing.TB) *host {
 	return h
 }
 
-// needProc skips what looks at processes where nothing shows them.
+// needProc skips what looks at processes where no /proc shows them.
 func needProc(t testing.TB) {
 	t.Helper()
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("needs /proc, to see what the processes are")
-	}
+	sshtest.Require(t, "/proc/self/stat")
 }
 
 // setenv changes the environment of processes started from now on.

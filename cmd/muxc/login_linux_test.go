@@ -51,7 +51,7 @@ func keygen(t testing.TB, path string, args ...string) {
 	t.Helper()
 	args = append([]string{"-q", "-a", "1", "-C", "me@home", "-f", path}, args...)
 	if out, err := exec.Command("ssh-keygen", args...).CombinedOutput(); err != nil {
-		t.Skipf("this ssh-keygen has not %q: %v: %s", args, err, out)
+		sshtest.Lacks(t, "ssh-keygen", fmt.Errorf("one that has %q: %v: %s", args, err, out))
 	}
 }
 
@@ -375,7 +375,7 @@ func TestSmartCard(t *testing.T) {
 		c := exec.Command("softhsm2-util", args...)
 		c.Env = append(os.Environ(), "HOME="+k.dir)
 		if out, err := c.CombinedOutput(); err != nil {
-			t.Skipf("softhsm2-util: %v: %s", err, out)
+			sshtest.Lacks(t, "softhsm2-util", fmt.Errorf("one that works: %v: %s", err, out))
 		}
 	}
 	s := k.onScreen(k.muxc("-I", lib, "card", "echo hi"))

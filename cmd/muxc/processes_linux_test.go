@@ -53,10 +53,7 @@ func init() {
 // process of its own is refused in a line.
 func TestProcessLimit(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be a user who has no other processes")
-	}
-	sshtest.Require(t, "bash")
+	sshtest.Require(t, "bash", "root") // to be a user who has no other processes
 	const uid, limit = 54321, 256
 	h := startHost(t, "MaxSessions 100")
 	h.setenv("USER", "someone")

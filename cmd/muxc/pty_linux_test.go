@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -272,7 +273,7 @@ func requireTerminals(t testing.TB) {
 	}
 	g, err := user.LookupGroup("tty")
 	if err == nil && g.Gid != strconv.Itoa(int(st.Gid)) {
-		t.Skip("terminals are made without the group tty here, and sshd needs root to change that")
+		sshtest.Lacks(t, "root", errors.New("terminals are made without the group tty here, and sshd cannot change that"))
 	}
 }
 

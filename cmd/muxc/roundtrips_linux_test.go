@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -146,7 +147,7 @@ func TestSparesAndMaxSessions(t *testing.T) {
 func TestSparesAndChannelTimeout(t *testing.T) {
 	t.Parallel()
 	if out, _ := exec.Command("ssh", "-V").CombinedOutput(); strings.Contains(string(out), "OpenSSH_7") || strings.Contains(string(out), "OpenSSH_8") {
-		t.Skip("this sshd knows no ChannelTimeout")
+		sshtest.Lacks(t, "sshd", errors.New("one that knows ChannelTimeout"))
 	}
 	h := startHost(t, "ChannelTimeout session=1s")
 	long := h.start(h.muxc("box", "while sleep 0.2; do echo x; done"), nil) // the connection is never silent

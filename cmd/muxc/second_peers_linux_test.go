@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,9 +124,7 @@ func TestDoorForAnsible(t *testing.T) {
 
 func TestDoorForSshfs(t *testing.T) {
 	d := peerDoor(t, "sshfs", "fusermount3")
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		t.Skip("needs /dev/fuse")
-	}
+	sshtest.Require(t, "/dev/fuse")
 	mount, far := filepath.Join(d.dir, "mount"), filepath.Join(d.dir, "far")
 	os.Mkdir(mount, 0o755)
 	os.Mkdir(far, 0o755)
@@ -137,7 +136,7 @@ func TestDoorForSshfs(t *testing.T) {
 		return err == nil || closed(p.done)
 	})
 	if closed(p.done) {
-		t.Skipf("sshfs cannot mount here: %+v", p.wait())
+		sshtest.Lacks(t, "/dev/fuse", fmt.Errorf("sshfs cannot mount: %+v", p.wait()))
 	}
 	defer d.run(d.command("fusermount3", "-uz", mount), nil)
 	d.same(big, filepath.Join(mount, "big"))

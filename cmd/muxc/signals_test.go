@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -89,7 +90,7 @@ func startOrdinaryHost(t *testing.T) (h *host, public string) {
 	}
 	name := ordinaryUser()
 	if _, err := os.Stat("/etc/pam.d/sshd"); err != nil || name == "" {
-		t.Skip("needs PAM for sshd, and a user with a shell and a home besides root")
+		sshtest.Lacks(t, "/etc/pam.d/sshd", fmt.Errorf("PAM for sshd, and a user with a shell and a home besides root: %q, %v", name, err))
 	}
 	keys := filepath.Join(public, "keys")
 	// PAM lets somebody in by key whose password is locked, as those of packages

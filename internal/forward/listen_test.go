@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"muxd/control"
+	"muxd/internal/sshtest"
 )
 
 func haveIPv6() bool {
@@ -28,9 +29,7 @@ func haveIPv6() bool {
 
 // TestListenTCP connects from each loopback address to what listens where.
 func TestListenTCP(t *testing.T) {
-	if !haveIPv6() {
-		t.Skip("no IPv6 on this machine")
-	}
+	sshtest.Require(t, "ipv6")
 	for _, c := range []struct{ host, network, from string }{
 		{"localhost", "", "4 6"}, {"localhost", "tcp", "4 6"}, {"localhost", "tcp4", "4"}, {"localhost", "tcp6", "6"},
 		{"*", "", "4 6"}, {"*", "tcp4", "4"}, {"*", "tcp6", "6"}, {"", "tcp", "4 6"},
@@ -331,7 +330,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	fx.add(t, f, fx.owner())
 	var was unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	nc := dialAt(t, f.Listen)
 	fx.farSide(t, 1)
@@ -344,7 +343,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	top, _ := unix.Dup(0)
 	unix.Close(top)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(top) + 20, Max: was.Max}); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &was)
 	// The next one is accepted with the last descriptor, and the accept behind it

@@ -227,7 +227,8 @@ func agentPID(t testing.TB, socket string) int {
 	out, err := exec.Command("sh", "-c", `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q -- "^[^ ]*ssh-agent -a $0 " && echo ${p#/proc/}; done`, socket).Output()
 	pid, perr := strconv.Atoi(strings.TrimSpace(string(out)))
 	if perr != nil {
-		t.Skipf("cannot tell the agent's process: %q, %v", out, err)
+		sshtest.Require(t, "/proc/self/stat")
+		t.Fatalf("cannot tell the agent's process: %q, %v", out, err)
 	}
 	return pid
 }

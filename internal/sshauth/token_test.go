@@ -3,6 +3,7 @@ package sshauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +46,7 @@ func softToken(t testing.TB) (string, *key) {
 		{"--import", pem, "--token", "card", "--label", "login", "--id", "01", "--pin", "1234"},
 	} {
 		if out, err := exec.Command(util, args...).CombinedOutput(); err != nil {
-			t.Skipf("softhsm2-util %v: %v: %s", args, err, out)
+			sshtest.Lacks(t, "softhsm2-util", fmt.Errorf("one that does %v: %v: %s", args, err, out))
 		}
 	}
 	return lib, &key{name: "card", pub: pub}

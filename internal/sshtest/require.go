@@ -3,6 +3,7 @@ package sshtest
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,19 +19,21 @@ import (
 const RequireVar = "MUX_TEST_REQUIRE"
 
 // Require skips the test with one line when this machine lacks one of the
-// names: "sshd", "netns" (root, Linux, ip, nft and nsenter), or any program,
-// such as "ssh", "rsync" and "git". Names that RequireVar lists fail the test
-// instead.
+// names: "sshd", "netns" (root, Linux, ip, nft and nsenter), "root", "ipv6", a
+// file that can be opened, such as "/dev/fuse", or any program, such as "ssh",
+// "rsync" and "git". Names that RequireVar lists fail the test instead.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if err := missing(name); err != nil {
-			lacks(t, name, err)
+			Lacks(t, name, err)
 		}
 	}
 }
 
-func lacks(t testing.TB, name string, err error) {
+// Lacks ends the test as Require does, because of what this machine's program
+// cannot do, or of something that Require has no name for.
+func Lacks(t testing.TB, name string, err error) {
 	t.Helper()
 	if required(os.Getenv(RequireVar), name) {
 		t.Fatalf("needs %s, which %s requires: %v", name, RequireVar, err)
@@ -63,13 +66,31 @@ func SoftHSM(t testing.TB) string {
 			return found[0]
 		}
 	}
-	lacks(t, "softhsm2-util", errors.New("no libsofthsm2.so"))
+	Lacks(t, "softhsm2-util", errors.New("no libsofthsm2.so"))
 	return ""
 }
 
 func missing(name string) error {
-	if name == "netns" {
+	switch {
+	case name == "netns":
 		return netnsMissing()
+	case name == "root":
+		if os.Geteuid() != 0 {
+			return errors.New("not root")
+		}
+		return nil
+	case name == "ipv6":
+		l, err := net.Listen("tcp6", "[::1]:0")
+		if err == nil {
+			l.Close()
+		}
+		return err
+	case strings.HasPrefix(name, "/"):
+		f, err := os.Open(name)
+		if err == nil {
+			f.Close()
+		}
+		return err
 	}
 	_, err := find(name)
 	return err

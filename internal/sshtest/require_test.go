@@ -45,6 +45,9 @@ func TestRequire(t *testing.T) {
 		{"sshd, " + absent, absent, false, true},
 		{absent + "-2", absent, true, false},
 		{"sh", "sh", false, false},
+		{"", "/no/such/file", true, false},
+		{"/no/such/file", "/no/such/file", false, true},
+		{"/dev/null", "/dev/null", false, false},
 	} {
 		t.Setenv(RequireVar, test.list)
 		v := new(verdictTB)

@@ -2,6 +2,7 @@ package sshtest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -23,7 +24,7 @@ func againAsOrdinaryUser(t *testing.T) {
 	t.Helper()
 	account, err := user.Lookup(ordinaryUser)
 	if err != nil {
-		t.Skip("needs an ordinary user: ", err)
+		Lacks(t, "root", fmt.Errorf("an ordinary user: %w", err))
 	}
 	uid, _ := strconv.Atoi(account.Uid)
 	gid, _ := strconv.Atoi(account.Gid)
@@ -35,7 +36,7 @@ func againAsOrdinaryUser(t *testing.T) {
 	defer os.RemoveAll(dir)
 	binary, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		t.Skip("needs /proc: ", err)
+		Lacks(t, "/proc/self/stat", err)
 	}
 	path := filepath.Join(dir, "test")
 	tmp := filepath.Join(dir, "tmp")
