@@ -40,6 +40,7 @@ func TestRecipes(t *testing.T) {
 	t.Parallel()
 	for _, r := range recipes(t) {
 		t.Run(strings.Join(append([]string{"sh"}, r.needs...), " "), func(t *testing.T) {
+			t.Parallel()
 			for _, need := range r.needs {
 				sshtest.Require(t, need)
 			}
