@@ -129,7 +129,9 @@ func TestSftp(t *testing.T) {
 func TestAnsible(t *testing.T) {
 	h := peerHost(t, "ansible", "python3")
 	h.env = append(h.env, "ANSIBLE_LOCAL_TEMP="+h.dir+"/at", "ANSIBLE_SSH_CONTROL_PATH_DIR="+h.dir+"/cp", "ANSIBLE_NOCOLOR=1",
-		"ANSIBLE_HOME="+h.dir, "LC_ALL=C.UTF-8", "ANSIBLE_SSH_USETTY=False") // an sshd without root may make no terminal
+		"ANSIBLE_HOME="+h.dir, "LC_ALL=C.UTF-8",
+		"ANSIBLE_SSH_ARGS=-o ControlMaster=auto -o ControlPersist=10m", // its own is a minute, which python may take to start
+		"ANSIBLE_SSH_USETTY=False")                                     // an sshd without root may make no terminal
 	a := h.random("a", 100<<10)
 	common := []string{"box", "-i", "box,", "-o", "-e", "ansible_ssh_executable=" + h.wrapped(), "-e", "ansible_python_interpreter=/usr/bin/python3",
 		"-e", "ansible_remote_tmp=" + h.dir + "/rt", "-e", "ansible_sftp_executable=" + h.dir + "/nosftp", "-e", "ansible_scp_extra_args=-S" + h.wrapped(), "-e", "ansible_ssh_transfer_method=piped"}

@@ -160,8 +160,8 @@ func TestTypedIntoAJob(t *testing.T) {
 	t.Parallel()
 	h := startShellHost(t)
 	s := h.onShell()
-	s.types("$muxc box cat\r")
-	s.shows("cat\r\n")
+	s.types("$muxc box 'echo up; cat'\r")
+	s.shows("up\r\n") // a login that takes a second is told in the middle of what is typed
 	s.types("one\r")
 	s.shows("one\r\none\r\n")
 	s.types("\x1a")
