@@ -334,6 +334,10 @@ func TestABackgroundDialDoesNotWaitForABastion(t *testing.T) {
 		r.srv.Last().Drop()
 		time.Sleep(40 * time.Minute)
 		synctest.Wait()
+		for i := 0; i < 60 && hostNamed(r, "inside").State == "connecting"; i++ { // the pauses are drawn: one attempt may be on now
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
 		if st := hostNamed(r, "inside"); st.State != "waiting" {
 			t.Errorf("%s: %s", st.State, st.LastErr)
 		}

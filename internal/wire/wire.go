@@ -47,6 +47,10 @@ const (
 	// lastWordsTimeout bounds a read from a connection that cannot be written:
 	// what is there to read is there already.
 	lastWordsTimeout = time.Second
+	// writerTells is how long the end of what is read waits for a writer, who may
+	// have been told its cause. One that waits on, because the server reads no
+	// more, has not been.
+	writerTells = time.Second
 	// LastPackets is how long the end of what is read is kept from the SSH
 	// library, for it to work off the packets that it has taken before: up to
 	// sixteen, which wait between its two goroutines.
@@ -91,7 +95,8 @@ type Conn struct {
 	mu       sync.Mutex
 	cond     sync.Cond // on mu
 	pending  *[]byte   // guarded by mu; left to the flusher, borrowed; nil while there is nothing
-	flushing bool      // guarded by mu; there is a flusher
+	flushing bool      // guarded by mu; there is a flusher, or a write that goes out by itself
+	failed   error     // guarded by mu; the first write of these that failed
 	err      error     // guarded by mu; of the flusher's write, or of Close
 	wrote    time.Time // owned by Write; zero before the first
 }
@@ -187,11 +192,37 @@ func (w *Conn) ended(err error) error {
 	w.unread = nil
 	w.giveBack()
 	w.settle()
+	if err == io.EOF {
+		err = w.cause()
+	}
 	w.readOver.Store(true)
 	if f := w.onLost.Load(); f != nil {
 		(*f)(err)
 	}
 	return err
+}
+
+// cause is what a plain end of what is read comes from, where the kernel has ended
+// the connection: it says so once, to whoever asks first, and to a reader behind a
+// writer no more than that there is nothing to read. A write that fails because the
+// connection has ended already says nothing.
+func (w *Conn) cause() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	late := false
+	defer time.AfterFunc(writerTells, func() {
+		w.mu.Lock()
+		late = true
+		w.mu.Unlock()
+		w.cond.Broadcast()
+	}).Stop()
+	for w.flushing && w.failed == nil && !late {
+		w.cond.Wait()
+	}
+	if errno := syscall.Errno(0); errors.As(w.failed, &errno) && errno != syscall.EPIPE {
+		return w.failed
+	}
+	return io.EOF
 }
 
 // pull waits for bytes without a buffer, where the kernel tells when they are
@@ -307,12 +338,17 @@ func (w *Conn) Write(p []byte) (int, error) {
 	if w.err == nil && quiet && w.pending == nil && !w.flushing {
 		// Nobody else writes now: Write is called by one goroutine at a time
 		// and there is no flusher.
+		w.flushing = true
 		w.mu.Unlock()
 		n, err := w.Conn.Write(p)
 		w.out.Add(int64(n))
 		if err != nil {
 			w.writeOver.Store(true)
 		}
+		w.mu.Lock()
+		w.flushing = false
+		w.wentOut(err)
+		w.mu.Unlock()
 		if err != nil && first {
 			w.lastWords()
 		}
@@ -362,9 +398,19 @@ func (w *Conn) flush() {
 			w.err = err
 			w.writeOver.Store(true)
 		}
-		w.cond.Broadcast()
+		w.wentOut(err)
 	}
 	w.flushing = false
+	w.cond.Broadcast()
+}
+
+// wentOut notes how a write of the connection went, and wakes whoever waits for it.
+// Called with mu held.
+func (w *Conn) wentOut(err error) {
+	if w.failed == nil {
+		w.failed = err
+	}
+	w.cond.Broadcast()
 }
 
 // Close closes the connection. What is still pending is not sent.
