@@ -18,7 +18,12 @@ func Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 // afterwards, by who knows the values.
 func dialFrom(ctx context.Context, local net.Addr, network, addr string) (net.Conn, error) {
 	d := net.Dialer{LocalAddr: local, KeepAlive: -1}
-	return d.DialContext(ctx, network, addr)
+	nc, err := d.DialContext(ctx, network, addr)
+	if err == nil && scarce(nc) {
+		nc.Close()
+		return nil, errScarce
+	}
+	return nc, err
 }
 
 // settle fills in what the zero value leaves to the system.

@@ -43,7 +43,10 @@ func (c *Command) Pipe() (net.Conn, error) {
 	if err != nil {
 		return nil, &StartError{errors.Join(err, in.Close(), toChild.Close())}
 	}
-	ch, err := c.start(in, out)
+	var ch *child
+	if err = errScarce; !scarce(out) {
+		ch, err = c.start(in, out)
+	}
 	in.Close()
 	out.Close()
 	if err != nil {

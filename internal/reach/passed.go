@@ -98,7 +98,12 @@ func receiveConn(from *net.UnixConn) (net.Conn, error) {
 	}
 	switch {
 	case len(fds) > 0:
-		return streamOf(fds[0])
+		nc, err := streamOf(fds[0])
+		if err == nil && scarce(nc) {
+			nc.Close()
+			return nil, errScarce
+		}
+		return nc, err
 	case n == 0:
 		return nil, errors.New("it ended without passing a connection")
 	}
