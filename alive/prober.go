@@ -18,6 +18,7 @@ import "time"
 type Prober struct {
 	terms // in force
 
+	epoch time.Time // of the beat, see Align; zero: there is none
 	last  time.Time // stamp of the newest byte
 	since time.Time // begin of the watched silence: last, or the end of a later stall
 	floor time.Time // no interval is counted from before it: stall or Configure
@@ -250,7 +251,7 @@ func (p *Prober) begin(from time.Time) {
 func (p *Prober) warm(from time.Time) {
 	p.askAt = time.Time{}
 	if p.terms.ask > 0 {
-		p.askAt = from.Add(p.terms.ask)
+		p.askAt = p.onBeat(from.Add(p.terms.ask))
 	}
 }
 

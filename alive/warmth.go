@@ -47,14 +47,15 @@ func (w Warmth) Interval() time.Duration {
 }
 
 // Answered reports that a probe was answered which had been sent after the
-// given silence. Only one that put Interval to the test teaches: a probe sent
-// sooner, for a request or by a shorter KeepWarm, says nothing about it.
+// given silence. Only one that put Interval to the test teaches, as far as the
+// timer does, which may ask a beat sooner (see Prober.Align): a probe sent before
+// that, for a request or by a shorter KeepWarm, says nothing about it.
 //
 // Every 40 in a row lengthen the interval by a quarter, to 30 s at most, and
 // where a connection was ever lost to 3/4 of the shortest silence that lost one.
 func (w *Warmth) Answered(silence time.Duration) {
 	now := w.Interval()
-	if silence < now {
+	if silence < now-beat(now) {
 		return
 	}
 	limit := coolest

@@ -40,7 +40,7 @@ func TestWarmthLengthens(t *testing.T) {
 func TestOnlyATestOfTheIntervalCounts(t *testing.T) {
 	var w Warmth
 	for range 1000 {
-		w.Answered(sec(15) - 1)
+		w.Answered(sec(14) - 1)
 	}
 	if w != (Warmth{}) {
 		t.Errorf("early probes taught %+v", w)

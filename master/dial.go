@@ -68,7 +68,7 @@ func (m *Master) dialOnce(ctx context.Context, h *host, d *dest.Destination, p c
 func (m *Master) link(h *host, d *dest.Destination, in *login.Login) *link {
 	l := &link{host: h, local: wire.LocalAddr(in.Wire.Conn)}
 	c := sshlink.Config{ID: m.linkID(), Owner: l, Conn: in.Conn, Wire: in.Wire, Auth: in.Auth, HostKey: in.HostKey, Proof: in.Proof,
-		Distrusted: in.Distrusted, Alive: d.Alive,
+		Distrusted: in.Distrusted, Alive: d.Alive, Epoch: m.cfg.Epoch,
 		Gate: &m.gate, Forwards: h.forwards, Limit: &h.limit, NetworkAt: &m.networkAt, DialAgent: m.dialAgent, DialDisplay: m.dialDisplay}
 	c.Log = h.log.With("link", c.ID)
 	c.QoS[0], c.QoS[1] = d.Conf.IPQoS()

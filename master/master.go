@@ -45,6 +45,9 @@ type Config struct {
 	Resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	// Rand draws the jitter of attempts, from [0,1); nil is math/rand.
 	Rand func() float64
+	// Epoch is that of alive.Prober.Align: from it on the probes of all idle
+	// connections keep one beat. Zero: each keeps its own.
+	Epoch time.Time
 	// Routed reports whether there is a way to an address, and HasAddress
 	// whether it is this machine's. Nil: nobody knows.
 	Routed, HasAddress func(ip netip.Addr) bool

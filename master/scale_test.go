@@ -2,11 +2,14 @@ package master
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"muxd/control"
 	"muxd/internal/sshtest"
@@ -84,5 +87,31 @@ func TestThousandSessions(t *testing.T) {
 			return err
 		})
 		r.wantLogins(2)
+	})
+}
+
+// Idle hosts are probed together, however apart they logged in: at the last beat
+// within fifteen seconds of silence, and each of them at every such beat.
+func TestIdleHostsKeepOneBeat(t *testing.T) {
+	const hosts, rounds = 20, 3
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.m.cfg.Epoch = time.Now()
+		r.write(".ssh/known_hosts", "h* "+string(ssh.MarshalAuthorizedKey(r.srv.HostKey())))
+		begin := time.Now()
+		for i := range hosts {
+			r.run(fmt.Sprintf("h%d", i), "true")
+			time.Sleep(37 * time.Millisecond)
+		}
+		time.Sleep((rounds*15 + 1) * time.Second)
+		at := map[time.Duration]int{}
+		for _, e := range r.srv.Events() {
+			if e.Kind == sshtest.GlobalRequest && e.Name == "keepalive@openssh.com" {
+				at[e.At.Sub(begin)]++
+			}
+		}
+		want := map[time.Duration]int{15 * time.Second: hosts, 30 * time.Second: hosts, 45 * time.Second: hosts}
+		if !maps.Equal(at, want) {
+			t.Errorf("probed at %v, want %v", at, want)
+		}
 	})
 }

@@ -110,7 +110,7 @@ func newDaemon(log *slog.Logger) (*daemon, error) {
 	os.Chdir("/")
 	d.learned = learned.Open(learnedPath(), log)
 	d.remember = sync.OnceFunc(func() { d.learned.Close() })
-	d.master = master.New(master.Config{Log: log, Learned: d.learned, Network: netwatch.Network, Routed: netwatch.Routed,
+	d.master = master.New(master.Config{Log: log, Epoch: time.Now(), Learned: d.learned, Network: netwatch.Network, Routed: netwatch.Routed,
 		HasAddress: netwatch.HasAddress, Online: netwatch.Online, Build: build.Version, Socket: d.listener.Place().Path(),
 		Home: u.HomeDir, User: u.Username, OnStop: d.stopped, OnDrain: d.drains, Notify: d.notify,
 		Door: func(path string) control.Destination { return d.doors.At(path) }, DoorDir: doorDir(d.listener.Place()),

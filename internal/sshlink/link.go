@@ -53,6 +53,7 @@ type Config struct {
 	Distrusted bool
 	Update     *hostkey.Update // nil: nothing is learned of further host keys
 	Alive      alive.Config    // of the destination; requests may tighten it
+	Epoch      time.Time       // of the beat at which the timer probes, see alive.Prober.Align; zero: none
 	QoS        [2]int          // IPQoS: interactive, bulk; -1 leaves the system's
 	Warm       Warm            // how its idle life is learned
 

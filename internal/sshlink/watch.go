@@ -14,6 +14,7 @@ import (
 func (l *Link) watch() {
 	cfg := l.terms().Learned(l.Warm.now())
 	p := alive.New(cfg, time.Now())
+	p.Align(l.Epoch)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	answered := make(chan bool, 1)
