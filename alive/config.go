@@ -84,10 +84,11 @@ func Tightest(cfgs ...Config) Config {
 
 // Learned returns c with the keep-warm interval that was learned of the path,
 // where the person left both numbers to us: any ServerAliveInterval or
-// KeepWarm that was set, off and none included, is kept as it is.
-func (c Config) Learned(w Warmth) Config {
+// KeepWarm that was set, off and none included, is kept as it is, and nobody
+// asked what was learned.
+func (c Config) Learned(of func() Warmth) Config {
 	if !c.Set && c.Warm == 0 {
-		c.Warm = w.Interval()
+		c.Warm = of().Interval()
 	}
 	return c
 }

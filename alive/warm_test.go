@@ -110,11 +110,11 @@ func TestLearned(t *testing.T) {
 		{cold(unset), cold(unset)}, {warm(unset, 20), warm(unset, 20)},
 		{off, off}, {every(60, 3), every(60, 3)}, {warm(every(60, 3), 20), warm(every(60, 3), 20)},
 	} {
-		if got := c.cfg.Learned(w); got != c.want {
+		if got := c.cfg.Learned(func() Warmth { return w }); got != c.want {
 			t.Errorf("%+v: %+v", c.cfg, got)
 		}
 	}
-	if got := unset.Learned(Warmth{}); got.terms() != unset.terms() {
+	if got := unset.Learned(func() Warmth { return Warmth{} }); got.terms() != unset.terms() {
 		t.Errorf("nothing learned: %+v", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,24 +223,29 @@ func (m *Master) Idle() bool {
 	if !m.gate.Locked().IsZero() {
 		return false
 	}
-	links, _ := m.Links()
-	for _, h := range m.all() {
-		links += h.forwards.Standing()
-	}
-	return links == 0
+	return !slices.ContainsFunc(m.all(), func(h *host) bool {
+		links, _ := h.counts()
+		return links > 0 || h.forwards.Standing() > 0
+	})
 }
 
 // Links returns how many connections there are, those that are being made
 // included, and how many sessions and connections to forwards they carry.
 func (m *Master) Links() (links, sessions int) {
 	for _, h := range m.all() {
-		st := h.status()
-		links += len(st.Links)
-		sessions += len(st.Sessions)
-		sessions += h.forwards.Open()
-		if s := st.State; s == Connecting.String() || s == Waiting.String() {
-			links++
-		}
+		l, s := h.counts()
+		links += l
+		sessions += s
+	}
+	return links, sessions
+}
+
+// counts is what Links counts, of one host.
+func (h *host) counts() (links, sessions int) {
+	st := h.status()
+	links, sessions = len(st.Links), len(st.Sessions)+h.forwards.Open()
+	if s := st.State; s == Connecting.String() || s == Waiting.String() {
+		links++
 	}
 	return links, sessions
 }

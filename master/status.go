@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/dest"
 )
@@ -95,7 +96,7 @@ func (h *host) keepWarm(d *dest.Destination) (every time.Duration, learned bool)
 	if d.Via != nil || d.Proxy != "" {
 		return d.Alive.ProbeAfter(), false
 	}
-	c := d.Alive.Learned(h.m.cfg.Learned.Warmth(h.key, h.m.network()))
+	c := d.Alive.Learned(func() alive.Warmth { return h.m.cfg.Learned.Warmth(h.key, h.m.network()) })
 	return c.ProbeAfter(), c.ProbeAfter() != d.Alive.ProbeAfter()
 }
 

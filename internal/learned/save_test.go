@@ -46,6 +46,7 @@ func TestDebounce(t *testing.T) {
 			10000: func() { w.Row++; s.SetWarmth(host, "home", w) },
 			10010: func() { s.Forget(host) }, // hurries it
 			20000: func() { s.Forget("") },
+			21000: func() { s.SetWarmth(host, "home", alive.Warmth{Every: alive.UnsetInterval, Row: 1}) }, // a count too
 		}
 		for tenth := range 30000 {
 			look()
@@ -54,13 +55,13 @@ func TestDebounce(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if got, want := strings.Join(written, " "), "4s 7.1s 10m20s 16m44s 33m23s"; got != want {
+		if got, want := strings.Join(written, " "), "4s 7.1s 10m20s 16m44s 33m23s 45m0s"; got != want {
 			t.Errorf("written at %s, want %s", got, want)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if look(); len(written) != 5 {
+		if look(); len(written) != 6 {
 			t.Error("Close wrote what was written")
 		}
 	})

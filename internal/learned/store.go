@@ -123,7 +123,10 @@ func (s *Store) SetWarmth(dest, net string, w alive.Warmth) {
 	if old == w {
 		return
 	}
-	if old.Row = w.Row; old == w {
+	if old.Row = w.Row; old.Interval() == w.Interval() {
+		old.Every = w.Every // the first count writes out what held before
+	}
+	if old == w {
 		s.save(someday)
 		return
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func (l *Link) Status() (control.LinkStatus, []control.SessionStatus) {
-	cfg := l.terms().Learned(l.Warm.now())
+	cfg := l.terms().Learned(l.Warm.now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := control.LinkStatus{State: l.state.String(), Since: l.Since, Remote: l.Conn.RemoteAddr().String(),

@@ -12,7 +12,7 @@ import (
 // the last byte, so the Prober needs no lock. It never blocks: a probe runs in
 // a goroutine of its own, because the SSH library's request has no time limit.
 func (l *Link) watch() {
-	cfg := l.terms().Learned(l.Warm.now())
+	cfg := l.terms().Learned(l.Warm.now)
 	p := alive.New(cfg, time.Now())
 	p.Align(l.Epoch)
 	timer := time.NewTimer(0)
@@ -34,7 +34,7 @@ func (l *Link) watch() {
 			}
 		}
 		now := time.Now()
-		if c := l.terms().Learned(l.Warm.now()); c != cfg {
+		if c := l.terms().Learned(l.Warm.now); c != cfg {
 			cfg = c
 			p.Configure(cfg, now)
 		}
