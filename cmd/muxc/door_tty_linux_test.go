@@ -31,8 +31,10 @@ func TestDoorTerminal(t *testing.T) {
 	s.shows("33 101")
 	s.shows("ready")
 	s.resize(40, 77)
-	time.Sleep(200 * time.Millisecond)
-	s.types("\n")
+	d.eventually("the new size is told", func() bool {
+		s.types("\n")
+		return s.count("40 77") > 0
+	})
 	s.shows("40 77")
 	s.types("\x03")
 	s.shows("got int")

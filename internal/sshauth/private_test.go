@@ -129,13 +129,16 @@ func TestPrivateAgentRemembers(t *testing.T) {
 			t.Errorf("not to be kept: asked %d times, %d keys left", n, p.inAgent(t))
 		}
 	}
-	if n := login(2 * time.Second); n != 1 || p.inAgent(t) != 1 {
+	const kept = 2 * time.Second
+	began := time.Now()
+	young := func() bool { return time.Since(began) < kept } // or this machine is so slow that it says nothing
+	if n := login(kept); n != 1 || p.inAgent(t) != 1 && young() {
 		t.Errorf("to be kept: asked %d times, %d keys", n, p.inAgent(t))
 	}
-	if n := login(2 * time.Second); n != 0 {
+	if n := login(kept); n != 0 && young() {
 		t.Errorf("kept: asked %d times", n)
 	}
-	if n := login(0); n != 1 || p.inAgent(t) != 1 {
+	if n := login(0); n != 1 || p.inAgent(t) != 1 && young() {
 		t.Errorf("not to use what is kept: asked %d times, %d keys", n, p.inAgent(t))
 	}
 	time.Sleep(2100 * time.Millisecond) // its time is over, and what is left is for logins under way
