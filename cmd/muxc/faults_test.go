@@ -194,7 +194,8 @@ func TestSilentConnection(t *testing.T) {
 // command may have run, and it ran at most once.
 func TestCutAtManyBytes(t *testing.T) {
 	t.Parallel()
-	for _, d := range []sshtest.Direction{sshtest.Up, sshtest.Down} {
+	cut := func(t *testing.T, d sshtest.Direction) {
+		t.Parallel()
 		h := startHost(t)
 		proxy := h.through()
 		results := map[int64]result{}
@@ -222,6 +223,8 @@ func TestCutAtManyBytes(t *testing.T) {
 			t.Errorf("only %d different ends: %v", len(said), said)
 		}
 	}
+	t.Run("up", func(t *testing.T) { cut(t, sshtest.Up) })
+	t.Run("down", func(t *testing.T) { cut(t, sshtest.Down) })
 }
 
 var oneLine = regexp.MustCompile(`\Amuxc: box: [^\n]+\n\z`)

@@ -49,8 +49,9 @@ func TestMain(m *testing.M) {
 	os.Chmod(dir, 0o755) // one test runs muxd as nobody
 	args := append([]string{"build"}, strings.Fields(os.Getenv("MUX_TEST_BUILD"))...)
 	build := exec.Command("go", append(args, "-o", bin+"/", "muxd/cmd/muxc", "muxd/cmd/muxd")...)
-	if build.Env = os.Environ(); len(args) == 1 {
-		build.Env = append(build.Env, "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if len(args) > 1 {
+		build.Env = append(os.Environ(), "CGO_ENABLED=1") // which the race detector needs
 	}
 	if out, err := build.CombinedOutput(); err != nil {
 		fatal(fmt.Errorf("go build: %w\n%s", err, out))
