@@ -60,6 +60,7 @@ type Op struct {
 	credit int       // guarded by mu; bytes of stdin the server takes
 	over   bool      // guarded by mu; the operation ended
 	stdin  *Stdio    // guarded by mu; what is to be handed over before more is read, nil for nothing
+	term   lending   // guarded by mu
 
 	asking *asking // owned by Wait; the prompt being asked, or nil
 	deaf   bool    // owned by Wait; nobody reads stdout
@@ -200,6 +201,8 @@ func (o *Op) handle(h Handler, t frameType, b []byte) (done bool, exit Exit, err
 		}
 	case frameElsewhere:
 		o.elsewhere = true
+	case frameBack:
+		err = o.terminalBack(h, b)
 	}
 	// A frame of an unknown type is a newer muxd's remark: versions that need
 	// an answer have another version number.
@@ -300,10 +303,15 @@ func (o *Op) Credit() int {
 // or never, because it has ended.
 func (o *Op) passes(h Handler, b []byte) error {
 	d := decoder{b: b}
-	stdin := d.u8() == passedStdin
+	which := d.u8()
 	if err := d.done(); err != nil {
 		return err
 	}
+	if which&passedTerminal != 0 {
+		o.passTerminal(h, which)
+		return nil
+	}
+	stdin := which == passedStdin
 	s := Stdio{NotPassed, NotPassed, NotPassed}
 	_, can := o.conn.(FDConn)
 	if p, ok := h.(Passer); ok && can {

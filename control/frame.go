@@ -45,6 +45,7 @@ const (
 	frameEvent        frameType = 46
 	framePass         frameType = 47 // the descriptors are asked for on which the client reads or writes
 	frameElsewhere    frameType = 48 // another muxd takes the request that the Error behind it refuses
+	frameBack         frameType = 49 // the terminal is the client's to read again
 )
 
 // frameHeader is the length of a frame's header: u32 length of what follows

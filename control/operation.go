@@ -32,6 +32,11 @@ type operation struct {
 	in  *stdinQueue
 	end *socket.End // for a stdio forward's bytes; nil where none came, and then they travel elsewhere
 
+	terminals bool        // the client's standard input, output and error are terminals
+	onTTY     bool        // written before the pumps begin; its terminal may be asked for
+	line      line        // of that terminal
+	typed     atomic.Bool // somebody types
+
 	outputs chan struct{} // capacity 1; filled while output is handed to the client in frames
 	passed  passed
 
@@ -154,6 +159,7 @@ func asError(latest ErrorPhase, err error) *Error {
 }
 
 func (o *operation) invoke(ctx, muxd context.Context, v *Invocation) (rest func(context.Context), err error) {
+	o.terminals = v.TTY == [3]bool{true, true, true}
 	p, err := o.s.Backend.Resolve(ctx, v, o)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,10 @@ const (
 	passedStdout = 1 << 1
 	passedStderr = 1 << 2
 	passedJoined = 1 << 3 // stderr is the pipe or socket that stdout is
+
+	// Of a session on a terminal, where all three are one; see terminal.go.
+	passedTerminal = 1 << 4
+	passedMidLine  = 1 << 5 // what was read of it so far ends in the middle of a line
 )
 
 // list is the body of a Passed frame, and what goes with it.
@@ -71,14 +75,15 @@ type spare interface{ Spare() bool }
 // waits for the end of a pipe has it when the client ends.
 type passed struct {
 	answer chan struct{} // capacity 1; the client has answered for its outputs
-	asked  bool          // guarded by the turn of outputs; outputs were asked for
 
 	mu     sync.Mutex
-	wanted uint8        // guarded by mu; what was asked for and has not come
-	came   []int        // guarded by mu; with bytes whose frame was not looked at yet
-	in     *fdio.Reader // guarded by mu; nil until it is passed
-	outs   [2]*output   // guarded by mu; likewise; the same where they are one
-	closed bool         // guarded by mu
+	asked  bool           // guarded by mu; outputs were asked for
+	wanted uint8          // guarded by mu; what was asked for and has not come
+	came   []int          // guarded by mu; with bytes whose frame was not looked at yet
+	in     *fdio.Reader   // guarded by mu; nil until it is passed
+	outs   [2]*output     // guarded by mu; likewise; the same where they are one
+	term   *fdio.Terminal //  guarded by mu; nil while the client writes it itself
+	closed bool           // guarded by mu
 }
 
 // output is a client's descriptor that output is written to.
@@ -178,9 +183,12 @@ func (p *passed) take(b []byte) (in *fdio.Reader, err error) {
 func (p *passed) close() {
 	p.mu.Lock()
 	p.closed = true
-	in, came := p.in, p.came
+	in, came, term := p.in, p.came, p.term
 	p.came = nil
 	p.mu.Unlock()
+	if term != nil {
+		term.Close()
+	}
 	for _, fd := range came {
 		syscall.Close(fd)
 	}
@@ -202,6 +210,15 @@ func (p *passed) closeOutputs() {
 	}
 }
 
+// first reports whether outputs were not asked for so far, and now are.
+func (p *passed) first() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.asked
+	p.asked = true
+	return !was
+}
+
 // outlet returns what output number n goes to by now; nil stands for frames.
 func (p *passed) outlet(n int) *output {
 	p.mu.Lock()
@@ -218,7 +235,7 @@ func (o *operation) askFor(which uint8) bool {
 		return false
 	}
 	o.passed.mu.Lock()
-	o.passed.wanted |= which
+	o.passed.wanted |= which &^ passedTerminal
 	o.passed.mu.Unlock()
 	return o.w.send(framePass, []byte{which}) == nil
 }
@@ -227,8 +244,11 @@ func (o *operation) askFor(which uint8) bool {
 // the end of the client or of muxd. It is called with the turn of outputs held:
 // nothing is sent meanwhile that the client would have to write before what follows.
 func (o *operation) askOutputs(ctx context.Context) {
-	o.passed.asked = true
-	if !o.askFor(passedStdout) {
+	which := uint8(passedStdout)
+	if o.onTTY {
+		which |= passedTerminal
+	}
+	if !o.askFor(which) {
 		return
 	}
 	select {
@@ -240,6 +260,9 @@ func (o *operation) askOutputs(ctx context.Context) {
 
 // handOver is the client's answer.
 func (o *operation) handOver(b []byte) error {
+	if len(b) == 1 && b[0]&passedTerminal != 0 && o.onTTY {
+		return o.takeTerminal(b[0])
+	}
 	in, err := o.passed.take(b)
 	if in != nil {
 		o.in.handOver(in)

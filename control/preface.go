@@ -11,7 +11,7 @@ import (
 // Version is the number of the native protocol. Both sides must agree on it:
 // muxc and muxd are installed together, and a running muxd of another version
 // is restarted, not negotiated with. It rises with every change to a frame.
-const Version = 9
+const Version = 10
 
 // prefaceLen is the fixed part of both prefaces, and stays 16 bytes for ever:
 // it is what two versions must both be able to read to tell each other so.

@@ -114,7 +114,8 @@ func TestProtocolDocument(t *testing.T) {
 		t.Errorf("%d answers of %d", len(doc["answer"]), n)
 	}
 	compare(t, "bit", column(t, doc["bit"], 1, 0), map[string]string{"passedStdin": fmt.Sprintf("%#x", passedStdin),
-		"passedStdout": fmt.Sprintf("%#x", passedStdout), "passedStderr": fmt.Sprintf("%#x", passedStderr), "passedJoined": fmt.Sprintf("%#x", passedJoined)})
+		"passedStdout": fmt.Sprintf("%#x", passedStdout), "passedStderr": fmt.Sprintf("%#x", passedStderr), "passedJoined": fmt.Sprintf("%#x", passedJoined),
+		"passedTerminal": fmt.Sprintf("%#x", passedTerminal), "passedMidLine": fmt.Sprintf("%#x", passedMidLine)})
 	compare(t, "command", column(t, doc["command"], 1, 0), constants(t, "CommandKind", ""))
 	if n := len(constants(t, "PromptKind", "")); len(doc["kind"]) != n {
 		t.Errorf("%d kinds of prompt of %d", len(doc["kind"]), n)

@@ -18,6 +18,8 @@ import (
 // descriptors were closed, so that it is alone with them.
 func (o *operation) pump(ctx context.Context, st Stream, p *Plan) (Exit, error) {
 	m := p.meter()
+	o.onTTY, o.line.escape = fdio.Terminals && o.terminals && p.TTY && !p.StdinNull && !p.Background, p.Escape
+	defer o.endTerminal()
 	defer o.passed.close()
 	if p.StdinNull {
 		st.CloseWrite()
@@ -75,9 +77,14 @@ func (o *operation) pumpOutput(ctx context.Context, n int, r io.Reader, m *Meter
 		if deaf {
 			return
 		}
+		if n == 0 && o.onTTY {
+			if b = o.onTerminal(b); len(b) == 0 {
+				return
+			}
+		}
 		w := o.passed.outlet(n)
 		if w == nil {
-			if w = o.inFrames(ctx, n, b, sent >= passFrom); w == nil {
+			if w = o.inFrames(ctx, n, b, sent >= passFrom || n == 0 && o.typed.Load()); w == nil {
 				sent += len(b)
 				return
 			}
@@ -94,11 +101,14 @@ func (o *operation) pumpOutput(ctx context.Context, n int, r io.Reader, m *Meter
 func (o *operation) inFrames(ctx context.Context, n int, b []byte, bulk bool) *output {
 	o.outputs <- struct{}{}
 	defer func() { <-o.outputs }()
-	if bulk && !o.passed.asked {
+	if bulk && o.passed.first() {
 		o.askOutputs(ctx)
+		if n == 0 && o.onTTY {
+			b = o.onTerminal(b)
+		}
 	}
 	w := o.passed.outlet(n)
-	if w == nil {
+	if w == nil && len(b) > frameHeader {
 		o.w.sendData(frameStdout+frameType(n), b)
 	}
 	return w
@@ -176,6 +186,13 @@ func (o *operation) pumpStdin(st Stream, m *Meter) {
 	owed, taken, asked := 0, 0, false
 	for {
 		b, err := o.in.take()
+		if err == errLent {
+			if !o.carryTerminal(st, m) {
+				return
+			}
+			asked = false
+			continue
+		}
 		if err == io.EOF {
 			if in := o.in.handed(); in != nil {
 				carryStdin(st, in, m)
@@ -202,10 +219,8 @@ func (o *operation) pumpStdin(st Stream, m *Meter) {
 				owed = 0
 			}
 		}
-		if taken += len(b); taken >= passFrom && !asked {
-			asked = true
-			o.askFor(passedStdin)
-		}
+		taken += len(b)
+		asked = asked || o.askInput(taken)
 	}
 }
 
@@ -219,6 +234,7 @@ type stdinQueue struct {
 	out    []byte       // owned by take's caller until the next take
 	unpaid int          // guarded by mu; bytes in buf, and in out not yet used
 	ended  bool         // guarded by mu; EOF was sent
+	lent   bool         // guarded by mu; the client's terminal is read here
 	next   *fdio.Reader // guarded by mu; what is read behind it, nil for nothing
 	closed bool         // guarded by mu; the client is gone
 }
@@ -263,7 +279,7 @@ func (q *stdinQueue) handed() *fdio.Reader {
 func (q *stdinQueue) put(b []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ended || q.unpaid+len(b) > q.max {
+	if q.ended || q.lent || q.unpaid+len(b) > q.max {
 		return errCredit
 	}
 	q.buf = append(q.buf, b...)
@@ -295,12 +311,14 @@ func (q *stdinQueue) take() ([]byte, error) {
 		q.buf, q.out = nil, nil
 	}
 	q.out = q.out[:0]
-	for len(q.buf) == 0 && !q.ended && !q.closed {
+	for len(q.buf) == 0 && !q.ended && !q.closed && !q.lent {
 		q.cond.Wait()
 	}
 	switch {
 	case q.closed:
 		return nil, io.ErrClosedPipe
+	case len(q.buf) == 0 && q.lent:
+		return nil, errLent
 	case len(q.buf) == 0:
 		return nil, io.EOF
 	}

@@ -23,6 +23,12 @@ func (u *ui) stdin(op *control.Op, p *control.Plan, in *input) {
 	}
 	ahead := u.wait.typedAhead()
 	for {
+		if len(ahead) == 0 && op.WantsTerminal() {
+			var over bool
+			if ahead, over = lend(op, esc); over {
+				return
+			}
+		}
 		n := op.Credit()
 		if n == 0 || len(ahead) == 0 && !in.ready() {
 			return
@@ -44,4 +50,21 @@ func (u *ui) stdin(op *control.Op, p *control.Plan, in *input) {
 			return
 		}
 	}
+}
+
+// lend has muxd read the terminal, and returns what it gave back, or that the
+// session is over. An escape of which the half was typed is finished here.
+func lend(op *control.Op, esc *term.Escaper) (ahead []byte, over bool) {
+	midLine, whole := false, true
+	if esc != nil {
+		midLine, whole = esc.MidLine()
+	}
+	if !whole {
+		return nil, false
+	}
+	ahead, lineStart, ok := op.LendTerminal(midLine)
+	if esc != nil {
+		esc.Resume(lineStart)
+	}
+	return ahead, !ok
 }

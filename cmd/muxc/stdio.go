@@ -14,10 +14,8 @@ const passing = runtime.GOOS == "linux"
 
 // Pass implements control.Passer.
 //
-// A terminal stays ours, because its bytes are looked at here, and because a
-// process that is stopped must neither read nor write it. A pipe of another user
-// stays ours too: muxd could not open it again, which is what makes it cheap to
-// wait for.
+// A terminal stays ours, but for Terminal. So does a pipe of another user: muxd
+// could not open it again, which is what makes it cheap to wait for.
 func (u *ui) Pass(stdin bool) control.Stdio {
 	var st [3]unix.Stat_t
 	s := control.Stdio{0, 1, 2}
@@ -55,3 +53,23 @@ func isNull(fd int) bool {
 func null(st *unix.Stat_t) bool {
 	return unix.Major(uint64(st.Rdev)) == 1 && unix.Minor(uint64(st.Rdev)) == 3
 }
+
+// Terminal implements control.TerminalPasser. A terminal of another user stays
+// ours: muxd could not open it again.
+func (u *ui) Terminal() int {
+	u.mu.Lock()
+	raw := u.state != nil
+	u.mu.Unlock()
+	var st [3]unix.Stat_t
+	for fd := range st {
+		if !passing || !raw || unix.Fstat(fd, &st[fd]) != nil || st[fd].Mode&unix.S_IFMT != unix.S_IFCHR ||
+			st[fd].Rdev != st[0].Rdev || int(st[fd].Uid) != unix.Geteuid() {
+			return control.NotPassed
+		}
+	}
+	u.midLine.Store(true) // for all that we know
+	return 0
+}
+
+// TerminalBack implements control.TerminalPasser.
+func (u *ui) TerminalBack(midLine bool) { u.midLine.Store(midLine) }

@@ -77,6 +77,13 @@ func (e *Escaper) Feed(in []byte) []Event {
 	return e.events
 }
 
+// MidLine reports that what was fed so far ends in the middle of a line; whole,
+// that nothing of it is held back.
+func (e *Escaper) MidLine() (midLine, whole bool) { return !e.lineStart, !e.pending }
+
+// Resume goes on where somebody else has fed the session meanwhile.
+func (e *Escaper) Resume(lineStart bool) { e.lineStart = lineStart }
+
 func (e *Escaper) pass(b []byte) {
 	if len(b) > 0 {
 		e.events = append(e.events, Event{Action: Pass, Bytes: b})
