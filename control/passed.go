@@ -260,7 +260,7 @@ func (o *operation) askOutputs(ctx context.Context) {
 
 // handOver is the client's answer.
 func (o *operation) handOver(b []byte) error {
-	if len(b) == 1 && b[0]&passedTerminal != 0 && o.onTTY {
+	if len(b) == 1 && b[0]&passedTerminal != 0 {
 		return o.takeTerminal(b[0])
 	}
 	in, err := o.passed.take(b)
