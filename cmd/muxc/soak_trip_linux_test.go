@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -94,7 +96,7 @@ func (s *soak) travel(r *rand.Rand, tr *trip) {
 	if tr.kind == "up" || tr.kind == "echo" {
 		c.Stdin = bytes.NewReader(tr.piece)
 	}
-	c.WaitDelay = time.Second
+	c.WaitDelay = long // shorter, and a busy machine has not read yet what was written
 	limit := soakBound
 	if tr.killed {
 		limit = time.Duration(r.IntN(1000)) * time.Millisecond
@@ -105,7 +107,9 @@ func (s *soak) travel(r *rand.Rand, tr *trip) {
 	}
 	began := time.Now()
 	end := time.AfterFunc(limit, func() { c.Process.Kill() })
-	c.Wait()
+	if err := c.Wait(); errors.Is(err, exec.ErrWaitDelay) {
+		tr.problem("its outputs are held by somebody")
+	}
 	tr.took = time.Since(began)
 	tr.code, tr.err = c.ProcessState.ExitCode(), stderr.String()
 	stopped := !end.Stop() && c.ProcessState.Sys().(syscall.WaitStatus).Signaled()
