@@ -110,6 +110,7 @@ func TestNameMoves(t *testing.T) {
 	h.inMounts(hosts, "/etc/hosts")
 	h.cfg = h.sshd.ClientConfig(t, "box", "HostName srv.test", "HostKeyAlias "+sshtest.ServerIP, "ServerAliveInterval 1", "ServerAliveCountMax 2", "ConnectTimeout 2")
 	server := func() *exec.Cmd { return h.muxc("-o", "WaitForReady=yes", "box", "set -- $SSH_CONNECTION; echo $3") }
+	h.loggedIn()
 	h.run(server(), nil).is(t, sshtest.ServerIP+"\n", "", 0)
 	old := h.waiting(1)
 	e := h.listen()

@@ -26,6 +26,7 @@ func TestSilentPath(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, n := startNetHost(t, interval1...)
+			h.loggedIn()
 			old := h.waiting(2)
 			e := h.listen()
 			cpu := h.cpu()
@@ -78,6 +79,7 @@ func TestUnsetIntervalKeepsSessions(t *testing.T) {
 	t.Parallel()
 	h, n := startNetHost(t, "ConnectTimeout 1")
 	h.own("WaitForReady no\nKeepWarm 1s\n")
+	h.loggedIn()
 	f := h.flowing()
 	e := h.listen()
 	n.Blackhole()
@@ -119,6 +121,7 @@ func TestCommandIntoSilence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, n := startNetHost(t, "ServerAliveInterval 1", "ServerAliveCountMax 30", "ConnectTimeout 1")
+			h.loggedIn()
 			ran := h.dir + "/ran"
 			f := h.flowing()
 			e := h.listen()
@@ -158,6 +161,7 @@ func TestCommandIntoSilence(t *testing.T) {
 func TestHealedBeforeTheBound(t *testing.T) {
 	t.Parallel()
 	h, n := startNetHost(t, interval1...)
+	h.loggedIn()
 	h.echo()
 	e := h.listen()
 	n.Blackhole()
@@ -179,6 +183,7 @@ func TestHealedBeforeTheBound(t *testing.T) {
 func TestSendingIsNoLife(t *testing.T) {
 	t.Parallel()
 	h, n := startNetHost(t, interval1...)
+	h.loggedIn()
 	got := h.dir + "/got"
 	p := h.start(h.muxc("box", "echo up; exec cat >"+got), endless{})
 	p.says("up\n")
@@ -218,6 +223,7 @@ func (endless) Read(p []byte) (int, error) {
 func TestBulkIntoABlackHole(t *testing.T) {
 	t.Parallel()
 	h, n := startNetHost(t, interval1...)
+	h.loggedIn()
 	got := h.dir + "/got"
 	var taken atomic.Int64
 	r, w := pipe(t)

@@ -21,6 +21,7 @@ func outageDoor(t *testing.T, wait string, lines ...string) (*doorway, *sshtest.
 	d.own("WaitForReady " + wait + "\nMaxConnections 1\n")
 	p := d.through()
 	write(t, d.cfg, strings.Join(lines, "\n")+"\n"+read(t, d.cfg))
+	d.loggedIn()
 	d.hold(d.path)
 	return d, p
 }
