@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,8 @@ func TestBash(t *testing.T) {
 		"muxc -p 22 oth":         {"other"},
 		"muxc -O chec":           {"check"},
 		"muxd recycle --all oth": {"other"},
+		"muxc -o WaitF":          {"WaitForReady="},
+		"muxc -o TCPK":           {"TCPKeepAliveCount=", "TCPKeepAliveIdle=", "TCPKeepAliveInterval="},
 	} {
 		got := complete(t, home, strings.Split(words, " ")...)
 		for _, w := range want {
@@ -64,6 +67,51 @@ func TestBash(t *testing.T) {
 		}
 		if slices.Contains(got, "*.lan") || slices.Contains(got, "bad") || slices.Contains(got, "[h]:22") {
 			t.Errorf("%q offers a pattern: %q", words, got)
+		}
+	}
+}
+
+// fish says itself what it would offer.
+func TestFish(t *testing.T) {
+	sshtest.Require(t, "fish")
+	home := t.TempDir()
+	os.MkdirAll(filepath.Join(home, ".ssh"), 0o700)
+	os.WriteFile(filepath.Join(home, ".ssh/config"), []byte("Host box other\n"), 0o600)
+	for line, want := range map[string][]string{
+		"muxd st":              {"status", "stop"},
+		"muxd login b":         {"box"},
+		"muxd reconnect --":    {"--all", "--forget"},
+		"muxd wait box --for ": {"down", "ready"},
+		"muxc -p 22 oth":       {"other"},
+		"muxc -O ex":           {"exit"},
+		"muxc -o WaitF":        {"WaitForReady="},
+		"muxc -o TCPK":         {"TCPKeepAliveCount=", "TCPKeepAliveIdle=", "TCPKeepAliveInterval="},
+	} {
+		program, _, _ := strings.Cut(line, " ")
+		cmd := exec.Command("fish", "-c", `source completions/$argv[1].fish; complete -C "$argv[2]"`, program, line)
+		cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		for _, w := range want {
+			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(w) + `(\t|$)`).Match(out) {
+				t.Errorf("%q: %q, want %q", line, out, want)
+			}
+		}
+	}
+}
+
+// Every keyword of muxd's own is offered behind -o, and none that is not.
+func TestKeywords(t *testing.T) {
+	var keywords []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `.*?\\|").FindAllString(read(t, "../docs/keywords.md"), -1) {
+		keywords = append(keywords, words(row, "`(\\w+)`")...)
+	}
+	slices.Sort(keywords)
+	for _, f := range []string{"muxc.bash", "_muxc", "muxc.fish"} {
+		if got := words(read(t, "completions/"+f), `\b([A-Z]\w+)=[ '"\n]`); !slices.Equal(got, keywords) {
+			t.Errorf("%s offers %q, want %q", f, got, keywords)
 		}
 	}
 }

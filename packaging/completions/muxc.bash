@@ -17,6 +17,11 @@ _muxc() {
         COMPREPLY=($(compgen -W "check forward cancel exit stop conninfo channels proxy prepare" -- "$cur"))
         return
     fi
+    local ours=()
+    if [[ $prev == -o ]]; then
+        ours=($(compgen -W "WaitForReady= Pinned= MaxLifetime= Share= Confirm= Audit= NotifyCommand= KeepWarm= Reattach= ControlSockets= StickyForward= FdPass= ErrorFormat= MaxConnections= Bulk= RememberSecrets= TCPNoDelay= TCPKeepAliveIdle= TCPKeepAliveInterval= TCPKeepAliveCount= TCPUserTimeout=" -- "$cur"))
+        compopt -o nospace 2>/dev/null
+    fi
     # Under bash-completion 2 the function is _ssh, since 2.12 _comp_cmd_ssh.
     local theirs
     for theirs in _comp_cmd_ssh _ssh; do
@@ -26,9 +31,11 @@ _muxc() {
         fi
         if declare -F "$theirs" >/dev/null; then
             "$theirs" ssh "$cur" "$prev"
+            COMPREPLY+=("${ours[@]}")
             return
         fi
     done
+    COMPREPLY=("${ours[@]}")
     case $prev in
     -[EFIiS]) compopt -o default 2>/dev/null; return ;;
     -[BbcDeLlmoPpQRWw]) return ;;
