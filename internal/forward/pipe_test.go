@@ -371,3 +371,48 @@ func TestStepped(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSteppedInBulk reads pieces that do not fill its buffer in one each, keeps
+// the buffer for the next, gives it back with the last, and leaves those beyond
+// a number none to wait with.
+func TestSteppedInBulk(t *testing.T) {
+	eventually(t, "no other test's are lent", func() bool { return lent.Load() == 0 })
+	var all []*stepped
+	for i := range lentAtRest + 1 {
+		a, b := couple(1 << 20)
+		s := &stepped{r: a}
+		read := func(want int) {
+			t.Helper()
+			if b, err := s.next(); len(b) != want || err != nil {
+				t.Errorf("%d: read %d, %v, want %d", i, len(b), err, want)
+			}
+			s.done()
+		}
+		for n := range 3 {
+			b.Write(make([]byte, burst/2))
+			if n == 0 || i == lentAtRest {
+				read(first)
+				read(burst/2 - first)
+			} else {
+				read(burst / 2)
+			}
+		}
+		all = append(all, s)
+		if i == 0 {
+			b.Write(make([]byte, 1))
+			read(1)
+			if s.many != nil || lent.Load() != 0 {
+				t.Errorf("%d are kept after a piece that is small", lent.Load())
+			}
+			b.Write(make([]byte, burst/2))
+			read(first)
+			read(burst/2 - first)
+		}
+	}
+	for _, s := range all {
+		s.free()
+	}
+	if n := lent.Load(); n != 0 {
+		t.Errorf("%d are kept after all", n)
+	}
+}

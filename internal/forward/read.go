@@ -22,11 +22,19 @@ const (
 
 var bursts = sync.Pool{New: func() any { return new([burst]byte) }}
 
+// lent are the bursts that wait with their readers for more: bulk comes in
+// pieces that do not fill one, and a few bytes by themselves before each piece
+// cost a write each. lentAtRest is how many may, 1 MiB in all.
+var lent atomic.Int32
+
+const lentAtRest = 16
+
 // reader is where bytes come from.
 type reader interface {
-	// next waits for some; they are good until done.
+	// next waits for some; they are good until done, and free ends it all.
 	next() ([]byte, error)
 	done()
+	free()
 }
 
 // pumped is how a direction ended; one of the two is not nil.
@@ -34,13 +42,13 @@ type pumped struct{ read, write error }
 
 // pump moves bytes until either side fails, and counts what was written.
 func pump(r reader, w io.Writer, count *atomic.Int64) pumped {
+	defer r.free()
 	for {
 		b, err := r.next()
 		if len(b) > 0 {
 			n, werr := w.Write(b)
 			count.Add(int64(n))
 			if werr != nil {
-				r.done()
 				return pumped{write: werr}
 			}
 		}
@@ -52,32 +60,53 @@ func pump(r reader, w io.Writer, count *atomic.Int64) pumped {
 }
 
 // stepped reads from what can only be waited for by reading: a few bytes at
-// first, and more as long as there is more.
+// first, and more as long as much comes.
 type stepped struct {
 	r    io.Reader
 	few  [first]byte
 	many *[burst]byte // borrowed; nil at rest
 	more bool         // the last read filled its buffer
+	kept bool         // many waits for more, and is counted
 }
 
 func (s *stepped) next() ([]byte, error) {
 	b := s.few[:]
-	if s.more {
-		if s.many == nil {
-			s.many = bursts.Get().(*[burst]byte)
-		}
+	if s.more && s.many == nil {
+		s.many = bursts.Get().(*[burst]byte)
+	}
+	if s.many != nil {
 		b = s.many[:]
 	}
 	n, err := s.r.Read(b)
 	s.more = err == nil && n == len(b)
+	s.keep(err == nil && n > first)
 	return b[:n], err
 }
 
+// keep has the burst stay, if one was borrowed, or go with what it holds.
+func (s *stepped) keep(bulk bool) {
+	switch {
+	case s.kept && !bulk:
+		lent.Add(-1)
+		s.kept = false
+	case !s.kept && bulk:
+		if s.kept = lent.Add(1) <= lentAtRest; !s.kept {
+			lent.Add(-1)
+		}
+	}
+}
+
 func (s *stepped) done() {
-	if !s.more && s.many != nil {
+	if !s.more && !s.kept && s.many != nil {
 		bursts.Put(s.many)
 		s.many = nil
 	}
+}
+
+func (s *stepped) free() {
+	s.more = false
+	s.keep(false)
+	s.done()
 }
 
 // ready reads from a descriptor, and borrows only once it is readable.
@@ -138,3 +167,5 @@ func (r *ready) done() {
 		r.many = nil
 	}
 }
+
+func (r *ready) free() { r.done() }
