@@ -105,6 +105,31 @@ func TestLentTerminal(t *testing.T) {
 	s.ends(0)
 }
 
+// TestMuxdBesideItsClient: a muxd that a shell has in the background of the very
+// terminal is not stopped when it reads there, by whichever door that came.
+func TestMuxdBesideItsClient(t *testing.T) {
+	t.Parallel()
+	sshtest.Require(t, "ssh")
+	h := startShellHost(t)
+	s := h.onShell()
+	s.types("muxd &\r")
+	s.shows("listening on")
+	s.types("\r")
+	s.shows("L> ")
+	s.types("$muxc box\r")
+	s.shows("R> ")
+	h.lends(s, h.clientPID(s))
+	s.types("exit 4\r")
+	s.shows("L> ")
+	s.types("$muxc -fNM -S $PWD/door box; ssh -F none -S $PWD/door box\r")
+	s.shows("R> ")
+	s.types("echo rea''d; exit 5\r")
+	s.shows("read\r\n")
+	s.shows("L> ")
+	s.types("exit $?\r")
+	s.ends(5)
+}
+
 // TestLentTerminalEscapes: each is found, whoever reads its first half, and the
 // session gets what is none.
 func TestLentTerminalEscapes(t *testing.T) {

@@ -17,6 +17,23 @@ func harden() {
 	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
 
+// leaveTerminal lets go of the terminal that muxd was started from: the kernel
+// stops who reads it from the background, and muxd, with all its clients, would be
+// stopped by that of one (`muxd &`, and muxc beside it). ^C and ^Z still come, which
+// go to the process group in front, whatever it calls its terminal. The leader of
+// a session keeps it, because all others would lose theirs.
+func leaveTerminal() {
+	if sid, err := unix.Getsid(0); err != nil || sid == unix.Getpid() {
+		return
+	}
+	tty, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // there is none
+	}
+	unix.IoctlSetInt(tty, unix.TIOCNOTTY, 0)
+	unix.Close(tty)
+}
+
 // kept are the variables the daemon keeps. What belongs to a request (the
 // agent, the terminal, SendEnv) comes with the request; what was around muxd by
 // accident of who started it must not leak into proxies and hooks.

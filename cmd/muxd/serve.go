@@ -66,6 +66,7 @@ type daemon struct {
 
 // serve runs the daemon until it is asked to end or has nothing left to do.
 func serve() int {
+	leaveTerminal()
 	ready := takeReady()
 	manager := takeManager(ready.auto())
 	closeInherited(func(fd int) bool { return ready.is(fd) || isActivated(fd) })
