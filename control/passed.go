@@ -82,7 +82,7 @@ type passed struct {
 	came   []int          // guarded by mu; with bytes whose frame was not looked at yet
 	in     *fdio.Reader   // guarded by mu; nil until it is passed
 	outs   [2]*output     // guarded by mu; likewise; the same where they are one
-	term   *fdio.Terminal //  guarded by mu; nil while the client writes it itself
+	term   *fdio.Terminal // guarded by mu; nil while the client writes it itself
 	closed bool           // guarded by mu
 }
 

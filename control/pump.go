@@ -84,8 +84,11 @@ func (o *operation) pumpOutput(ctx context.Context, n int, r io.Reader, m *Meter
 		}
 		w := o.passed.outlet(n)
 		if w == nil {
-			if w = o.inFrames(ctx, n, b, sent >= passFrom || n == 0 && o.typed.Load()); w == nil {
-				sent += len(b)
+			bulk := sent >= passFrom || n == 0 && o.typed.Load()
+			if sent += len(b); bulk {
+				sent = 0 // a client that has lost its terminal is asked again after as much
+			}
+			if w = o.inFrames(ctx, n, b, bulk); w == nil {
 				return
 			}
 		}

@@ -84,10 +84,14 @@ func (o *operation) takeTerminal(which uint8) error {
 		return errPassed
 	}
 	p.wanted &^= passedStdout
-	fd := p.came[0]
+	t, err := fdio.NewTerminal(p.came[0], o.pid)
 	p.came = p.came[1:]
-	if t, err := fdio.NewTerminal(fd, o.pid); err == nil {
+	switch {
+	case err == nil:
 		p.term = t
+	case errors.Is(err, fdio.ErrAway): // by now; it may come back, and type again
+		p.asked = false
+		o.typed.Store(false)
 	}
 	p.answer <- struct{}{}
 	return nil
@@ -163,16 +167,10 @@ func (o *operation) carryTerminal(st Stream, m *Meter) bool {
 // bulk, or somebody types. Of a terminal its output comes first.
 func (o *operation) askInput(taken int) (asked bool) {
 	if !o.onTTY {
-		return taken >= passFrom && o.askedFor(passedStdin)
+		return taken >= passFrom && o.askFor(passedStdin)
 	}
 	o.typed.Store(true)
-	return o.passed.terminal() != nil && o.askedFor(passedStdin|passedTerminal)
-}
-
-// askedFor is askFor where a question that cannot be put is not put again.
-func (o *operation) askedFor(which uint8) bool {
-	o.askFor(which)
-	return true
+	return o.passed.terminal() != nil && o.askFor(passedStdin|passedTerminal)
 }
 
 // endTerminal tells a client whose terminal muxd has used where the output ended.
