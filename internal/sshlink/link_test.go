@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/sshtest"
 	"muxd/internal/wire"
@@ -118,6 +119,52 @@ func TestResetIsNotSilence(t *testing.T) {
 			}
 			if <-l.Done(); l.Err() == nil || l.Err().Error() != "connection reset by peer" {
 				t.Errorf("%v: %v", state, l.Err())
+			}
+		})
+	}
+}
+
+// Nor where its silence would have been judged between the end of its channels and
+// the telling of its own.
+func TestResetBeforeTheVerdict(t *testing.T) {
+	for verdict, c := range map[State]struct {
+		terms alive.Config
+		given func(l *Link) bool
+	}{
+		Suspect: {alive.Config{}, func(l *Link) bool { return l.State() == Suspect }},
+		Dead:    {alive.Config{Set: true, Interval: 3 * time.Second, CountMax: 1}, func(l *Link) bool { return l.Ending() != nil }},
+	} {
+		silent := func(f func(s *Session, p *sshtest.Conn)) {
+			linkedBy(t, sshtest.Options{}, func(c ssh.Conn) ssh.Conn { return tardy{c} }, func(t *testing.T, l *Link, srv *sshtest.Server) {
+				u := user()
+				u.Dest.AliveOverride = &c.terms
+				l.Add(u)
+				s := run(t, l, nil, "cat")
+				synctest.Wait()
+				srv.Last().Pipe().Stall()
+				l.Suspect()
+				f(s, srv.Last().Pipe())
+				<-l.Done()
+			})
+		}
+		var after time.Duration
+		silent(func(s *Session, p *sshtest.Conn) {
+			for begin := time.Now(); !c.given(s.l); after = time.Since(begin) {
+				time.Sleep(time.Millisecond)
+			}
+			p.Cut()
+		})
+		silent(func(s *Session, p *sshtest.Conn) {
+			time.Sleep(after - brokenAfter/4)
+			if c.given(s.l) {
+				t.Errorf("%v at once", verdict)
+			}
+			p.Cut()
+			if _, err := s.Wait(); err == nil || !strings.Contains(err.Error(), "connection lost (connection reset by peer)") {
+				t.Errorf("%v: %v", verdict, err)
+			}
+			if <-s.l.Done(); s.l.Err() == nil || s.l.Err().Error() != "connection reset by peer" {
+				t.Errorf("%v: %v", verdict, s.l.Err())
 			}
 		})
 	}

@@ -60,7 +60,11 @@ func (l *Link) watch() {
 			doubted = now
 			l.doubt()
 		case alive.Dead:
-			l.Fail(NoAnswer(l.Silence()))
+			if l.Wire.ReadOver() { // reap says how it ended
+				l.Wire.Close()
+			} else {
+				l.Fail(NoAnswer(l.Silence()))
+			}
 			return
 		}
 		// A doubt means that the last byte came before it, so one that came at
@@ -135,6 +139,10 @@ func (l *Link) Wake() {
 func (l *Link) doubt() {
 	l.mu.Lock()
 	idle := !l.carries()
+	if l.Wire.ReadOver() { // looked at after, as in drained: it ended by itself, which is why it is idle
+		l.mu.Unlock()
+		return
+	}
 	if idle && l.err == nil { // with the same lock, as in drained
 		l.err = NoAnswer(l.Silence())
 	}
