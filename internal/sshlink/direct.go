@@ -57,6 +57,9 @@ type stdioForward struct {
 // would make a loss of a whole transfer.
 func (f *stdioForward) judge() {
 	defer close(f.judged)
+	if !f.torn && !f.unsure && f.l.library.keeps(f.l.Conn) {
+		return // the server closed it: nothing to wait for
+	}
 	switch err := f.l.Died(); {
 	case f.torn || f.unsure && err != nil:
 		if f.lost = err; err == nil {

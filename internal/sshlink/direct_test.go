@@ -52,6 +52,61 @@ func TestWholeBeforeTheLinkEnds(t *testing.T) {
 	})
 }
 
+// The end of one that the server has closed is told at once, however many channels
+// there are, and also where the connection ends right behind it.
+func TestEndIsToldAtOnce(t *testing.T) {
+	linked(t, sshtest.Options{}, func(t *testing.T, l *Link, srv *sshtest.Server) {
+		for n := range 20 {
+			s, err := l.OpenDirect(t.Context(), user(), &control.DirectRequest{Host: "db", Port: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Write([]byte("whole"))
+			begin := time.Now()
+			s.CloseWrite()
+			b, err := io.ReadAll(s)
+			if _, werr := s.Wait(); string(b) != "whole" || err != nil || werr != nil {
+				t.Errorf("%q, %v, %v", b, err, werr)
+			}
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("told after %v, with %d others", took, n)
+			}
+			if _, err := l.OpenThrough(t.Context(), user(), control.Endpoint{Host: "db", Port: 1}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := l.OpenDirect(t.Context(), user(), &control.DirectRequest{Host: "db", Port: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.CloseWrite()
+		synctest.Wait()
+		srv.Last().Drop()
+		if _, err := s.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What the SSH library begins a new list of channels for says nothing of those that
+// it has dropped.
+func TestAnotherListIsNoProof(t *testing.T) {
+	linked(t, sshtest.Options{}, func(t *testing.T, l *Link, srv *sshtest.Server) {
+		if _, err := l.OpenDirect(t.Context(), user(), &control.DirectRequest{Host: "db", Port: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if !l.library.keeps(l.Conn) {
+			t.Error("dropped already")
+		}
+		srv.Last().Drop()
+		<-l.Done()
+		l.Conn.OpenChannel("session", nil)
+		if mu, chans := channelList(l.Conn); mu == nil || chans.Len() != 1 || l.library.keeps(l.Conn) {
+			t.Error("taken for the one before, or not what was meant")
+		}
+	})
+}
+
 // One that the server ends by a message reads as if each channel had been closed.
 func TestDisconnectIsALoss(t *testing.T) {
 	for range 60 { // the end of the channel and that of the link race, and the other one seldom wins

@@ -104,7 +104,8 @@ type Link struct {
 	kick chan struct{} // capacity 1: wakes watch
 	done chan struct{} // closed when the connection ended
 
-	updated bool // owned by requests; the server has said which host keys it has
+	updated bool    // owned by requests; the server has said which host keys it has
+	library library // what is known of the SSH library's part of it
 
 	mu          sync.Mutex
 	state       State                         // guarded by mu; moved by watch, reap and the owner
@@ -452,6 +453,9 @@ func (l *Link) openWithin(ctx context.Context, limit time.Duration, slow func(),
 func (l *Link) ask(kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
 	asked := time.Now()
 	ch, reqs, err := l.Conn.OpenChannel(kind, extra)
+	if err == nil {
+		l.library.opened(l.Conn, ch)
+	}
 	if took := int64(time.Since(asked)); err == nil && kind == "session" && l.asked.Add(1) > 1 && !l.probed.Load() {
 		if old := l.rtt.Load(); old == 0 || took < old {
 			l.rtt.CompareAndSwap(old, took) // one of two at the same time will do

@@ -40,14 +40,12 @@ func freeReader(c ssh.Conn) {
 // library's Wait has returned: what sends on these channels is over then, and an
 // open that comes later fails.
 func freeOpens(c ssh.Conn) {
-	list := libraryField(c, "mux", "chanList")
-	mu, chans := field(list, "Mutex"), field(list, "chans")
-	if !mu.CanAddr() || mu.Type() != reflect.TypeFor[sync.Mutex]() || chans.Kind() != reflect.Slice {
+	mu, chans := channelList(c)
+	if mu == nil {
 		return
 	}
-	lock := (*sync.Mutex)(unsafe.Pointer(mu.UnsafeAddr()))
-	lock.Lock()
-	defer lock.Unlock()
+	mu.Lock()
+	defer mu.Unlock()
 	for i := range chans.Len() {
 		msg := field(chans.Index(i), "msg")
 		if !msg.CanAddr() || msg.Type() != reflect.TypeFor[chan any]() {
@@ -58,6 +56,56 @@ func freeOpens(c ssh.Conn) {
 		default:
 		}
 	}
+}
+
+// library is what is known of how the SSH library stands with a connection.
+type library struct {
+	list unsafe.Pointer // guarded by the library's lock of it; the array that a channel was seen in, kept so that no other one takes its place
+}
+
+// opened notes where the library has a channel that was opened.
+func (k *library) opened(c ssh.Conn, ch ssh.Channel) {
+	mu, chans := channelList(c)
+	if mu == nil {
+		return
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if k.list == chans.UnsafePointer() {
+		return
+	}
+	for i, its := 0, reflect.ValueOf(ch).Pointer(); i < chans.Len(); i++ {
+		if chans.Index(i).Pointer() == its {
+			k.list = chans.UnsafePointer()
+		}
+	}
+}
+
+// keeps reports that the library has not dropped its channels: one that has ended
+// was closed by the server then, on a connection that lived. With the end of the
+// connection it ends all of them in the same way, but forgets the list of them
+// before (x/crypto, mux.loop); for an open that comes later it makes another one,
+// and no such open is answered. Where the list has grown and nobody noted it, or
+// another version has none, that is not known, and false.
+func (k *library) keeps(c ssh.Conn) bool {
+	mu, chans := channelList(c)
+	if mu == nil {
+		return false
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return k.list != nil && k.list == chans.UnsafePointer()
+}
+
+// channelList is the SSH library's list of a connection's channels, and the lock of
+// it, nil where another version has none.
+func channelList(c ssh.Conn) (mu *sync.Mutex, chans reflect.Value) {
+	list := libraryField(c, "mux", "chanList")
+	lock, chans := field(list, "Mutex"), field(list, "chans")
+	if !lock.CanAddr() || lock.Type() != reflect.TypeFor[sync.Mutex]() || chans.Kind() != reflect.Slice || chans.Type().Elem().Kind() != reflect.Pointer {
+		return nil, chans
+	}
+	return (*sync.Mutex)(unsafe.Pointer(lock.UnsafeAddr())), chans
 }
 
 // libraryField is a field within the library's own connection, the zero Value where
