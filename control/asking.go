@@ -8,6 +8,7 @@ import (
 // Prompt implements Prompter by asking the client. It returns when ctx ends
 // also if the client reads nothing.
 func (o *operation) Prompt(ctx context.Context, q Prompt) (Answer, error) {
+	defer o.passed.forQuestion()()
 	r, err := o.ask(ctx, framePrompt, q.encode)
 	return r.a, err
 }

@@ -217,6 +217,7 @@ func (o *Op) prompt(h Handler, b []byte) error {
 		return err
 	}
 	o.answer(id, frameAnswer, func(ctx context.Context) []byte {
+		o.awaitBack(ctx)
 		a, err := h.Prompt(ctx, q)
 		return encodeAnswer(id, a, err)
 	})

@@ -1,5 +1,7 @@
 package control
 
+import "context"
+
 // lending is the client's side of terminal.go.
 type lending struct {
 	wanted    bool   // the server asks for the terminal's input
@@ -43,6 +45,21 @@ func (o *Op) terminalBack(h Handler, b []byte) error {
 	o.mu.Unlock()
 	o.cond.Broadcast()
 	return nil
+}
+
+// awaitBack waits until the server does not read the terminal, which it gives back
+// for a question.
+func (o *Op) awaitBack(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() {
+		o.mu.Lock() // or it would be missed between the look and the wait
+		defer o.mu.Unlock()
+		o.cond.Broadcast()
+	})()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.term.lent && !o.over && ctx.Err() == nil {
+		o.cond.Wait()
+	}
 }
 
 // WantsTerminal reports that the server asks for the input of the terminal. All

@@ -83,6 +83,7 @@ type passed struct {
 	in     *fdio.Reader   // guarded by mu; nil until it is passed
 	outs   [2]*output     // guarded by mu; likewise; the same where they are one
 	term   *fdio.Terminal // guarded by mu; nil while the client writes it itself
+	asking int            // guarded by mu; questions that stand on that terminal
 	closed bool           // guarded by mu
 }
 

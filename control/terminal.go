@@ -16,7 +16,7 @@ import (
 //	server ◄─ Passed ─ client     with the terminal, which muxd writes from now on
 //	server ── Pass ──► client     and now its input
 //	server ◄─ Passed ─ client     behind the last frame of input
-//	server ── Back ──► client     at an escape, or at the least doubt
+//	server ── Back ──► client     at an escape, for a question, or at the least doubt
 //
 // What muxd reads is only ever bytes for the session. All the rest, which is
 // escapes, job control and hanging up, is the client's as before: for it muxd
@@ -61,6 +61,33 @@ func (p *passed) terminal() *fdio.Terminal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.term
+}
+
+// toRead is terminal for who reads there, which is the client while it asks.
+func (p *passed) toRead() *fdio.Terminal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.term == nil || p.asking > 0 {
+		return nil
+	}
+	p.term.Resume()
+	return p.term
+}
+
+// forQuestion leaves reading the terminal to the client, which has a question for
+// the person, until answered is called.
+func (p *passed) forQuestion() (answered func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asking++
+	if p.term != nil {
+		p.term.Interrupt()
+	}
+	return func() {
+		p.mu.Lock()
+		p.asking--
+		p.mu.Unlock()
+	}
 }
 
 // takeTerminal is a Passed frame that speaks of the terminal: for output it comes
@@ -131,7 +158,7 @@ func (o *operation) onTerminal(b []byte) []byte {
 // carryTerminal copies what is typed to the session until that is the client's
 // affair again, which it reports, or nobody's any more.
 func (o *operation) carryTerminal(st Stream, m *Meter) bool {
-	t := o.passed.terminal()
+	t := o.passed.toRead()
 	if t == nil {
 		o.giveBack(nil)
 		return true

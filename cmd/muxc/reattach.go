@@ -40,8 +40,8 @@ func (u *ui) detach(err error) {
 	time.Sleep(pause) // a signal ends this process meanwhile
 }
 
-// input is a reader of standard input that can be told to leave it alone. Nil
-// is one that cannot, and reads until the process ends.
+// input is a reader of standard input that leaves answers alone, and can be told to
+// leave all. Nil is one that does not, and reads until the process ends.
 type input struct {
 	r, w  *os.File      // a pipe, of which w is closed to wake the reader
 	ended chan struct{} // closed when the reader has left

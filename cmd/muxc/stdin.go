@@ -1,6 +1,8 @@
 package main
 
 import (
+	"golang.org/x/sys/unix"
+
 	"muxd/control"
 	"muxd/internal/term"
 )
@@ -33,6 +35,9 @@ func (u *ui) stdin(op *control.Op, p *control.Plan, in *input) {
 		if n == 0 || len(ahead) == 0 && !in.ready() {
 			return
 		}
+		if len(ahead) == 0 && in != nil && u.answered() {
+			continue
+		}
 		room := b[control.StdinRoom : control.StdinRoom+min(n, stdinPiece)]
 		var err error
 		if n = copy(room, ahead); n > 0 {
@@ -50,6 +55,17 @@ func (u *ui) stdin(op *control.Op, p *control.Plan, in *input) {
 			return
 		}
 	}
+}
+
+// answered waits while a question stands on the terminal, and reports that it has
+// taken what there was to read. A read must not wait there: it would take the
+// answer. Nor may it hold the turn of the questions, because the kernel may stop
+// us in it, and have us wait in it once the shell has read what there was.
+func (u *ui) answered() bool {
+	u.asking.Lock()
+	defer u.asking.Unlock()
+	n, err := unix.Poll([]unix.PollFd{{Events: unix.POLLIN}}, 0)
+	return n == 0 && err == nil
 }
 
 // lend has muxd read the terminal, and returns what it gave back, or that the

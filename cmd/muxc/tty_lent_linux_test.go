@@ -126,7 +126,7 @@ func TestMuxdBesideItsClient(t *testing.T) {
 	s.types("echo rea''d; exit 5\r")
 	s.shows("read\r\n")
 	s.shows("L> ")
-	s.types("exit $?\r")
+	s.types("x=$?; kill %1; wait; exit $x\r") // whoever has the terminal open ends
 	s.ends(5)
 }
 
@@ -160,6 +160,33 @@ func TestLentTerminalEscapes(t *testing.T) {
 	s.shows("L> ")
 	s.types("exit\r")
 	s.ends(255)
+}
+
+// TestQuestionInASession: what is typed while a question stands on the terminal of
+// a session is the answer, whoever reads there, and not a byte of it is typed
+// into the session.
+func TestQuestionInASession(t *testing.T) {
+	t.Parallel()
+	sshtest.Require(t, "ssh")
+	h := startShellHost(t)
+	s := h.onShell()
+	s.types("$muxc -o ControlMaster=ask -S $PWD/door box\r")
+	s.shows("R> ")
+	for _, lent := range []bool{false, true, false} {
+		if lent {
+			h.lends(s, h.clientPID(s))
+		}
+		visitor := h.start(h.command("ssh", "-F", "none", "-S", filepath.Join(h.dir, "door"), "box", "echo through"), nil)
+		s.shows("Allow shared connection to box? ")
+		s.slowly("yes\r")
+		visitor.wait().is(t, "through\n", "", 0)
+		s.slowly("echo af''ter\r")
+		s.expect(`\A[^R]*echo af''ter\r\nafter\r\nR> \z`)
+	}
+	s.types("exit 3\r")
+	s.shows("L> ")
+	s.types("exit $?\r")
+	s.ends(3)
 }
 
 // TestLentTerminalThatIsStuck: a session that takes nothing is still ended by an

@@ -40,7 +40,7 @@ type ui struct {
 	size    control.Window // the terminal's, as the request told it
 
 	// asking is held while a question is on the terminal, which is then Ask's
-	// to give back, and while a child runs. It is taken before mu.
+	// to read and to give back, and while a child runs. It is taken before mu.
 	asking      sync.Mutex
 	toldProgram bool // guarded by asking; said that SSH_ASKPASS cannot be run
 
@@ -50,7 +50,7 @@ type ui struct {
 	opened   bool        // guarded by mu
 	openedAt time.Time   // guarded by mu
 	plan     *control.Plan
-	input    *input             // guarded by mu; who reads stdin, where that may have to stop
+	input    *input             // guarded by mu; who reads stdin, where that may have to stop or to wait
 	watched  bool               // guarded by mu; watchEnd was called
 	sized    bool               // guarded by mu; watchSize was called
 	ending   bool               // guarded by mu; a signal ends this process
@@ -112,7 +112,7 @@ func (u *ui) Opened(p *control.Plan) {
 	if !u.op.WantsStdin() { // it is read by muxd, or by nobody
 		return
 	}
-	if p.Reattach && u.state != nil {
+	if u.state != nil {
 		u.input = newInput()
 	}
 	if isNull(0) { // cron's, a service's, a loop's: the end is all there is to read

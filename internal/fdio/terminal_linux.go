@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,8 +95,8 @@ func inFront(stat []byte, tty string) bool {
 }
 
 // Read is for one goroutine at a time. It returns what was typed, ErrAway where
-// that is not the process's or the terminal is hung up, and os.ErrClosed after
-// Close.
+// that is not the process's, the terminal is hung up or Read was interrupted, and
+// os.ErrClosed after Close.
 func (t *Terminal) Read(p []byte) (n int, err error) {
 	closed := t.raw.Read(func(fd uintptr) bool {
 		var there int
@@ -110,13 +111,19 @@ func (t *Terminal) Read(p []byte) (n int, err error) {
 		return err != unix.EAGAIN
 	})
 	switch {
-	case closed != nil:
+	case closed != nil && !errors.Is(closed, os.ErrDeadlineExceeded):
 		return 0, os.ErrClosed
-	case err != nil || n == 0:
+	case closed != nil || err != nil || n == 0:
 		return 0, ErrAway
 	}
 	return n, nil
 }
+
+// Interrupt has Read end with ErrAway, now and until Resume.
+func (t *Terminal) Interrupt() { t.f.SetReadDeadline(time.Unix(1, 0)) }
+
+// Resume ends Interrupt.
+func (t *Terminal) Resume() { t.f.SetReadDeadline(time.Time{}) }
 
 // Write is for one goroutine at a time. It writes all of p, or returns how much
 // it wrote and ErrAway, or os.ErrClosed after Close.

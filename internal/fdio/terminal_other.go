@@ -27,6 +27,12 @@ func NewTerminal(fd, _ int) (*Terminal, error) {
 // Read fails.
 func (*Terminal) Read([]byte) (int, error) { return 0, ErrAway }
 
+// Interrupt does nothing.
+func (*Terminal) Interrupt() {}
+
+// Resume does nothing.
+func (*Terminal) Resume() {}
+
 // Write fails.
 func (*Terminal) Write([]byte) (int, error) { return 0, ErrAway }
 
