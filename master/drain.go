@@ -17,7 +17,8 @@ import (
 // another one, of another version perhaps, takes what comes from then on. The last
 // session is over when its client has taken all of its output. Forwards that stand
 // without a client go at once, because the next muxd wants their ports; those of a
-// client stay until the end, and what goes through them is waited for. A client
+// client stay until the end. What came to either is waited for, from the moment that
+// it was accepted: it may wait for the connection still, or for the far side. A client
 // that keeps the connection (-N) is waited for as a session is, because its
 // forwards would be cut: for as long as its window is open, which whoever waits
 // for the drain is told. One that stands for a ControlPath (-M) is not: nobody
@@ -60,7 +61,7 @@ func (m *Master) beginDrain() {
 	m.cfg.Log.Info("draining")
 	m.events.tell(control.Event{Time: time.Now(), Kind: control.EventMuxd, To: "draining"}, "")
 	for _, h := range m.all() {
-		h.forwards.DropSticky()
+		h.forwards.RetireSticky()
 		h.post(func() {
 			h.refuse(gate.ErrDrains, func(w *waiter) bool { return !w.background() && !w.holds })
 			h.unwait()

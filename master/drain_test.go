@@ -3,6 +3,9 @@ package master
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -180,6 +183,118 @@ func TestDrainWaitsForWhoHolds(t *testing.T) {
 		time.Sleep(drainLook)
 		answered(t, done)
 	})
+}
+
+// A connection that came to a forward, of a client's or of nobody's, is waited for
+// before it goes through: while the server connects, while there is no connection to
+// the server, and while it has not said where it goes. So is one that came to a
+// remote forward. Who asks for the end without a drain is told of it.
+func TestDrainWaitsForWhatComesThroughForwards(t *testing.T) {
+	slowly := func(ctx context.Context) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Minute):
+		}
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		comes func(r *rig, s *shore) io.ReadWriteCloser
+	}{
+		"-L": {[]string{"-L", "8080:db:5432"}, func(r *rig, s *shore) io.ReadWriteCloser {
+			r.srv.Update(func(o *sshtest.Options) {
+				o.Direct = func(ctx context.Context, _ string) (io.ReadWriteCloser, error) {
+					slowly(ctx)
+					a, b := sshtest.Pipe()
+					go func() { io.Copy(b, b); b.Close() }()
+					return a, nil
+				}
+			})
+			return s.mustConnect(r, "localhost:8080")
+		}},
+		"-L in an outage": {[]string{"-L", "8080:db:5432"}, func(r *rig, s *shore) io.ReadWriteCloser {
+			out := r.down(errDown)
+			r.srv.Last().Drop()
+			synctest.Wait()
+			time.AfterFunc(5*time.Second, out.heal)
+			return s.mustConnect(r, "localhost:8080")
+		}},
+		"-D": {[]string{"-D", "1080"}, func(r *rig, s *shore) io.ReadWriteCloser {
+			c := s.mustConnect(r, "localhost:1080")
+			time.AfterFunc(time.Second, func() { c.Write([]byte("\x04\x01\x15\x38\x0a\x00\x00\x01\x00")) })
+			return socksed{c}
+		}},
+		"-R": {[]string{"-R", "2222:localhost:22"}, func(r *rig, s *shore) io.ReadWriteCloser {
+			s.echoes("localhost:22")
+			to := s.targets["localhost:22"]
+			s.targets["localhost:22"] = func() (net.Conn, error) { time.Sleep(20 * time.Second); return to() }
+			c := &toCome{ready: make(chan struct{})}
+			go func() { c.Channel, c.err = r.srv.Connect("localhost:2222"); close(c.ready) }()
+			return c
+		}},
+	} {
+		for _, sticky := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, " sticky=", sticky), func(t *testing.T) {
+				inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+					r.patient()
+					s := r.ashore()
+					r.run("host", "true")
+					release := func() {}
+					if sticky {
+						if _, err := r.order(append([]string{"-O", "forward"}, append(c.args, "host")...)...); err != nil {
+							t.Fatal(err)
+						}
+					} else {
+						release = r.mustForward(append([]string{"-N"}, append(c.args, "host")...)...)
+					}
+					through := c.comes(r, s)
+					synctest.Wait()
+					if st, err := r.m.Stop(t.Context(), &control.StopRequest{}); err != nil || st.Done {
+						t.Errorf("without a drain: %+v, %v", st, err)
+					}
+					var told string
+					done := r.drained(t.Context(), func(w control.Waiting) { told = w.Cause })
+					time.Sleep(5 * drainLook)
+					if synctest.Wait(); r.stop != 0 || told != "host: 1 through forwards" {
+						t.Errorf("%d stops, waits for %q", r.stop, told)
+					}
+					if _, err := through.Write([]byte("hello")); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.ReadFull(through, make([]byte, 5)); err != nil {
+						t.Error(err)
+					}
+					through.Close()
+					release()
+					time.Sleep(2 * time.Second) // see settleMost in forward
+					answered(t, done)
+				})
+			})
+		}
+	}
+}
+
+// socksed is a connection to a dynamic forward of which the answer is still to come.
+type socksed struct{ *sshtest.Conn }
+
+func (c socksed) Write(p []byte) (int, error) {
+	if _, err := io.ReadFull(c.Conn, make([]byte, 8)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// toCome is a channel that is there once it is ready.
+type toCome struct {
+	ssh.Channel
+	err   error
+	ready chan struct{}
+}
+
+func (l *toCome) Write(p []byte) (int, error) {
+	if <-l.ready; l.err != nil {
+		return 0, l.err
+	}
+	return l.Channel.Write(p)
 }
 
 // A forward that is to stay, and is granted when muxd has begun to drain, does not:

@@ -135,7 +135,7 @@ func (m *Master) forward(ctx context.Context, r *control.ForwardRequest, p contr
 			set.Add(ctx, f, r.Options, ls.host.sticky, true)
 		}
 		if m.gate.Drains() { // what is sticky went when that began, be it before these were
-			set.DropSticky()
+			set.RetireSticky()
 			set.Release(owner)
 			return nil, nil, asControl(d.Name, control.Refused, gate.ErrDrains)
 		}

@@ -131,6 +131,15 @@ func (s *shore) connect(name string) (*sshtest.Conn, error) {
 	}
 }
 
+func (s *shore) mustConnect(r *rig, name string) *sshtest.Conn {
+	r.t.Helper()
+	c, err := s.connect(name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
 // wantsForward asks for the forwards of a command line, as a client does that goes on
 // until the function is called.
 func (r *rig) wantsForward(p control.Prompter, args ...string) (release func(), err error) {

@@ -451,6 +451,9 @@ func (h *host) rest(a *agenda) {
 		if !h.dismissed && (standing || !drains && (forever || h.dest.Pinned())) || !drains && !a.at(h.used.Add(persist)) {
 			return
 		}
+		if drains && h.forwards.Open() > 0 {
+			return // what the server opened has no lease before it is accepted
+		}
 		h.log.Info("idle, closing", "after", h.dest.PersistText())
 		h.shut(errIdle)
 	case wanted != "":

@@ -230,7 +230,8 @@ func (m *Master) Idle() bool {
 }
 
 // Links returns how many connections there are, those that are being made
-// included, and how many sessions and connections to forwards they carry.
+// included, and how many sessions and connections to forwards they carry, those that
+// are on their way included.
 func (m *Master) Links() (links, sessions int) {
 	for _, h := range m.all() {
 		l, s := h.counts()

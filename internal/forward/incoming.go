@@ -165,7 +165,7 @@ func (s *Set) leaves(n *int) {
 // takeDynamic is a channel of a remote dynamic forward, whose client says by
 // SOCKS where it goes.
 func (w *forward) takeDynamic(ch Channel) {
-	stop := context.AfterFunc(w.ctx, func() { ch.Close() })
+	stop := context.AfterFunc(w.coming, func() { ch.Close() })
 	defer stop()
 	req, err := handshake(ch)
 	if err != nil {
@@ -210,7 +210,7 @@ func (w *forward) connect(to control.Endpoint) (net.Conn, socks.Outcome, error) 
 func (w *forward) dialFor(to control.Endpoint) (net.Conn, error) {
 	w.waiting.Add(1)
 	defer w.waiting.Add(-1)
-	return w.dial(w.ctx, to)
+	return w.dial(w.coming, to)
 }
 
 // dial connects to a target on this side.

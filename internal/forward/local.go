@@ -107,7 +107,9 @@ func (w *forward) acceptOn(l net.Listener) error {
 		if err == nil {
 			w.forget(failed)
 			failed, rest = nil, 0
+			w.set.comes()
 			if !w.admit(nc) {
+				w.set.leaves(&w.set.accepted)
 				return nil
 			}
 			go w.serve(nc)
@@ -135,10 +137,18 @@ func (w *forward) acceptOne(l net.Listener, failed error) (net.Conn, error) {
 	return l.Accept()
 }
 
+// comes counts an accepted connection, before anybody works for it.
+func (s *Set) comes() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accepted++
+}
+
 // serve is one accepted connection. Until it goes through, the end of the
-// forward is its end as well.
+// forward is its end as well, unless that is spared.
 func (w *forward) serve(nc net.Conn) {
-	stop := context.AfterFunc(w.ctx, func() { reset(nc) })
+	defer w.set.leaves(&w.set.accepted)
+	stop := context.AfterFunc(w.coming, func() { reset(nc) })
 	to, req := w.want.Connect, (*socks.Request)(nil)
 	if w.want.Kind.Dynamic() {
 		var err error
@@ -153,7 +163,7 @@ func (w *forward) serve(nc net.Conn) {
 		to = target(req)
 	}
 	w.waiting.Add(1)
-	ch, err := w.set.cfg.Open(w.ctx, to, nc.RemoteAddr())
+	ch, err := w.set.cfg.Open(w.coming, to, nc.RemoteAddr())
 	w.waiting.Add(-1)
 	if err != nil {
 		w.remember(fmt.Errorf("connect to %s: %w", to, err))

@@ -164,15 +164,20 @@ func (w *forward) drop(c *claim) bool {
 // Release drops o everywhere. A forward without owners ends: its port is free
 // when Release returns, and a server that listens for it is asked to stop.
 // Connections that are through it live on, as in ssh -O cancel.
-func (s *Set) Release(o *Owner) { s.dropOwners(func(c *Owner) bool { return c == o }) }
+func (s *Set) Release(o *Owner) { s.dropOwners(func(c *Owner) bool { return c == o }, false) }
 
 // DropSticky drops every owner that is sticky, so that forwards which no client
 // wants end, as Release has them end.
-func (s *Set) DropSticky() { s.dropOwners(func(c *Owner) bool { return c.Sticky }) }
+func (s *Set) DropSticky() { s.dropOwners(func(c *Owner) bool { return c.Sticky }, false) }
 
-func (s *Set) dropOwners(match func(*Owner) bool) {
+// RetireSticky is DropSticky for forwards whose ports another process wants: what was
+// accepted, and does not go through yet, goes on.
+func (s *Set) RetireSticky() { s.dropOwners(func(c *Owner) bool { return c.Sticky }, true) }
+
+func (s *Set) dropOwners(match func(*Owner) bool, spares bool) {
 	s.endWhere(func(w *forward) bool {
 		w.claims = slices.DeleteFunc(w.claims, func(c *claim) bool { return match(c.Owner) })
+		w.spares = spares && len(w.claims) == 0
 		return len(w.claims) == 0
 	}, "")
 }

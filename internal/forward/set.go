@@ -31,6 +31,7 @@ type Set struct {
 	patience time.Duration      // how long the servers before are still waited for
 	undos    []undo             // listeners to take back, in order
 
+	accepted   int // connections that came here, in any state
 	connecting int // incoming channels before they are connected
 	incoming   int // incoming channels in any state but refused
 	refusing   int // goroutines that refuse one
@@ -121,12 +122,13 @@ func (s *Set) Standing() int {
 	return len(s.list)
 }
 
-// Open is how many connections go through forwards now, those of forwards that
-// ended meanwhile among them.
+// Open is how many connections go through forwards now or are on their way to it,
+// from their being accepted to their end, those of forwards that ended meanwhile
+// among them.
 func (s *Set) Open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pipes)
+	return s.accepted + s.incoming
 }
 
 // endWhere ends forwards, and has their owners told text unless it is empty. It

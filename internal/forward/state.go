@@ -30,6 +30,8 @@ type forward struct {
 	how     control.ForwardOptions
 	ctx     context.Context // ends with it
 	cancel  context.CancelFunc
+	coming  context.Context // of connections until they go through: ends with it as well, unless spares
+	refuse  context.CancelFunc
 	again   chan struct{} // holds one: a local forward is attempted now
 	after   []*forward    // that were to leave its address when it came
 	vacated chan struct{} // closed when a local one has no listener any more
@@ -39,6 +41,7 @@ type forward struct {
 
 	// What follows is guarded by set.mu.
 	claims   []*claim
+	spares   bool // its end is not that of what comes through it
 	state    string
 	since    time.Time
 	moved    chan struct{} // closed when the state changes, and replaced
@@ -70,6 +73,7 @@ func (s *Set) add(f control.Forward, how control.ForwardOptions, port int) *forw
 	w := &forward{set: s, want: f, how: how, again: make(chan struct{}, 1), state: control.ForwardOpening,
 		since: time.Now(), moved: make(chan struct{}), vacated: make(chan struct{}), port: port}
 	w.ctx, w.cancel = context.WithCancel(s.ctx)
+	w.coming, w.refuse = context.WithCancel(s.ctx)
 	if f.Kind.Remote() && !s.served() {
 		w.state = control.ForwardWaiting
 	}
@@ -91,6 +95,9 @@ func (s *Set) add(f control.Forward, how control.ForwardOptions, port int) *forw
 // end is the forward's, which whoever calls it takes off the list; mu is held.
 func (w *forward) end() {
 	w.cancel()
+	if !w.spares {
+		w.refuse()
+	}
 	w.listening = nil
 	if !w.want.Kind.Remote() {
 		w.set.leaving = append(w.set.leaving, w)
