@@ -51,7 +51,10 @@ func (s *Session) tornByWrite() bool {
 
 // Died waits a moment for the connection's end, whose publication races with
 // the end of its channels, and returns the reason, or nil if it lives.
-func (l *Link) Died() error {
+func (l *Link) Died() error { return l.died(nil) }
+
+// died is Died, or nil as soon as stop is closed.
+func (l *Link) died(stop <-chan struct{}) error {
 	l.mu.Lock()
 	err := l.err
 	l.mu.Unlock()
@@ -75,6 +78,8 @@ func (l *Link) Died() error {
 			closed = nil
 			t.Reset(endCertain)
 		case <-t.C:
+			return nil
+		case <-stop:
 			return nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +46,9 @@ type hopConn struct {
 	user    *User          // of the jump host
 	d       *dest.Destination
 	expired atomic.Bool
-	closed  atomic.Bool // by us
+	closed  atomic.Bool   // by us
+	once    sync.Once     // closes left
+	left    chan struct{} // closed when it has expired or was closed
 	closing closing
 }
 
@@ -58,7 +61,7 @@ func newHopConn(ch ssh.Channel, l *Link, u *User, d *dest.Destination) *hopConn 
 		_, err := io.CopyBuffer(w, struct{ io.Reader }{ch}, make([]byte, hopRead))
 		w.CloseWithError(err) // nil is io.EOF
 	}()
-	return &hopConn{ch: ch, in: in, l: l, user: u, d: d}
+	return &hopConn{ch: ch, in: in, l: l, user: u, d: d, left: make(chan struct{})}
 }
 
 func (c *hopConn) Read(p []byte) (int, error) {
@@ -69,16 +72,56 @@ func (c *hopConn) Read(p []byte) (int, error) {
 	return 0, c.cause(err)
 }
 
+// hopWrites are copies of what is being written.
+var hopWrites = sync.Pool{New: func() any { return new([]byte) }}
+
+// Write writes to the channel in a goroutine of its own: a channel's Write waits for
+// its window and for the jump host's connection, and the end of a net.Conn ends its
+// writers at once, whatever these do. What is written is a copy, for such a write
+// goes on for as long as they let it, until the channel's close is answered. One
+// that ends is waited for, and so nothing is overtaken by the next write or by the
+// close.
 func (c *hopConn) Write(p []byte) (int, error) {
-	n, err := c.ch.Write(p)
-	if err == nil {
-		return n, nil
+	if c.over() {
+		return 0, c.ended()
+	}
+	type written struct {
+		n   int
+		err error
+	}
+	done := make(chan written, 1)
+	b := hopWrites.Get().(*[]byte)
+	*b = append((*b)[:0], p...)
+	go func() {
+		n, err := c.ch.Write(*b)
+		hopWrites.Put(b)
+		done <- written{n, err}
+	}()
+	var w written
+	select {
+	case w = <-done:
+	case <-c.left:
+		return 0, c.ended()
+	}
+	if w.err == nil {
+		return w.n, nil
 	}
 	// Not cause, which waits a moment: who writes holds the SSH library's lock.
-	if why := c.l.Ending(); why != nil && !c.expired.Load() && !c.closed.Load() {
-		err = c.hopLost(why)
+	if why := c.l.Ending(); why != nil && !c.over() {
+		w.err = c.hopLost(why)
 	}
-	return n, err
+	return w.n, w.err
+}
+
+// over reports an end of ours.
+func (c *hopConn) over() bool { return c.expired.Load() || c.closed.Load() }
+
+// ended is what who reads or writes is told of it.
+func (c *hopConn) ended() error {
+	if c.expired.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	return net.ErrClosed
 }
 
 func (c *hopConn) hopLost(why error) error {
@@ -88,16 +131,16 @@ func (c *hopConn) hopLost(why error) error {
 // cause tells the end of this connection from the end of the hop's, which the
 // SSH library does not.
 func (c *hopConn) cause(err error) error {
-	if c.expired.Load() {
-		return os.ErrDeadlineExceeded
+	var why error
+	if !c.over() && !c.l.library.keeps(c.l.Conn) {
+		why = c.l.died(c.left)
 	}
-	if c.closed.Load() {
-		return net.ErrClosed // nothing to find out, and no time to wait for it
-	}
-	if why := c.l.Died(); why != nil {
+	switch {
+	case c.over(): // nothing to find out
+		return c.ended()
+	case why != nil:
 		return c.hopLost(why)
-	}
-	if errors.Is(err, io.EOF) {
+	case errors.Is(err, io.EOF):
 		return io.EOF
 	}
 	return err
@@ -109,7 +152,6 @@ func (c *hopConn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	c.in.Close()
 	c.leave()
 	c.l.addHop(-1)
 	c.user.Release()
@@ -119,13 +161,15 @@ func (c *hopConn) Close() error {
 func (c *hopConn) SetDeadline(t time.Time) error {
 	if !t.IsZero() && t.Before(time.Now()) {
 		c.expired.Store(true)
-		c.in.Close()
 		c.leave()
 	}
 	return nil
 }
 
+// leave frees whoever reads or writes, and closes the channel.
 func (c *hopConn) leave() {
+	c.once.Do(func() { close(c.left) })
+	c.in.Close()
 	c.l.closes(&c.closing, func() { readAway(c.ch) })
 	go c.ch.Close()
 }
