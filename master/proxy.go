@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"muxd/control"
+	"muxd/internal/child"
 	"muxd/internal/dest"
 	"muxd/internal/login"
 	"muxd/internal/reach"
@@ -36,7 +37,7 @@ func (m *Master) byCommand(ctx context.Context, d *dest.Destination, p control.P
 	e := &control.Error{Phase: control.Refused, Host: d.Name, Text: fmt.Sprintf("ProxyCommand: %v", err)}
 	why, start := login.Unrunnable(err), (*reach.StartError)(nil)
 	if errors.As(err, &start) {
-		e.Phase = control.NotDialled
+		e.Phase, e.Text = control.NotDialled, fmt.Sprintf("ProxyCommand: %v", child.Scarce(err))
 	}
 	switch {
 	case why != "":

@@ -114,9 +114,19 @@ func ended(p *os.Process, out *os.File) (control.Ran, error) {
 
 // cause drops the call and the path of an error, which the line names anyway.
 func cause(err error) error {
+	err = Scarce(err)
 	var pe *os.PathError
 	if errors.As(err, &pe) {
 		return pe.Err
+	}
+	return err
+}
+
+// Scarce adds what helps to the error of a process that was not started because
+// there may be no more of them; other errors are as they were.
+func Scarce(err error) error {
+	if errors.Is(err, syscall.EAGAIN) {
+		return fmt.Errorf("%w: too many processes; end some, or raise the limit (ulimit -u, or a container's pids.max)", syscall.EAGAIN)
 	}
 	return err
 }
