@@ -1,9 +1,11 @@
 package sshmux
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
+	"runtime"
 	"testing"
 	"time"
 
@@ -380,4 +382,39 @@ func TestManyRequestsAhead(t *testing.T) {
 		}
 	}
 	c.lives()
+}
+
+// Whoever has said nothing, half a word, or what nobody answers, and goes, leaves
+// nothing while the door stays.
+func TestSilentClientsLeaveNothing(t *testing.T) {
+	r := newRig(t, &controltest.Backend{})
+	r.serve()
+	r.greet().Close() // what comes with the first client stays
+	eventually(t, "it is a client still", func() bool { return r.doors.Clients() == 0 })
+	check := (&request{kind: aliveCheck, id: 1}).append(nil)
+	goroutines, open := runtime.NumGoroutine(), descriptors()
+	for name, says := range map[string][]byte{
+		"nothing":           nil,
+		"half of HELLO":     []byte(greeting[:7]),
+		"HELLO":             []byte(greeting),
+		"half a request":    append([]byte(greeting), check[:5]...),
+		"unread answers":    append([]byte(greeting), bytes.Repeat(check, 1000)...),
+		"a length":          append([]byte(greeting), 0, 3, 0, 0),
+		"a session's start": append([]byte(greeting), (&request{kind: newSession, id: 1, command: "true"}).append(nil)...), // and no descriptors
+	} {
+		var all []*caller
+		for range 30 {
+			c := r.dial()
+			c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)) // of what it does not take
+			c.Write(says)
+			all = append(all, c)
+		}
+		eventually(t, name+": not all are there", func() bool { return r.doors.Clients() == len(all) })
+		for _, c := range all {
+			c.Close()
+		}
+		eventually(t, name+": something is left", func() bool {
+			return r.doors.Clients() == 0 && runtime.NumGoroutine() <= goroutines && descriptors() <= open
+		})
+	}
 }
