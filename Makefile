@@ -43,10 +43,10 @@ fuzz: # every target, for FUZZTIME each
 SOAK ?= 1h
 
 # The long runs: faults at random for SOAK, a thousand clients a second for a
-# minute, a thousand sessions, hosts and slow readers at a time. Not in CI, which
+# minute, a thousand sessions, hosts, slow readers and silent clients at a time. Not in CI, which
 # has the short forms of them.
 soak:
-	$(GO) test ./cmd/muxc -run '^Test(Soak|Rate)$$' -count=1 -v -timeout 0 -parallel 1 -soak $(SOAK) -rate 1000 -ratefor 1m -live 1000
+	$(GO) test ./cmd/muxc -run '^Test(Soak|Rate|ThousandSilent)$$' -count=1 -v -timeout 0 -parallel 1 -soak $(SOAK) -rate 1000 -ratefor 1m -live 1000 -silent 1000
 	$(GO) test ./master -run '^Test(Scale|SlowReaders|ThousandSessions|RekeyUnderLoad)$$' -count=1 -v -timeout 0 -scale 1000 -slow 1000
 
 check: # all that a change must pass
