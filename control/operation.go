@@ -106,8 +106,8 @@ func (o *operation) run(ctx context.Context, request []byte) (rest func(ctx cont
 // muxd.
 func (o *operation) dispatch(ctx, muxd context.Context, request []byte) (rest func(context.Context), err error) {
 	d := &decoder{b: request}
-	if op(d.u8()) != opRun {
-		return nil, o.reply(ctx, op(request[0]), d)
+	if k := op(d.u8()); k != opRun { // which is 0 of a request that is empty: a stream's may be
+		return nil, o.reply(ctx, k, d)
 	}
 	v := &Invocation{PID: o.pid}
 	if err := v.decode(d); err != nil {

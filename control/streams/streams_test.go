@@ -217,18 +217,24 @@ func TestStreamEndsWithoutItsClient(t *testing.T) {
 	goleak.VerifyNone(t, was)
 }
 
-// A stream that says something else than a request ends, alone.
+// A stream that says something else than a request, or requests nothing, ends
+// alone.
 func TestStreamWithoutRequest(t *testing.T) {
 	m, _ := many(t, byArg(echo))
-	c, err := m.Open()
-	if err != nil {
-		t.Fatal(err)
+	for said, want := range map[string]string{
+		"\x00\x00\x00\x01\x02": "",
+		"\x00\x00\x00\x01\x01": "a request this muxd does not know",
+	} {
+		c, err := m.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte(said))
+		if heard, err := io.ReadAll(c); err != nil || !strings.Contains(string(heard), want) || want == "" && len(heard) > 0 {
+			t.Errorf("%q: heard %q, %v", said, heard, err)
+		}
+		c.Close()
 	}
-	c.Write([]byte{0, 0, 0, 1, 2})
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("got %v", err)
-	}
-	c.Close()
 	op := start(t, m, "ab")
 	if x, err := op.WaitStream(&controltest.Screen{}); err != nil || x.Code != 2 {
 		t.Errorf("got %+v, %v", x, err)
