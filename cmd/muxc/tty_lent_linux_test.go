@@ -178,7 +178,7 @@ func TestQuestionInASession(t *testing.T) {
 		}
 		visitor := h.start(h.command("ssh", "-F", "none", "-S", filepath.Join(h.dir, "door"), "box", "echo through"), nil)
 		s.shows("Allow shared connection to box? ")
-		s.slowly("yes\r")
+		s.slowly("y\r")
 		visitor.wait().is(t, "through\n", "", 0)
 		s.slowly("echo af''ter\r")
 		s.expect(`\A[^R]*echo af''ter\r\nafter\r\nR> \z`)
