@@ -14,8 +14,8 @@ import (
 // The plain form is split at the last @, since a user's name may hold one, and
 // knows no port: a colon there belongs to an IPv6 address, and square brackets
 // to the name. In the URL the user is percent-encoded, what follows a
-// semicolon in it is dropped, the host may be an IPv6 address in brackets
-// (which OpenSSH's documents say and its code refuses), and a path is refused.
+// semicolon in it is dropped, the host may stand in brackets, as an IPv6 address
+// must (which OpenSSH's documents say and its code refuses), and a path is refused.
 func SplitDestination(s string) (user, host string, port int, err error) {
 	if uri, ok := strings.CutPrefix(s, "ssh://"); ok {
 		if user, host, port, err = splitURI(uri); err != nil {
@@ -82,8 +82,8 @@ func uriUser(s string) (string, error) {
 	return unescape(s)
 }
 
-// uriHost splits host[:port]. In brackets stands an IPv6 address and nothing
-// else, so that the brackets cannot smuggle in what a name may not hold.
+// uriHost splits host[:port]. In brackets stands an IPv6 address or what may stand
+// there without them, so that they cannot smuggle in what a name may not hold.
 func uriHost(s string) (host, port string, err error) {
 	if !strings.HasPrefix(s, "[") {
 		host, port, _ = strings.Cut(s, ":")
@@ -94,7 +94,10 @@ func uriHost(s string) (host, port string, err error) {
 	if !closed || tail != "" && !colon {
 		return "", "", errors.New("the bracket around the address does not end before the port")
 	}
-	return host, port, ipv6(host)
+	if strings.Contains(host, ":") {
+		return host, port, ipv6(host)
+	}
+	return host, port, domain(host)
 }
 
 // domain holds the host of a URL to letters, digits, dots, hyphens and
@@ -112,7 +115,7 @@ func domain(host string) error {
 
 func ipv6(host string) error {
 	addr, zone, _ := strings.Cut(host, "%")
-	if !strings.Contains(addr, ":") || strings.Trim(addr, "0123456789abcdefABCDEF:.") != "" {
+	if strings.Trim(addr, "0123456789abcdefABCDEF:.") != "" {
 		return fmt.Errorf("%q in brackets is no IPv6 address", host)
 	}
 	return domain(zone)

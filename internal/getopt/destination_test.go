@@ -34,6 +34,13 @@ func TestSplitDestination(t *testing.T) {
 		{"ssh://a_b.c.", "", "a_b.c", 0},
 		{"ssh://u@[::1]:22", "u", "::1", 22},
 		{"ssh://[fe80::1%eth0]", "", "fe80::1%eth0", 0},
+		{"ssh://[::1]", "", "::1", 0},
+		{"ssh://[::1]:", "", "::1", 0},
+		{"ssh://[::1]/", "", "::1", 0},
+		{"ssh://[h]", "", "h", 0},
+		{"ssh://u@[192.0.2.1]:2222/", "u", "192.0.2.1", 2222},
+		{"ssh://[a_b.c.]:22", "", "a_b.c", 22},
+		{"ssh://h:022", "", "h", 22},
 	} {
 		user, host, port, err := SplitDestination(tt.in)
 		if err != nil || user != tt.user || host != tt.host || port != tt.port {
@@ -75,7 +82,19 @@ func TestSplitDestinationRefuses(t *testing.T) {
 		{"ssh://h:22/path", "path"},
 		{"ssh://[::1", "bracket"},
 		{"ssh://[::1]x", "bracket"},
-		{"ssh://[h]", "IPv6"},
+		{"ssh://[h", "bracket"},
+		{"ssh://[h]x", "bracket"},
+		{"ssh://a[h]", "no host name"},
+		{"ssh://h]:22", "no host name"},
+		{"ssh://[]", "empty"},
+		{"ssh://[]:22", "empty"},
+		{"ssh://[-h]", "no host name"},
+		{"ssh://[h;id]", "no host name"},
+		{"ssh://[a b]", "no host name"},
+		{"ssh://[h..a]", "no host name"},
+		{"ssh://[h%25]", "no host name"},
+		{"ssh://[[h]]", "bracket"},
+		{"ssh://[h]:22:33", "port"},
 		{"ssh://[::1;id]", "IPv6"},
 		{"ssh://[::1%;id]", "no host name"},
 	} {
@@ -90,7 +109,7 @@ func TestSplitDestinationRefuses(t *testing.T) {
 }
 
 func FuzzSplitDestination(f *testing.F) {
-	for _, s := range []string{"u@h", "ssh://u%40x@[::1]:22", "ssh://h:1/", "-x", "a@b@c", "ssh://[", "ssh://u;@h.", "@@0"} {
+	for _, s := range []string{"u@h", "ssh://u%40x@[::1]:22", "ssh://h:1/", "-x", "a@b@c", "ssh://[", "ssh://u;@h.", "@@0", "ssh://[h.]:22", "ssh://[::1]:22/", "ssh://[]", "ssh://[a]b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
