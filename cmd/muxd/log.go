@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,20 +14,21 @@ import (
 const maxLog = 4 << 20
 
 // openLog returns the daemon's log, in the user's state directory. A directory
-// that cannot be written is no reason not to serve: then there is no log, and
-// the path is empty. A daemon whose stderr nobody sees puts that into the log
+// that cannot be written is no reason not to serve: then there is no log until it
+// can, and the path is empty. A daemon whose stderr nobody sees puts that into the log
 // too: what Go says of a panic, of a signal such as SIGABRT, or of a data race,
 // and what a NotifyCommand says.
 func openLog(unseen bool) (*slog.Logger, string) {
 	l := &logFile{path: filepath.Join(xdg.StateHome, "muxd", "muxd.log"), stderr: unseen}
+	path := l.path
 	if l.open() != nil {
-		return slog.New(slog.NewTextHandler(io.Discard, nil)), ""
+		path = ""
 	}
 	level := slog.LevelInfo
 	if os.Getenv("MUXD_DEBUG") != "" {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: level})).With("pid", os.Getpid()), l.path
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: level})).With("pid", os.Getpid()), path
 }
 
 // learnedPath is where the daemon keeps what it learned.
@@ -38,9 +38,9 @@ func learnedPath() string { return filepath.Join(xdg.StateHome, "muxd", "learned
 // called by one goroutine at a time; slog's handler sees to that.
 type logFile struct {
 	path   string
-	stderr bool // it is this process's stderr too
-	f      *os.File
-	size   int64 // of the file, as far as it is ours
+	stderr bool     // it is this process's stderr too
+	f      *os.File // nil where it could not be opened yet
+	size   int64    // of the file, as far as it is ours
 }
 
 // open opens the file, and moves one that is too long out of its way. The file
@@ -69,10 +69,13 @@ func (l *logFile) open() error {
 	return nil
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. What comes before there is room for a file is lost.
 func (l *logFile) Write(b []byte) (int, error) {
-	if l.size > maxLog {
+	if l.f == nil || l.size > maxLog {
 		l.open()
+	}
+	if l.f == nil {
+		return len(b), nil
 	}
 	n, err := l.f.Write(b)
 	l.size += int64(n)

@@ -56,3 +56,26 @@ func TestLogFile(t *testing.T) {
 	l.Write([]byte("goes on\n"))
 	is(path, "again\nmore\ngoes on\n")
 }
+
+// A log that could not be opened when muxd began is written from when it can be.
+func TestLogComesLater(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // in the directory's place
+		t.Fatal(err)
+	}
+	l := &logFile{path: filepath.Join(dir, "muxd", "muxd.log")}
+	if l.open() == nil {
+		t.Error("opened")
+	}
+	if n, err := l.Write([]byte("lost\n")); n != 5 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	l.Write([]byte("kept\n"))
+	defer l.f.Close()
+	if b, err := os.ReadFile(l.path); err != nil || string(b) != "kept\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
