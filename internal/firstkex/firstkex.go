@@ -59,6 +59,7 @@ type Observer struct {
 	seen    int    // bytes
 	packets bool   // the version is over
 	over    bool   // what follows is encrypted, or nothing follows
+	keys    [2]int // where NEWKEYS begins and ends, in bytes from the first one on
 	offered bool   // KEXINIT was seen
 	strict  bool   // and has the mark
 	replies []reply
@@ -116,6 +117,10 @@ func (o *Observer) step() (more bool, err error) {
 	}
 	payload := o.buf[5 : 4+length-padding]
 	o.buf = o.buf[4+length:]
+	if payload[0] == msgNewKeys {
+		end := o.seen - len(o.buf)
+		o.keys = [2]int{end - int(4+length), end}
+	}
 	return true, o.packet(payload)
 }
 
@@ -197,6 +202,16 @@ func Safe(ciphers, macs []string) (safeCiphers, safeMACs []string) {
 		return ciphers, macs
 	}
 	return left, safeMACs
+}
+
+// Keys tells where among all bytes that were observed the server's NEWKEYS begins
+// and ends: what follows is encrypted. Over says that there will be no other
+// answer; without keys the exchange has failed, or nobody looked.
+func (o *Observer) Keys() (begin, end int, over bool) {
+	if o == nil {
+		return 0, 0, true
+	}
+	return o.keys[0], o.keys[1], o.over
 }
 
 // Strict reports a server that said so, and known whether it said anything.

@@ -33,9 +33,15 @@ type attempt struct {
 // calls are those by which the SSH library asks during a login. It keeps them for
 // as long as the connection lives, and with them would go all that the login had:
 // keys, and the client that waited for it.
-type calls struct{ a *attempt } // nil once the login is over, when none comes any more
+type calls struct {
+	a       *attempt         // nil once the login is over, when none comes any more
+	library ssh.ConnMetadata // the library's own connection, which it shows with its first question; nil before
+}
 
-func (c *calls) method(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) { return c.a.method(ctx) }
+func (c *calls) method(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	c.library = ctx.Metadata
+	return c.a.method(ctx)
+}
 
 func (c *calls) banner(text string) error {
 	if text != "" && c.a.Dest.Conf.Informs() {
@@ -66,7 +72,7 @@ func (a *attempt) says(text string) {
 func newAttempt(ctx context.Context, c Config, dl *deadline, peer net.Addr) *attempt {
 	d := c.Dest
 	a := &attempt{Config: c, p: dl.suspend(c.Prompter), first: &firstkex.Observer{}}
-	a.calls = &calls{a}
+	a.calls = &calls{a: a}
 	check, notes := hostkey.New(ctx, a.server(peer))
 	for _, n := range notes {
 		c.Log.Warn("known_hosts", "note", n.String())

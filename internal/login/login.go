@@ -16,6 +16,7 @@ import (
 	"muxd/internal/firstkex"
 	"muxd/internal/hostkey"
 	"muxd/internal/sshauth"
+	"muxd/internal/stuck"
 	"muxd/internal/wire"
 )
 
@@ -99,6 +100,9 @@ func Do(ctx context.Context, nc net.Conn, c Config) (*Login, error) {
 	cc, chans, reqs, err := ssh.NewClientConn(w, d.Addr(), cfg)
 	if err != nil {
 		w.Close()
+		if a.calls.library != nil {
+			go stuck.Reader(a.calls.library)
+		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -111,12 +115,25 @@ func Do(ctx context.Context, nc net.Conn, c Config) (*Login, error) {
 	if strict, _ := a.first.Strict(); strict {
 		c.Lax.Store(false)
 	}
-	if !stop() { // ctx ended at this very moment, and closed the connection
+	if !stop() { // ctx ended at this very moment, and closes the connection
+		w.Close()
+		abandon(cc, chans, reqs)
 		return nil, ctx.Err()
 	}
 	a.tell(cc)
 	return &Login{Conn: cc, Channels: chans, Requests: reqs, Wire: w, Auth: a.login.Used(), HostKey: a.check.Key(), Proof: a.proof(cc.SessionID()),
 		Distrusted: a.check.Distrusted(), Update: a.check.Updates()}, nil
+}
+
+// abandon leaves a closed connection to nobody, for whom a server may have sent
+// more than the library holds.
+func abandon(cc ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
+	go ssh.DiscardRequests(reqs)
+	go func() {
+		for range chans { // what is closed needs no refusal
+		}
+	}()
+	go stuck.Reader(cc)
 }
 
 // tell says what the login came to.

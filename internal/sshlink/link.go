@@ -18,6 +18,7 @@ import (
 	"muxd/internal/forward"
 	"muxd/internal/gate"
 	"muxd/internal/hostkey"
+	"muxd/internal/stuck"
 	"muxd/internal/wire"
 	"muxd/internal/x11"
 )
@@ -156,6 +157,14 @@ func (c inTurn) SendRequest(name string, wantReply bool, payload []byte) (bool, 
 	return c.Conn.SendRequest(name, wantReply, payload)
 }
 
+// inner is the SSH library's own connection.
+func (l *Link) inner() ssh.Conn {
+	if in, ok := l.Conn.(inTurn); ok {
+		return in.Conn
+	}
+	return l.Conn
+}
+
 // Start begins to serve what the server opens and asks, and to watch whether it
 // is there.
 func (l *Link) Start(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
@@ -205,7 +214,7 @@ var errBroken = errors.New("the server broke the SSH protocol")
 const brokenAfter = 2 * time.Second
 
 // wait is the library's Wait, but for a server that breaks the protocol and goes on
-// sending, for which see freeReader.
+// sending, for which see stuck.Reader.
 func (l *Link) wait() error {
 	ended := make(chan error, 1)
 	go func() {
@@ -218,7 +227,7 @@ func (l *Link) wait() error {
 		return err
 	case <-l.Wire.Closed():
 	}
-	for _, help := range []func(){func() {}, func() { freeReader(l.Conn) }} {
+	for _, help := range []func(){func() {}, func() { stuck.Reader(l.inner()) }} {
 		go help()
 		t := time.NewTimer(brokenAfter)
 		select {

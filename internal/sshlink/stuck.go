@@ -6,28 +6,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/crypto/ssh"
-)
 
-// freeReader takes the packets that the SSH library's reader wants to hand to
-// nobody. The library ends the connection of a server that breaks the protocol by
-// closing it, and waits then for that reader: which stands at the seventeenth
-// packet that the server sent after the wrong one (x/crypto, handshakeTransport.Close
-// and readLoop). Closing the net.Conn does not wake it, because it does not read;
-// so it, its packets, and two goroutines beside it were left until muxd ended, for
-// each such connection.
-//
-// There is no other way to that channel than the library's own field. Where another
-// version has it no more, nothing is freed, and TestBrokenProtocolLeavesNothing
-// tells. It may be called only when the connection is closed: the reader finds its
-// end then, and closes the channel.
-func freeReader(c ssh.Conn) {
-	v := libraryField(c, "transport", "incoming")
-	if !v.CanAddr() || v.Type() != reflect.TypeFor[chan []byte]() {
-		return
-	}
-	for range *(*chan []byte)(unsafe.Pointer(v.UnsafeAddr())) {
-	}
-}
+	"muxd/internal/stuck"
+)
 
 // freeOpens answers the opens that the SSH library took when it had ended its
 // channels already. It forgets these before it closes the connection, and a write
@@ -35,7 +16,7 @@ func freeReader(c ssh.Conn) {
 // handshakeTransport.writePacket): so an open in between counts as sent, waits for
 // an answer, and is known to nobody who could give it one.
 //
-// As with freeReader there is no other way there, and where another version has
+// As with stuck.Reader there is no other way there, and where another version has
 // none of these fields, TestOpenBehindTheEnd tells. It may be called only when the
 // library's Wait has returned: what sends on these channels is over then, and an
 // open that comes later fails.
@@ -47,7 +28,7 @@ func freeOpens(c ssh.Conn) {
 	mu.Lock()
 	defer mu.Unlock()
 	for i := range chans.Len() {
-		msg := field(chans.Index(i), "msg")
+		msg := stuck.Field(chans.Index(i), "msg")
 		if !msg.CanAddr() || msg.Type() != reflect.TypeFor[chan any]() {
 			continue
 		}
@@ -101,7 +82,7 @@ func (k *library) keeps(c ssh.Conn) bool {
 // it, nil where another version has none.
 func channelList(c ssh.Conn) (mu *sync.Mutex, chans reflect.Value) {
 	list := libraryField(c, "mux", "chanList")
-	lock, chans := field(list, "Mutex"), field(list, "chans")
+	lock, chans := stuck.Field(list, "Mutex"), stuck.Field(list, "chans")
 	if !lock.CanAddr() || lock.Type() != reflect.TypeFor[sync.Mutex]() || chans.Kind() != reflect.Slice || chans.Type().Elem().Kind() != reflect.Pointer {
 		return nil, chans
 	}
@@ -116,18 +97,7 @@ func libraryField(c ssh.Conn, names ...string) reflect.Value {
 	}
 	v := reflect.ValueOf(c)
 	for _, name := range names {
-		v = field(v, name)
+		v = stuck.Field(v, name)
 	}
 	return v
-}
-
-// field is a field of a struct, or of one that v leads to, nil on the way included.
-func field(v reflect.Value, name string) reflect.Value {
-	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	if v.Kind() != reflect.Struct {
-		return reflect.Value{}
-	}
-	return v.FieldByName(name)
 }

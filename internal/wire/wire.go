@@ -91,6 +91,8 @@ type Conn struct {
 	flows     bool                        // owned by Read; the next buffer is a large one
 	lent      *[]byte                     // owned by Read; borrowed
 	unread    []byte                      // owned by Read; the rest of what is in lent
+	pace      pace                        // owned by Read
+	writes    atomic.Int32                // how often Write was called
 
 	mu       sync.Mutex
 	cond     sync.Cond // on mu
@@ -161,8 +163,18 @@ func (w *Conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n := copy(p, w.unread)
+	give := len(w.unread)
+	if !w.pace.over {
+		if give = w.piece(); give == 0 {
+			return 0, w.ended(net.ErrClosed)
+		}
+	}
+	n := copy(p, w.unread[:give])
 	w.unread = w.unread[n:]
+	if !w.pace.over {
+		w.pace.given += n
+		w.pace.left -= n // below zero is nothing, too
+	}
 	return n, nil
 }
 
@@ -326,6 +338,7 @@ func (w *Conn) sniff(b []byte) {
 // Write sends p at once when the wire is quiet, and leaves it to the flusher
 // when it is busy. An error of the flusher is returned by the next Write.
 func (w *Conn) Write(p []byte) (int, error) {
+	w.writes.Add(1)
 	if w.readOver.Load() {
 		// What asks for an answer would wait for it for ever: the library has
 		// ended, or is about to end, all that it knew of.
