@@ -370,10 +370,12 @@ func TestSlowPreface(t *testing.T) {
 // heldBack is a connection that its server comes to read late.
 type heldBack struct {
 	*controltest.Socket
-	read chan struct{} // closed when it does
+	came chan<- struct{} // told when it would, and so knows the connection
+	read chan struct{}   // closed when it does
 }
 
 func (h heldBack) ReadFDs(b []byte, max int) (int, []int, error) {
+	h.came <- struct{}{}
 	<-h.read
 	return h.Socket.ReadFDs(b, max)
 }
@@ -383,20 +385,22 @@ func (h heldBack) ReadFDs(b []byte, max int) (int, []int, error) {
 func TestManyAtOnceAreHeard(t *testing.T) {
 	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{Code: 3}, nil) }))
 	const many = 2 * control.MaxGreeting
-	read, ended := make(chan struct{}), make(chan outcome, many)
+	came, read, ended := make(chan struct{}, 2*many), make(chan struct{}), make(chan outcome, many) // each is looked at twice at most
 	for range many {
 		c, s := controltest.SocketPair(t)
 		op, err := control.Run(c, &control.Invocation{Args: []string{"box", "true"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.serve(heldBack{s, read})
+		r.serve(heldBack{s, came, read})
 		go func() {
 			exit, err := op.Wait(&controltest.Screen{})
 			ended <- outcome{exit, err}
 		}()
 	}
-	time.Sleep(50 * time.Millisecond) // for most of them to have joined
+	for range many {
+		controltest.Get(t, came)
+	}
 	close(read)
 	for range many {
 		if got := controltest.Get(t, ended); got.exit.Code != 3 || got.err != nil {

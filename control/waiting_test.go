@@ -25,53 +25,62 @@ func (w *waits) Waiting(s control.Waiting) { w.got <- s }
 // TestWaitingAndRetry: the states come in order before the session opens, the
 // wishes of a person reach who waits, and those that pile up are one.
 func TestWaitingAndRetry(t *testing.T) {
-	states := []control.Waiting{
-		{Attempt: 1, Dialling: true},
-		{Attempt: 2, Next: 2 * time.Second, Silence: 812 * time.Second, Cause: "connection\nrefused\x1b[31m"},
-	}
-	more := make(chan struct{})
-	b := sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{}, nil) })
-	open := b.OnSession
-	b.OnSession = func(ctx context.Context, r *control.SessionRequest, p control.Prompter) (control.Stream, error) {
-		for _, w := range states {
-			p.Waiting(w)
-			<-p.Impatient()
+	synctest.Test(t, func(t *testing.T) {
+		states := []control.Waiting{
+			{Attempt: 1, Dialling: true},
+			{Attempt: 2, Next: 2 * time.Second, Silence: 812 * time.Second, Cause: "connection\nrefused\x1b[31m"},
 		}
-		<-more // three wishes were made meanwhile
-		for n := 0; ; n++ {
-			select {
-			case <-p.Impatient():
-			case <-time.After(50 * time.Millisecond):
-				if n != 1 {
-					t.Errorf("%d wishes were told, want 1", n)
+		more := make(chan struct{})
+		b := sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{}, nil) })
+		open := b.OnSession
+		b.OnSession = func(ctx context.Context, r *control.SessionRequest, p control.Prompter) (control.Stream, error) {
+			for _, w := range states {
+				p.Waiting(w)
+				<-p.Impatient()
+			}
+			<-more // three wishes were made meanwhile
+			for n := 0; ; n++ {
+				select {
+				case <-p.Impatient():
+				case <-time.After(time.Minute):
+					if n != 1 {
+						t.Errorf("%d wishes were told, want 1", n)
+					}
+					return open(ctx, r, p)
 				}
-				return open(ctx, r, p)
 			}
 		}
-	}
-	r := newRig(t, b)
-	h := &waits{got: make(chan control.Waiting, 9)}
-	op, done := r.run(h)
-	for i, want := range states {
-		if i == 1 {
-			want.Cause = "connection refused?[31m" // one line, and nothing that acts on a terminal
+		srv := &control.Server{Log: new(log), Backend: b}
+		c, sc := controltest.Pipe()
+		go srv.ServeConn(t.Context(), sc)
+		h := &waits{got: make(chan control.Waiting, 9)}
+		op, err := control.Run(c, &control.Invocation{Args: []string{"host", "true"}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got := controltest.Get(t, h.got); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
+		done := make(chan error, 1)
+		go func() { _, err := op.Wait(h); done <- err }()
+		for i, want := range states {
+			if i == 1 {
+				want.Cause = "connection refused?[31m" // one line, and nothing that acts on a terminal
+			}
+			if got := <-h.got; got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			op.Retry()
 		}
-		op.Retry()
-	}
-	for range 3 {
-		op.Retry()
-	}
-	time.Sleep(50 * time.Millisecond) // the server has read them
-	close(more)
-	if o := controltest.Get(t, done); o.err != nil {
-		t.Error(o.err)
-	}
-	if len(h.got) != 0 {
-		t.Errorf("told once more: %+v", <-h.got)
-	}
+		for range 3 {
+			op.Retry()
+		}
+		synctest.Wait() // the server has read them
+		close(more)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if len(h.got) != 0 {
+			t.Errorf("told once more: %+v", <-h.got)
+		}
+	})
 }
 
 // TestWaitingDoesNotPileUp: a client that reads nothing for a thousand changes
