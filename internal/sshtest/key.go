@@ -23,6 +23,17 @@ func NewKey() *Key {
 	if err != nil {
 		panic("sshtest: make key: " + err.Error())
 	}
+	return key(private)
+}
+
+// SameKey is a key that is the same in every process, as the seeds of a fuzz target
+// must be: they are made in one process and tried in others.
+func SameKey(n byte) *Key {
+	seed := [ed25519.SeedSize]byte{n}
+	return key(ed25519.NewKeyFromSeed(seed[:]))
+}
+
+func key(private ed25519.PrivateKey) *Key {
 	signer, err := ssh.NewSignerFromKey(private)
 	if err != nil {
 		panic("sshtest: use key: " + err.Error())
