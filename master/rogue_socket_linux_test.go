@@ -89,6 +89,18 @@ func besideRogue(t *testing.T, m *Master, key *sshtest.Key, ln net.Listener) {
 // still: nothing can be written, and so nothing is read. That ends by the budget
 // of its own connection, and the commands of another host go on all the while.
 func TestRogueFillsBothDirections(t *testing.T) {
+	for range 3 {
+		if fillsBothDirections(t) || t.Failed() {
+			return
+		}
+	}
+	t.Error("three times the kernel gave the connection up before muxd did")
+}
+
+// fillsBothDirections reports that muxd ended the connection. Where it is starved of
+// processor time while the socket fills, the kernel may have ended it before
+// (TCP_USER_TIMEOUT), which is as true and proves nothing.
+func fillsBothDirections(t *testing.T) bool {
 	m, request := scaled(t, "true")
 	key := sshtest.NewKey()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,7 +143,8 @@ func TestRogueFillsBothDirections(t *testing.T) {
 		}
 	}
 	took := time.Since(began)
-	if err == nil || !strings.HasPrefix(err.Error(), "rogue: connection lost (no answer: nothing was received for ") {
+	kernel := err != nil && strings.HasPrefix(err.Error(), "rogue: connection lost (connection timed out")
+	if !kernel && (err == nil || !strings.HasPrefix(err.Error(), "rogue: connection lost (no answer: nothing was received for ")) {
 		t.Errorf("told %v", err)
 	}
 	select {
@@ -154,4 +167,5 @@ func TestRogueFillsBothDirections(t *testing.T) {
 	if now > goroutines || after > before+4<<20 {
 		t.Error("something is left")
 	}
+	return !kernel
 }
