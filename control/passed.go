@@ -159,7 +159,7 @@ func (p *passed) take(b []byte) (in *fdio.Reader, err error) {
 		p.in, err = fdio.NewReader(fd(passedStdin))
 		return p.in, err
 	}
-	if p.wanted&passedStdout == 0 {
+	if p.wanted&passedStdout == 0 || which&passedStderr != 0 && which&passedJoined != 0 {
 		return nil, errPassed
 	}
 	p.wanted &^= passedStdout
