@@ -55,7 +55,7 @@ var allowed = map[string]struct {
 	"muxd/internal/login":      {[]string{"golang.org/x/crypto/ssh", "muxd/control", "muxd/internal/contain", "muxd/internal/dest", "muxd/internal/firstkex", "muxd/internal/hostkey", "muxd/internal/knownhosts", "muxd/internal/sshauth", "muxd/internal/sshconf", "muxd/internal/stuck", "muxd/internal/wire"}, "one attempt to log in: makes no connection and keeps none"},
 	"muxd/internal/firstkex":   {[]string{"golang.org/x/crypto/ssh"}, "what a server says in the clear: changes nothing, holds no connection"},
 	"muxd/internal/sshauth":    {[]string{"muxd/internal/firstkex", "golang.org/x/crypto/*", "golang.org/x/sys/unix"}, "logins"},
-	"muxd/internal/stuck":      {[]string{"golang.org/x/crypto/ssh"}, "reaches into that library's fields, in one place"},
+	"muxd/internal/stuck":      {[]string{"golang.org/x/crypto/ssh"}, "frees that library's reader by its fields, and shows others the way to them"},
 	"muxd/internal/sshlink":    {[]string{"golang.org/x/crypto/ssh", "muxd/alive", "muxd/control", "muxd/internal/dest", "muxd/internal/firstkex", "muxd/internal/forward", "muxd/internal/gate", "muxd/internal/hostkey", "muxd/internal/reach", "muxd/internal/sshconf", "muxd/internal/stuck", "muxd/internal/wire", "muxd/internal/x11"}, "one live connection: knows no host of muxd's and no other connection; never master"},
 	"muxd/internal/sshtest":    {[]string{"golang.org/x/crypto/*", "golang.org/x/sys/unix", "github.com/pkg/sftp", "github.com/creack/pty"}, "servers and faults for tests; imports nothing of ours"},
 	"muxd/internal/scripttest": {[]string{"muxd/internal/*", "github.com/*", "golang.org/x/*"}, "the binaries under test"},

@@ -3,8 +3,8 @@
 // the net.Conn does not wake.
 //
 // There is no other way to that channel than the library's own field. Where another
-// version has it no more, nothing is freed, and tests tell. The package holds nothing and decides nothing: when a
-// connection is over is for others to know.
+// version has it no more, nothing is freed, and tests tell. The package holds nothing
+// and decides nothing: when a connection is over is for others to know.
 package stuck
 
 import (
