@@ -101,13 +101,14 @@ func TestEventsEnd(t *testing.T) {
 	if err := ends(client.New("host", "-o", "NoSuch=1").Events(t.Context(), 0), nothing); !errors.As(err, &e) {
 		t.Error(err)
 	}
-	closed := false
+	var closed chan struct{}
 	err := ends(host.Events(t.Context(), 0), func() {
-		if !closed {
-			closed = true
-			go o.close()
+		if closed == nil {
+			closed = make(chan struct{})
+			go func() { defer close(closed); o.close() }()
 		}
 	})
+	<-closed // or the next test finds the place taken
 	if !errors.As(err, &e) && !errors.Is(err, control.ErrGone) {
 		t.Error(err)
 	}
