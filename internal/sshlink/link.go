@@ -73,7 +73,8 @@ type Config struct {
 type Owner interface {
 	// Changed says that the link's State is another one.
 	Changed()
-	// Tell passes on what is to be told of the link to whoever listens.
+	// Tell passes on what is to be told of the link to whoever listens. It may be called
+	// with the link's lock held, and must not call the link.
 	Tell(e control.Event)
 	// Opened makes a User of the channel that the server opened, which nobody waits
 	// for and which is accepted.
@@ -197,7 +198,7 @@ func (l *Link) reap() {
 	from := l.state
 	l.state = Dead
 	l.mu.Unlock()
-	l.tell(from.String(), Dead, l.err)
+	l.tell(from.String(), Dead, l.err) // without the lock: it is the last there is to tell
 	l.Wire.Close()
 	l.dropSpares()
 	close(l.done)
@@ -300,14 +301,10 @@ func (l *Link) Replaced() { l.outOfService(true) }
 func (l *Link) outOfService(moving bool) {
 	l.mu.Lock()
 	l.moving = moving
-	from := l.state
-	if from != Dead {
-		l.state = Draining
+	if l.state < Draining {
+		l.move(Draining)
 	}
 	l.mu.Unlock()
-	if from < Draining {
-		l.tell(from.String(), Draining, nil)
-	}
 	l.dropSpares()
 	l.drained()
 }
@@ -398,6 +395,14 @@ func (l *Link) listensNot(at control.Endpoint) {
 	if moving {
 		time.AfterFunc(takenBackRace, l.holdHop())
 	}
+}
+
+// move moves the link to another state of its life, and tells of it; mu is held, so
+// that what happens to it is told in the order in which it happens.
+func (l *Link) move(to State) {
+	from := l.state
+	l.state = to
+	l.tell(from.String(), to, nil)
 }
 
 // tell tells that the link moved from one state to another.

@@ -146,15 +146,11 @@ func (l *Link) doubt() {
 	if idle && l.err == nil { // with the same lock, as in drained
 		l.err = NoAnswer(l.Silence())
 	}
-	was := l.state
-	if was == Ready {
-		l.state = Suspect
+	if l.state == Ready {
+		l.move(Suspect)
 		close(l.doubted)
 	}
 	l.mu.Unlock()
-	if was == Ready {
-		l.tell(was.String(), Suspect, nil)
-	}
 	l.Log.Info("connection does not answer", "silence", l.Silence().Round(time.Millisecond), "idle", idle)
 	if idle {
 		l.Wire.Close()
@@ -167,13 +163,12 @@ func (l *Link) trust() {
 	l.mu.Lock()
 	back := l.state == Suspect
 	if back {
-		l.state = Ready
+		l.move(Ready)
 		l.doubted = make(chan struct{})
 	}
 	l.mu.Unlock()
 	if back {
 		l.Log.Info("connection answers again")
-		l.tell(Suspect.String(), Ready, nil)
 		l.Owner.Changed()
 	}
 }
