@@ -105,6 +105,33 @@ func TestLentTerminal(t *testing.T) {
 	s.ends(0)
 }
 
+// TestLentTerminalAgain: what a session writes while muxc is stopped, where muxd may
+// not have the terminal, comes when it goes on, and muxd is lent the terminal again.
+func TestLentTerminalAgain(t *testing.T) {
+	t.Parallel()
+	h := startShellHost(t)
+	s := h.onShell()
+	s.types("$muxc box\r")
+	s.shows("R> ")
+	pid := h.clientPID(s)
+	h.lends(s, pid)
+	s.types("(while [ ! -e " + h.dir + "/go ]; do sleep 0.1; done; seq 90000; echo la''te) &\r") // twice what has muxd ask
+	s.shows("R> ")
+	kill(t, pid, unix.SIGSTOP)
+	s.shows("Stopped")
+	s.shows("L> ")
+	s.types(": >" + h.dir + "/go; sleep 0.5; echo lo''cal\r")
+	s.expect(`\A[^>]*>[^\n]*/go; sleep 0.5; echo lo''cal\r\nlocal\r\nL> `)
+	s.types("fg\r")
+	s.shows("\r\n89999\r\n90000\r\nlate\r\n")
+	s.types("\r")
+	h.lends(s, pid)
+	s.types("exit 3\r")
+	s.shows("L> ")
+	s.types("exit $?\r")
+	s.ends(3)
+}
+
 // TestMuxdBesideItsClient: a muxd that a shell has in the background of the very
 // terminal is not stopped when it reads there, by whichever door that came.
 func TestMuxdBesideItsClient(t *testing.T) {
