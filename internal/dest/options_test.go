@@ -198,6 +198,11 @@ func TestTheFirstSettingCounts(t *testing.T) {
 		if d.Port != 77 || d.User != "you" || d.Host != "host" || d.Name != "ssh://you@host:77" {
 			t.Errorf("%+v", d)
 		}
+		if d = r.request("ssh://host:ssh", "true").Dest.(*Destination); d.Port != 22 {
+			t.Errorf("%+v", d)
+		}
+		_, err := r.plan(nil, "ssh://host:no-such", "true")
+		wantError(t, err, control.NotDialled, "Bad port 'no-such'")
 	})
 }
 

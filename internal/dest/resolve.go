@@ -3,7 +3,6 @@ package dest
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -53,8 +52,8 @@ func (c *commandLine) destination(name string) (string, error) {
 	if user != "" {
 		c.set("User", user)
 	}
-	if port != 0 {
-		c.set("Port", fmt.Sprint(port))
+	if port != "" {
+		c.set("Port", port)
 	}
 	return host, err
 }

@@ -8,27 +8,28 @@ import (
 )
 
 // SplitDestination takes user@host or ssh://[user@]host[:port] apart, as ssh
-// does its destination and the hops of -J. user is "" and port 0 where none
-// was given; both parts have passed ValidUser and ValidHost.
+// does its destination. user and port are "" where none was given; user and host
+// have passed ValidUser and ValidHost, and port is a number from 1 to 65535, or may
+// be the name of a service.
 //
 // The plain form is split at the last @, since a user's name may hold one, and
 // knows no port: a colon there belongs to an IPv6 address, and square brackets
 // to the name. In the URL the user is percent-encoded, what follows a
 // semicolon in it is dropped, the host may stand in brackets, as an IPv6 address
 // must (which OpenSSH's documents say and its code refuses), and a path is refused.
-func SplitDestination(s string) (user, host string, port int, err error) {
+func SplitDestination(s string) (user, host, port string, err error) {
 	if uri, ok := strings.CutPrefix(s, "ssh://"); ok {
 		if user, host, port, err = splitURI(uri); err != nil {
-			return "", "", 0, fmt.Errorf("destination %q: %w", s, err)
+			return "", "", "", fmt.Errorf("destination %q: %w", s, err)
 		}
 	} else if user, host, err = splitUser(s); err != nil {
-		return "", "", 0, fmt.Errorf("destination %q: %w", s, err)
+		return "", "", "", fmt.Errorf("destination %q: %w", s, err)
 	}
 	if err = ValidUser(user); err == nil {
 		err = ValidHost(host)
 	}
 	if err != nil {
-		return "", "", 0, err
+		return "", "", "", err
 	}
 	return user, host, port, nil
 }
@@ -47,28 +48,36 @@ func splitUser(s string) (user, host string, err error) {
 }
 
 // splitURI reads what follows ssh:// (misc.c, parse_uri).
-func splitURI(s string) (user, host string, port int, err error) {
+func splitURI(s string) (user, host, port string, err error) {
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		if user, err = uriUser(s[:at]); err != nil {
-			return "", "", 0, err
+			return "", "", "", err
 		}
 		s = s[at+1:]
 	}
 	s, path, _ := strings.Cut(s, "/")
 	if path != "" {
-		return "", "", 0, errors.New("a URL for a login has no path")
+		return "", "", "", errors.New("a URL for a login has no path")
 	}
-	host, digits, err := uriHost(s)
+	host, port, err = uriHost(s)
+	if err == nil && port != "" {
+		port, err = uriPort(port)
+	}
 	// The dot that makes a name absolute is dropped here, and only here.
-	host = strings.TrimSuffix(host, ".")
-	if err != nil || digits == "" {
-		return user, host, 0, err
+	return user, strings.TrimSuffix(host, "."), port, err
+}
+
+// uriPort takes what -p would (misc.c, a2port). Which services there are is not for
+// a parser of words to know.
+func uriPort(s string) (string, error) {
+	n, err := strconv.Atoi(s)
+	if err == nil && n >= 1 && n <= 65535 {
+		return strconv.Itoa(n), nil
 	}
-	port, err = strconv.Atoi(digits)
-	if err != nil || port < 1 || port > 65535 || digits[0] == '+' {
-		return "", "", 0, fmt.Errorf("port %q is no number from 1 to 65535", digits)
+	if err == nil || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || strings.Trim(s, "0123456789-") == "" {
+		return "", fmt.Errorf("port %q is no number from 1 to 65535", s)
 	}
-	return user, host, port, nil
+	return s, nil
 }
 
 func uriUser(s string) (string, error) {

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -27,7 +26,7 @@ func TestAgainstSSH(t *testing.T) {
 		{"--", "h", "-p", "7"}, {"h", "--", "-p", "7"}, {"-S", "--", "h", "-p", "7"},
 		{"ssh://u@h:2200"}, {"ssh://u%40x@h"}, {"ssh://h:2200", "-p", "7"}, {"ssh://u@h/", "-l", "x"},
 		{"-p", "7", "ssh://u@h:2200"}, {"ssh://h."}, {"u@[::1]"}, {"::1"}, {"-oPort=9", "h"},
-		{"ssh://[h]"}, {"ssh://u@[192.0.2.1]:2222/"}, {"ssh://[h.]:22"}, {"ssh://h:022"}, {"ssh://u%40x@[a.b]:22"},
+		{"ssh://[h]"}, {"ssh://u@[192.0.2.1]:2222/"}, {"ssh://[h.]:22"}, {"ssh://h:022"}, {"ssh://h:+22"}, {"ssh://u%40x@[a.b]:22"},
 		{"ssh://[]"}, {"ssh://[h"}, {"ssh://[h]x"}, {"ssh://a[h]"}, {"ssh://h]:22"}, {"ssh://[-h]"}, {"ssh://[h;id]"}, {"ssh://[a b]"},
 		{"ssh://[h..a]"}, {"ssh://[h%25]"}, {"ssh://[[h]]"}, {"ssh://[h]:22:33"}, {"ssh://[h]/x"}, {"ssh://::1"},
 		{"-z", "h"}, {"h", "-z"}, {"-p"}, {}, {"--"}, {"@h"}, {"--", "-h"}, {"-"}, {"-:", "h"}, {"--x", "h"},
@@ -68,10 +67,10 @@ func resolve(args []string) ([]string, error) {
 		return nil, err
 	}
 	before, _, _ := Parse(SSH, args)
-	options := append(slices.Clone(before), Option{'l', user}, Option{'p', strconv.Itoa(port)})
+	options := append(slices.Clone(before), Option{'l', user}, Option{'p', port})
 	options = append(options, c.Options[len(before):]...)
 	options = append(options, Option{'l', "nobody"}, Option{'p', "22"})
-	return []string{first(options, 'l', ""), host, first(options, 'p', "0")}, nil
+	return []string{first(options, 'l', ""), host, first(options, 'p', "")}, nil
 }
 
 func first(options []Option, name byte, unset string) string {
