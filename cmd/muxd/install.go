@@ -169,7 +169,7 @@ func addBlock(file, block string) (said string, err error) {
 	if fi, err := os.Stat(file); err == nil {
 		mode = fi.Mode().Perm()
 		backup := file + ".before-muxd"
-		if err := os.WriteFile(backup, old, mode); err != nil {
+		if err := replaceText(backup, old, mode); err != nil {
 			return "", err
 		}
 		said += ", the file as it was is " + backup
@@ -182,7 +182,7 @@ func addBlock(file, block string) (said string, err error) {
 	if len(old) > 0 {
 		old = append(old, '\n')
 	}
-	return said, replaceFile(file, append(old, block...), mode)
+	return said, replaceText(file, append(old, block...), mode)
 }
 
 // removeBlock takes the block out of the file again, and says what it did, or
@@ -209,11 +209,11 @@ func removeBlock(file string, write bool) (said string, err error) {
 		return "", err
 	}
 	backup := file + ".before-muxd"
-	if err := os.WriteFile(backup, old, fi.Mode().Perm()); err != nil {
+	if err := replaceText(backup, old, fi.Mode().Perm()); err != nil {
 		return "", err
 	}
 	kept := append(append([]byte{}, old[:at[0]]...), old[at[1]:]...)
-	return "taken out of " + file + ", the file as it was is " + backup, replaceFile(file, kept, fi.Mode().Perm())
+	return "taken out of " + file + ", the file as it was is " + backup, replaceText(file, kept, fi.Mode().Perm())
 }
 
 // blockLines are the lines of sshBlock, for whatever place, and the empty line

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"muxd/socket"
 )
 
@@ -38,11 +40,13 @@ func TestHowMuxcIsCalled(t *testing.T) {
 
 func TestAddBlock(t *testing.T) {
 	dir := t.TempDir()
+	defer unix.Umask(unix.Umask(0o077)) // as muxd sets it
 	for before, after := range map[string]string{"-": "block " + sshMark + "\n", "Host a": "Host a\n\nblock " + sshMark + "\n", "Host a\n": "Host a\n\nblock " + sshMark + "\n"} {
 		file := filepath.Join(dir, "ssh"+strconv.Itoa(len(before)), "config")
 		os.MkdirAll(filepath.Dir(file), 0o700)
 		if before != "-" {
 			os.WriteFile(file, []byte(before), 0o640)
+			os.Chmod(file, 0o640)
 		}
 		for range 2 { // the second time it is there
 			if _, err := addBlock(file, "block "+sshMark+"\n"); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +33,7 @@ func printMetrics(args []string) int {
 	if !toFile {
 		err = writeMetrics(os.Stdout, fams, true)
 	} else {
-		err = writeAtomically(path, func(w io.Writer) error { return writeMetrics(w, fams, false) })
+		err = replaceFile(path, 0o644, func(w io.Writer) error { return writeMetrics(w, fams, false) })
 	}
 	if err != nil {
 		return complain(fmt.Errorf("metrics: %w", err))
@@ -196,21 +195,3 @@ func number(is bool) float64 {
 
 // epoch is a time in seconds since 1970, to the millisecond.
 func epoch(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
-
-// writeAtomically puts a new file in the place of path, or leaves what is there.
-// Others may read it: the collector is another user. Until it is whole its name
-// is not one that the collector reads (*.prom).
-func writeAtomically(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".muxd-metrics-*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
-}

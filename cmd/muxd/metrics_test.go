@@ -3,9 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -110,36 +107,5 @@ func TestMetricsAreRead(t *testing.T) {
 	writeMetrics(&b, families(new(control.Status)), true)
 	if values, err := parseMetrics(b.String(), true); err != nil || len(values) != 1 || values["muxd_up"] != 0 {
 		t.Errorf("%v, %v", values, err)
-	}
-}
-
-// A reader of the file never meets half of it, and what fails leaves what was
-// there, and nothing beside it.
-func TestMetricsFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "muxd.prom")
-	write := func(text string, err error) error {
-		return writeAtomically(path, func(w io.Writer) error {
-			io.WriteString(w, text)
-			if b, _ := os.ReadFile(path); string(b) == text {
-				t.Error("it is there before it is whole")
-			}
-			return err
-		})
-	}
-	if err := write("one", nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := write("half", errors.New("disk full")); err == nil {
-		t.Error("no error")
-	}
-	b, _ := os.ReadFile(path)
-	info, _ := os.Stat(path)
-	files, _ := os.ReadDir(dir)
-	if string(b) != "one" || info.Mode() != 0o644 || len(files) != 1 {
-		t.Errorf("%q, %v, %v", b, info.Mode(), files)
-	}
-	if err := writeAtomically(filepath.Join(dir, "no/such"), func(io.Writer) error { return nil }); err == nil {
-		t.Error("no error without a directory")
 	}
 }

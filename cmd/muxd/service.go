@@ -112,7 +112,7 @@ func (s service) install(w io.Writer, run func([]string) error) error {
 			continue
 		case err == nil:
 			backup := f.path + ".before-muxd"
-			if err := os.WriteFile(backup, old, 0o644); err != nil {
+			if err := replaceText(backup, old, 0o644); err != nil {
 				return err
 			}
 			fmt.Fprintf(w, "kept the old file as %s\n", backup)
@@ -122,7 +122,7 @@ func (s service) install(w io.Writer, run func([]string) error) error {
 		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
 			return err
 		}
-		if err := replaceFile(f.path, []byte(f.text), 0o644); err != nil {
+		if err := replaceText(f.path, []byte(f.text), 0o644); err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "wrote %s\n", f.path)
@@ -179,17 +179,4 @@ func runCommand(c []string) error {
 		return fmt.Errorf("%w: %s", err, text)
 	}
 	return err
-}
-
-// replaceFile writes a file in one step, so that nobody ever reads half of it.
-func replaceFile(path string, text []byte, mode os.FileMode) error {
-	temp := path + ".muxd-new"
-	if err := os.WriteFile(temp, text, mode); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		os.Remove(temp)
-		return err
-	}
-	return nil
 }
