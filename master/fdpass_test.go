@@ -172,11 +172,11 @@ func TestFdpassRefuses(t *testing.T) {
 // A child that neither passes nor ends has ConnectTimeout, or until nobody
 // waits any more.
 func TestFdpassHangs(t *testing.T) {
-	_, _, pid, ask := passing(t, "hang", "ConnectTimeout 1")
+	_, _, pid, ask := passing(t, "hang", "ConnectTimeout 3") // the child has to have begun by then
 	start := time.Now()
 	_, err := ask(t.Context(), says())
 	wantError(t, err, control.Refused, "inside: ProxyCommand: timed out")
-	if took := time.Since(start); took < time.Second {
+	if took := time.Since(start); took < 3*time.Second {
 		t.Errorf("after %v", took)
 	}
 	gone(t, pid())
