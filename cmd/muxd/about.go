@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"muxd/control"
@@ -27,6 +28,14 @@ const configFlag = "-F"
 // parseAbout takes a command's words. flags names those it knows, each with
 // whether it has a value, which may be the next word or follow a "=".
 func parseAbout(args []string, flags map[string]bool) (about, error) {
+	a, err := parseWords(args, flags)
+	if err == nil && slices.Contains(a.hosts, "") { // which stands for all of them further on
+		err = errors.New("a host is an empty word: a variable without a value?")
+	}
+	return a, err
+}
+
+func parseWords(args []string, flags map[string]bool) (about, error) {
 	a := about{flags: map[string]string{}}
 	for i := 0; i < len(args); i++ {
 		name, value, joined := strings.Cut(args[i], "=")

@@ -64,13 +64,11 @@ func main() {
 }
 
 func run(args []string) int {
-	cmd := ""
-	if len(args) > 0 {
-		cmd, args = args[0], args[1:]
-	}
-	switch cmd {
-	case "":
+	if len(args) == 0 {
 		return serve()
+	}
+	cmd, args := args[0], args[1:]
+	switch cmd {
 	case "status":
 		return status(args)
 	case "top":
