@@ -154,10 +154,7 @@ func thisService(u *user.User) (service, error) {
 // what stands before it, and says what it did. The file is replaced in one step
 // and the old one kept; one that is a link is written where it leads.
 func addBlock(file, block string) (said string, err error) {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		file = real
-	}
-	old, err := os.ReadFile(file)
+	file, old, err := oldText(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
@@ -188,10 +185,7 @@ func addBlock(file, block string) (said string, err error) {
 // removeBlock takes the block out of the file again, and says what it did, or
 // would do. Lines that somebody changed are not found, and stay.
 func removeBlock(file string, write bool) (said string, err error) {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		file = real
-	}
-	old, err := os.ReadFile(file)
+	file, old, err := oldText(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}

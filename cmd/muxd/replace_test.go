@@ -41,3 +41,35 @@ func TestReplaceFile(t *testing.T) {
 		t.Error("no error without a directory")
 	}
 }
+
+// What is no file is not replaced by one, and is not read either: a pipe would never end.
+func TestReplaceNoFile(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link, nowhere := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "nowhere")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Symlink(pipe, link) // as /dev/stdout is one, or a configuration that leads to /dev/null
+	os.Symlink("disk/config", nowhere)
+	t.Setenv("MUXD_SOCKET", filepath.Join(dir, "ctl")) // nobody is there
+	for _, path := range []string{pipe, link, nowhere, dir} {
+		if code := run([]string{"metrics", "--file", path}); code != 1 {
+			t.Errorf("metrics --file %s: status %d", path, code)
+		}
+		if said, err := addBlock(path, sshMark); err == nil {
+			t.Errorf("%s: %s", path, said)
+		}
+		s := service{files: []serviceFile{{path: path, text: "[Unit]"}}}
+		if err := s.install(io.Discard, new(recorder).run); err == nil {
+			t.Errorf("a unit is written to %s", path)
+		}
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 3 {
+		t.Errorf("left: %v", files)
+	}
+	for _, path := range []string{link, nowhere} {
+		if fi, _ := os.Lstat(path); fi.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s is %v", path, fi.Mode())
+		}
+	}
+}

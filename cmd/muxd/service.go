@@ -105,13 +105,13 @@ func printCommands(w io.Writer, commands [][]string) {
 // and says something else is kept beside it: somebody may have changed it.
 func (s service) install(w io.Writer, run func([]string) error) error {
 	for _, f := range s.files {
-		old, err := os.ReadFile(f.path)
+		path, old, err := oldText(f.path)
 		switch {
 		case err == nil && string(old) == f.text:
 			fmt.Fprintf(w, "%s is there already\n", f.path)
 			continue
 		case err == nil:
-			backup := f.path + ".before-muxd"
+			backup := path + ".before-muxd"
 			if err := replaceText(backup, old, 0o644); err != nil {
 				return err
 			}
@@ -119,13 +119,13 @@ func (s service) install(w io.Writer, run func([]string) error) error {
 		case !errors.Is(err, os.ErrNotExist):
 			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := replaceText(f.path, []byte(f.text), 0o644); err != nil {
+		if err := replaceText(path, []byte(f.text), 0o644); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "wrote %s\n", f.path)
+		fmt.Fprintf(w, "wrote %s\n", path)
 	}
 	return runAll(w, s.enable, run)
 }
