@@ -52,17 +52,18 @@ func doctor(args []string) int {
 	for _, host := range hosts {
 		d.about(a, host)
 	}
+	code := 0
 	if a.has("--json") {
-		printJSON(os.Stdout, d)
+		code = printJSON(os.Stdout, d)
 	} else {
-		d.print(os.Stdout, lookOf(1))
+		code = shown(func(w io.Writer) { d.print(w, lookOf(1)) })
 	}
 	for _, f := range d.Findings {
 		if f.Level == string(control.FindingProblem) {
-			return 1
+			code = 1
 		}
 	}
-	return 0
+	return code
 }
 
 func (d *doctorJSON) add(about string, f control.Finding) {

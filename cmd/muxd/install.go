@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -80,8 +81,7 @@ func install(args []string) int {
 		if write {
 			return s.install(os.Stdout, runCommand)
 		}
-		s.print(os.Stdout)
-		return nil
+		return show(s.print)
 	}, func(file string, write bool) (said string, err error) {
 		p, err := socket.Choose(os.Getenv)
 		if err != nil || !write {
@@ -97,8 +97,7 @@ func uninstall(args []string) int {
 		if write {
 			return s.uninstall(os.Stdout, runCommand)
 		}
-		s.printBack(os.Stdout)
-		return nil
+		return show(s.printBack)
 	}, removeBlock)
 }
 
@@ -124,10 +123,14 @@ func installing(command string, args []string, toService func(s service, write b
 		return 0
 	}
 	said, err := toConfig(sshConfig(u), in.write)
+	if err == nil && in.write {
+		fmt.Println(said) // that it was done is true whoever reads it
+	} else if err == nil {
+		err = show(func(w io.Writer) { fmt.Fprintln(w, said) })
+	}
 	if err != nil {
 		return complain(err)
 	}
-	fmt.Println(said)
 	return 0
 }
 

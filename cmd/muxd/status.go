@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,8 +33,7 @@ func status(args []string) int {
 		if asJSON {
 			return printJSON(os.Stdout, statusJSON{Version: statusVersion, Hosts: []hostJSON{}})
 		}
-		fmt.Println("muxd is not running")
-		return 0
+		return shown(func(w io.Writer) { fmt.Fprintln(w, "muxd is not running") })
 	}
 	if err != nil {
 		return complain(err)
@@ -46,8 +46,24 @@ func status(args []string) int {
 	if asJSON {
 		return printJSON(os.Stdout, newStatusJSON(st))
 	}
-	printStatus(os.Stdout, st, time.Now(), lookOf(1))
+	return shown(func(w io.Writer) { printStatus(w, st, time.Now(), lookOf(1)) })
+}
+
+// shown is show, and its status.
+func shown(print func(io.Writer)) int {
+	if err := show(print); err != nil {
+		return complain(err)
+	}
 	return 0
+}
+
+// show prints what somebody asked to see. Half of it in a file, because the disk is
+// full, must not look like all of it.
+func show(print func(io.Writer)) error {
+	var b bytes.Buffer
+	print(&b)
+	_, err := b.WriteTo(os.Stdout)
+	return err
 }
 
 func printJSON(w io.Writer, v any) int {
