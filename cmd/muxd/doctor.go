@@ -200,7 +200,7 @@ func cause(err error) error {
 func (d *doctorJSON) config(file string) {
 	b, err := os.ReadFile(file)
 	switch {
-	case err == nil && strings.Contains(string(b), sshMark):
+	case err == nil && hasMark(b):
 		d.ok("stock ssh, scp, sftp, rsync and git use muxd (%s)", file)
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		d.problem("make it readable", "%v", err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -48,8 +47,26 @@ func calledMuxc() string {
 // plainPath is a path that means itself to ssh_config and to every shell.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
 
+// plainDir is a directory that can stand in those lines: quoted for ssh_config it could
+// not be for the shell that runs muxc, too.
+var plainDir = regexp.MustCompile(`^[A-Za-z0-9_./+@:,\x{80}-\x{10ffff}-]+$`)
+
+// blockPlace is where ssh is to meet the muxd of here.
+func blockPlace() (socket.Place, error) {
+	p, err := socket.Choose(os.Getenv)
+	if err == nil && !plainDir.MatchString(p.Dir) {
+		err = fmt.Errorf("the socket's directory %q has a character that ssh_config or a shell takes for something else: name another by MUXD_SOCKET", p.Dir)
+	}
+	return p, err
+}
+
 // sshMark is what tells that the block is there, in whatever place.
 const sshMark = "muxc -O prepare"
+
+var markedLine = regexp.MustCompile(`(?m)^[ \t]*(?:[^#\s][^\n]*)?` + sshMark)
+
+// hasMark tells whether the block is there, and not taken out of use by a #.
+func hasMark(config []byte) bool { return markedLine.Match(config) }
 
 // installs are the flags of muxd install and muxd uninstall.
 type installs struct{ config, service, write bool }
@@ -83,7 +100,7 @@ func install(args []string) int {
 		}
 		return show(s.print)
 	}, func(file string, write bool) (said string, err error) {
-		p, err := socket.Choose(os.Getenv)
+		p, err := blockPlace()
 		if err != nil || !write {
 			return strings.TrimSuffix(sshBlock(p, calledMuxc()), "\n"), err
 		}
@@ -161,7 +178,7 @@ func addBlock(file, block string) (said string, err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	if bytes.Contains(old, []byte(sshMark)) {
+	if hasMark(old) {
 		return file + " has the lines already: nothing was changed", nil
 	}
 	said = "added to " + file
@@ -194,7 +211,7 @@ func removeBlock(file string, write bool) (said string, err error) {
 	}
 	at := blockLines.FindIndex(old)
 	switch {
-	case at == nil && bytes.Contains(old, []byte(sshMark)):
+	case at == nil && hasMark(old):
 		return "", fmt.Errorf("%s has lines with %q that are not those of muxd install: take them out by hand", file, sshMark)
 	case at == nil:
 		return file + " does not have the lines: nothing was changed", nil
@@ -214,5 +231,6 @@ func removeBlock(file string, write bool) (said string, err error) {
 }
 
 // blockLines are the lines of sshBlock, for whatever place, and the empty line
-// that addBlock put before them.
-var blockLines = regexp.MustCompile(`(?m)^\n?Match final exec "(?:[A-Za-z0-9_./+-]*/)?muxc -O prepare -S [^"\n]* -l %r -p %p %n"\n[ \t]+ControlPath [^\n]*\n`)
+// that addBlock put before them; also where an editor ends lines by CR and LF, and
+// the last by nothing.
+var blockLines = regexp.MustCompile(`(?m)^(?:\r?\n)?Match final exec "(?:[A-Za-z0-9_./+-]*/)?muxc -O prepare -S [^"\n]* -l %r -p %p %n"\r?\n[ \t]+ControlPath [^\n]*(?:\n|\z)`)

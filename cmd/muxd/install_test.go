@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -72,5 +73,65 @@ func TestAddBlock(t *testing.T) {
 	}
 	if fi, _ := os.Lstat(link); fi.Mode()&os.ModeSymlink == 0 {
 		t.Error("the link was replaced")
+	}
+}
+
+// Lines that ssh would refuse, or read otherwise than muxd means them, are not
+// written: every ssh of this user would fail.
+func TestNoBlockForAnOddPlace(t *testing.T) {
+	for name, ok := range map[string]bool{"muxd": true, "jürgen@x": true, "a b": false, "50%d": false, `q"x`: false, "$x": false, "it's": false, "a;b": false, "#x": false} {
+		t.Setenv("MUXD_SOCKET", filepath.Join(t.TempDir(), name, "ctl"))
+		if p, err := blockPlace(); (err == nil) != ok {
+			t.Errorf("%s: %v", p.Dir, err)
+		}
+	}
+}
+
+// Somebody took the lines out of use: they are not there, and can be had again.
+func TestBlockInAComment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	block := sshBlock(socket.Place{Dir: "/tmp/muxd-7", Name: "ctl"}, "/opt/bin/muxc")
+	for _, before := range []string{"Host a\n", "# " + block, " \t#" + block} {
+		os.WriteFile(file, []byte(before), 0o600)
+		var d doctorJSON
+		if d.config(file); d.Findings[0].Level != "note" {
+			t.Errorf("%q: %+v", before, d.Findings)
+		}
+		if _, err := removeBlock(file, true); err != nil {
+			t.Errorf("%q: %v", before, err)
+		}
+		for range 2 {
+			if _, err := addBlock(file, block); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b, _ := os.ReadFile(file); string(b) != before+"\n"+block {
+			t.Errorf("%q became %q", before, b)
+		}
+		if d.config(file); d.Findings[1].Level != "ok" {
+			t.Errorf("%q: %+v", before, d.Findings)
+		}
+	}
+}
+
+// An editor that ends lines otherwise does not make the lines somebody's own.
+func TestRemoveBlockOfAnEditor(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	block := "\n" + sshBlock(socket.Place{Dir: "/tmp/muxd-7", Name: "ctl"}, "muxc")
+	for _, text := range []string{"Host a\n" + block, "Host a\n" + block + "Host b\n"} {
+		for _, ends := range []func(string) string{
+			func(s string) string { return s },
+			func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+			func(s string) string { return strings.TrimSuffix(s, "\n") },
+		} {
+			os.WriteFile(file, []byte(ends(text)), 0o600)
+			if _, err := removeBlock(file, true); err != nil {
+				t.Errorf("%q: %v", ends(text), err)
+			}
+			b, _ := os.ReadFile(file)
+			if got := strings.ReplaceAll(string(b), "\r", ""); strings.TrimSuffix(got, "\n") != strings.TrimSuffix(strings.Replace(text, block, "", 1), "\n") {
+				t.Errorf("%q became %q", ends(text), b)
+			}
+		}
 	}
 }
