@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
 
 	"github.com/adrg/xdg"
@@ -29,6 +30,19 @@ func openLog(unseen bool) (*slog.Logger, string) {
 		level = slog.LevelDebug
 	}
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: level})).With("pid", os.Getpid()), path
+}
+
+// findHome sets HOME where a service manager or env -i started muxd without one, or it
+// is no full path. The log and what was learned would go below / then, or into the
+// directory that somebody stood in; and what muxd runs wants it too.
+func findHome() {
+	if filepath.IsAbs(os.Getenv("HOME")) {
+		return
+	}
+	if u, err := user.Current(); err == nil {
+		os.Setenv("HOME", u.HomeDir)
+		xdg.Reload()
+	}
 }
 
 // learnedPath is where the daemon keeps what it learned.

@@ -2,9 +2,12 @@ package main
 
 import (
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/adrg/xdg"
 )
 
 func TestLogFile(t *testing.T) {
@@ -77,5 +80,22 @@ func TestLogComesLater(t *testing.T) {
 	defer l.f.Close()
 	if b, err := os.ReadFile(l.path); err != nil || string(b) != "kept\n" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// Without a HOME the files are where they are with one.
+func TestNoHome(t *testing.T) {
+	u, err := user.Current()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(xdg.Reload) // after the variables have come back
+	for _, home := range []string{"", "somewhere"} {
+		t.Setenv("XDG_STATE_HOME", "")
+		t.Setenv("HOME", home)
+		xdg.Reload()
+		if findHome(); !strings.HasPrefix(learnedPath(), u.HomeDir+"/") {
+			t.Errorf("HOME=%s: %s", home, learnedPath())
+		}
 	}
 }

@@ -70,6 +70,7 @@ func serve() int {
 	ready := takeReady()
 	manager := takeManager(ready.auto())
 	closeInherited(func(fd int) bool { return ready.is(fd) || isActivated(fd) })
+	findHome()
 	log, logPath := openLog(ready.auto())
 	idle := idleTime()
 	d, err := newDaemon(log)
