@@ -49,7 +49,7 @@ func lockIn(dir int, p Place) (lockFile, error) {
 	case !ok:
 		err = &RunningError{Path: p.Path(), PID: l.readPID()}
 	default:
-		err = l.writePID()
+		_ = l.writePID() // for messages; a full disk must not keep muxd from serving
 	}
 	if err != nil {
 		l.close()
