@@ -47,6 +47,8 @@ func answer(t *testing.T, s *scripted) {
 			m.Code, m.Text = 1, ""
 		case "good":
 			m.Text = ""
+		case "stuck": // as a muxd that was stopped meanwhile
+			<-t.Context().Done()
 		}
 		return m, nil
 	}
@@ -76,6 +78,7 @@ func TestAdministratorsCommands(t *testing.T) {
 		{"wait bad --for down --timeout 1500ms", "", "wait bad false true 1.5s\n", 1},
 		{"wait --timeout=2 late", "", "muxd: late: not ready within 2s\n", 1},
 		{"wait --for=ready unknown", "", "muxd: unknown: who is that\n", 1},
+		{"wait --timeout=1ms stuck", "", "muxd: " + control.ErrSilent.Error() + "\n", 1},
 	} {
 		s.run(s.command("muxd", strings.Fields(tt.args)...), nil).is(t, tt.out, tt.err, tt.code)
 	}

@@ -118,7 +118,7 @@ func waitFor(r *control.AdminRequest, host string, v *control.Invocation) int {
 		})
 		defer told.Stop()
 	}
-	code, said, err := ask(c, r, v)
+	code, said, err := askWithin(c, r, v)
 	if r.Down && (errors.Is(err, control.ErrGone) || errors.Is(err, control.ErrNotTaken)) {
 		return 0
 	}
@@ -130,4 +130,33 @@ func waitFor(r *control.AdminRequest, host string, v *control.Invocation) int {
 	}
 	os.Stderr.WriteString(said)
 	return code
+}
+
+// late is what a muxd may take to say that the time is up: one that is stopped, or
+// stuck, never does.
+const late = 2 * time.Second
+
+// askWithin is ask, and ends with the request's limit whatever muxd does.
+func askWithin(c *socket.Conn, r *control.AdminRequest, v *control.Invocation) (code int, said string, err error) {
+	if r.Limit == 0 {
+		return ask(c, r, v)
+	}
+	type answer struct {
+		code int
+		said string
+		err  error
+	}
+	done := make(chan answer, 1) // whose reader may have gone
+	go func() {
+		code, said, err := ask(c, r, v)
+		done <- answer{code, said, err}
+	}()
+	over := time.NewTimer(r.Limit + late)
+	defer over.Stop()
+	select {
+	case a := <-done:
+		return a.code, a.said, a.err
+	case <-over.C:
+		return 0, "", control.ErrSilent
+	}
 }
