@@ -71,6 +71,31 @@ func TestBash(t *testing.T) {
 	}
 }
 
+// What files say is offered, and neither run nor read as bash would.
+func TestBashRunsNothing(t *testing.T) {
+	sshtest.Require(t, "bash")
+	home := t.TempDir()
+	os.MkdirAll(filepath.Join(home, ".ssh"), 0o700)
+	ran := filepath.Join(home, "ran")
+	odd := "$(touch${IFS}" + ran + ") `touch<" + ran + "` ${x:=$(touch${IFS}" + ran + ")} a'b \"c d\" \\e ~ ~root [f] "
+	os.WriteFile(filepath.Join(home, ".ssh/config"), []byte("Host box "+odd+"# comment\r\nHost other\r\n"), 0o600)
+	os.WriteFile(filepath.Join(home, ".ssh/known_hosts"), []byte("known,$(touch${IFS}"+ran+") ssh-ed25519 AAAA\n"), 0o600)
+	for _, program := range []string{"muxd login", "muxc -p 22"} {
+		got := complete(t, home, append(strings.Fields(program), "")...)
+		if !slices.Contains(got, "box") || !slices.Contains(got, "other") {
+			t.Errorf("%s: %q lacks a host", program, got)
+		}
+		for _, w := range got {
+			if strings.ContainsAny(w, "#$'\"~/[") || w == "comment" || w == "d" || w == "e" {
+				t.Errorf("%s: %q offers %q", program, got, w)
+			}
+		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("a TAB ran what a file says")
+	}
+}
+
 // fish says itself what it would offer.
 func TestFish(t *testing.T) {
 	sshtest.Require(t, "fish")

@@ -1,13 +1,15 @@
 # bash completion for muxc: ssh's own, with what muxc has beyond it. Where the
 # package bash-completion is missing, hosts of ssh_config and known_hosts alone.
 
+# Without patterns, and without what bash would run or replace: compgen -W expands
+# its words, and no TAB is to run what a file says.
 _muxc_hosts() {
     local file
     for file in ~/.ssh/config /etc/ssh/ssh_config "${XDG_CONFIG_HOME:-$HOME/.config}/muxd/config"; do
-        [[ -r $file ]] && awk 'tolower($1) == "host" { for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) print $i }' "$file"
+        [[ -r $file ]] && awk '{ sub(/\r$/, "") } tolower($1) == "host" { for (i = 2; i <= NF && $i !~ /^#/; i++) if ($i !~ /[][*?!$`\\\042\047~]/) print $i }' "$file"
     done
     for file in ~/.ssh/known_hosts /etc/ssh/ssh_known_hosts; do
-        [[ -r $file ]] && awk '$1 !~ /^[|@#]/ { n = split($1, a, ","); for (i = 1; i <= n; i++) if (a[i] !~ /[][*?!]/) print a[i] }' "$file"
+        [[ -r $file ]] && awk '$1 !~ /^[|@#]/ { n = split($1, a, ","); for (i = 1; i <= n; i++) if (a[i] !~ /[][*?!$`\\\042\047~]/) print a[i] }' "$file"
     done
 }
 

@@ -1,9 +1,11 @@
 # bash completion for muxd.
 
+# Without patterns, and without what bash would run or replace: compgen -W expands
+# its words, and no TAB is to run what a file says.
 _muxd_hosts() {
     local file
     for file in ~/.ssh/config /etc/ssh/ssh_config "${XDG_CONFIG_HOME:-$HOME/.config}/muxd/config"; do
-        [[ -r $file ]] && awk 'tolower($1) == "host" { for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) print $i }' "$file"
+        [[ -r $file ]] && awk '{ sub(/\r$/, "") } tolower($1) == "host" { for (i = 2; i <= NF && $i !~ /^#/; i++) if ($i !~ /[][*?!$`\\\042\047~]/) print $i }' "$file"
     done
 }
 
