@@ -344,3 +344,21 @@ func TestInterruptEndsALoop(t *testing.T) {
 	s.ends(130)
 	s.never("next")
 }
+
+// ^C at the question of one host is the end of muxd login, and not of that host.
+func TestLoginAheadInterrupted(t *testing.T) {
+	t.Parallel()
+	h, _ := startServer(t, sshtest.Options{})
+	os.Remove(filepath.Join(h.dir, "known_hosts"))
+	for _, end := range []func(s *screen){
+		func(s *screen) { s.types("\x03") },
+		func(s *screen) { unix.Kill(s.cmd.Process.Pid, syscall.SIGTERM) },
+	} {
+		s := h.onScreen(h.command("muxd", "login", "-F", h.cfg, "box", "box"))
+		s.expect(`continue connecting \(yes/no/\[fingerprint\]\)\? `)
+		end(s)
+		s.ends(1)
+		s.expect(`\A(?:\^C)?(?:\r\n)?muxd: box: interrupted\r\n\z`)
+		s.restored(s.fresh)
+	}
+}

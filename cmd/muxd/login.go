@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
 	"muxd/control"
@@ -44,6 +45,9 @@ func login(args []string) int {
 	for _, host := range hosts {
 		if err := logIn(host, a.commandLine("-N", "--", host)); err != nil {
 			code = complain(err)
+			if errors.Is(err, errInterrupted) {
+				break // whoever says ^C means all of them
+			}
 			continue
 		}
 		fmt.Printf("%s: logged in\n", host)
@@ -85,16 +89,19 @@ func logIn(host string, v *control.Invocation) error {
 	switch {
 	case p.opened:
 		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: interrupted", host)
+	case ctx.Err() != nil || p.interrupted.Load():
+		return fmt.Errorf("%s: %w", host, errInterrupted)
 	}
 	return err
 }
 
+var errInterrupted = errors.New("interrupted")
+
 // person is the control.Handler of a login: whoever is at this terminal.
 type person struct {
-	done   func()
-	opened bool
+	done        func()
+	opened      bool
+	interrupted atomic.Bool // at a question, which has a goroutine of its own
 }
 
 // Opened implements control.Handler: the connection is there, which is all that
@@ -106,6 +113,7 @@ func (p *person) Prompt(ctx context.Context, q control.Prompt) (control.Answer, 
 	b, err := term.Ask(ctx, term.Question{Prompt: q.Phrased(), Echo: q.Kind != control.PromptSecret})
 	switch {
 	case errors.Is(err, term.ErrInterrupted):
+		p.interrupted.Store(true)
 		return control.Answer{}, control.ErrInterrupted
 	case err != nil:
 		return control.Answer{}, control.ErrNobody
