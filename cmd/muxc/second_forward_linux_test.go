@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,7 +60,7 @@ func TestDoorForwardThatIsTaken(t *testing.T) {
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
 	for _, args := range [][]string{{"-L", at("%d:%s", port, d.sshd.Addr)}, {"-R", at("%d:%s", port, d.sshd.Addr)}, {"-D", at("%d", port)},
-		{"-o", "ExitOnForwardFailure=yes", "-D", at("%d", port)}} {
+		{"-o", "ExitOnForwardFailure=no", "-o", "ExitOnForwardFailure=yes", "-D", at("%d", port)}} {
 		r := d.run(d.by(append(args, "box", "echo ran")...), nil)
 		if r.out != "ran\n" || r.code != 0 {
 			t.Errorf("%v: %+v", args, r)
@@ -67,6 +68,30 @@ func TestDoorForwardThatIsTaken(t *testing.T) {
 		if r := d.run(d.by(append([]string{"-O", "forward"}, append(args, "box")...)...), nil); r.code != 255 || !strings.Contains(r.err, "forwarding request failed: ") {
 			t.Errorf("-O forward %v: %+v", args, r)
 		}
+	}
+	d.logins(1)
+}
+
+// With ExitOnForwardFailure nothing is run where a forward cannot be had, whether
+// ssh has a command, is a tunnel, or goes to the background as one; it ends with
+// the reason and does not log in by itself.
+func TestDoorForwardThatIsInsistedOn(t *testing.T) {
+	d := openDoor(t)
+	taken, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	for _, args := range [][]string{{"-D", at("%d", port), "box", "echo ran"}, {"-R", at("%d:%s", port, d.sshd.Addr), "box", "echo ran"},
+		{"-N", "-D", at("%d", port), "box"}, {"-fN", "-L", at("%d:%s", port, d.sshd.Addr), "box"}} {
+		r := d.run(d.by(append([]string{"-o", "exitonforwardfailure yes"}, args...)...), nil)
+		if r.out != "" || r.code != 255 || !strings.Contains(r.err, "master returned error: muxd: ") || !strings.Contains(r.err, strconv.Itoa(port)) {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+	if r := d.run(d.by("-o", "ExitOnForwardFailure=yes", "-D", at("%d", freePort(t)), "box", "echo ran"), nil); r.out != "ran\n" || r.code != 0 {
+		t.Errorf("a forward that is to be had: %+v", r)
 	}
 	d.logins(1)
 }

@@ -51,6 +51,7 @@ type client struct {
 	session  *session   // nil before one was asked for
 	busy     bool       // a session or a stdio forward was asked for
 	forwards []*held
+	missing  error // the first forward that could not be had, of a client that insists on all
 }
 
 func newClient(d *door, conn *socket.Conn) *client {
@@ -354,6 +355,12 @@ func (c *client) begin(ctx context.Context, m *message, sessions *sync.WaitGroup
 			return io.EOF
 		}
 		return c.send(reply(denied, m.id, denial))
+	}
+	c.mu.Lock()
+	missing := c.missing
+	c.mu.Unlock()
+	if missing != nil {
+		return c.without(m, missing)
 	}
 	sessions.Go(func() {
 		if m.kind == newStdio {

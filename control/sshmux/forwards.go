@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 
@@ -106,7 +107,8 @@ func end(p endpoint) control.Endpoint {
 // openForward carries out an OPEN_FWD. For -O forward a failure is told. Before
 // a session it would have ssh log in by itself; there it is a warning, as it is
 // without a master, and the forward is tried again for as long as the client is
-// there.
+// there. With ExitOnForwardFailure ssh is to end: it is told so in the place of
+// its session, where it ends with the reason and does not log in first.
 func (c *client) openForward(ctx context.Context, r *request) error {
 	f, err := c.forwardOf(r)
 	if err != nil {
@@ -115,14 +117,18 @@ func (c *client) openForward(ctx context.Context, r *request) error {
 	if no := c.confirm(ctx, "Open %s on %s?", f, c.d.dest); no {
 		return c.send(reply(denied, r.id, denial))
 	}
-	only := c.peer.asksOnly()
+	only, insists := c.peer.asksOnly(), c.peer.insists()
 	want := c.d.wants()
 	port := 0
 	req := &control.ForwardRequest{Dest: c.dest(),
-		Forwards: []control.Forward{f}, Options: want.Forwards, Sticky: c.peer.leaves(), Strict: only, PID: c.peer.pid,
+		Forwards: []control.Forward{f}, Options: want.Forwards, Sticky: c.peer.leaves(), Strict: only || insists, PID: c.peer.pid,
 		Allocated: func(_ control.Forward, p int) { port = p }}
 	release, err := c.d.s.Backend.Forward(ctx, req, newVisitor(c, nil))
-	if err != nil {
+	switch {
+	case err != nil && insists && !only:
+		c.miss(err)
+		return c.send(reply(ok, r.id))
+	case err != nil:
 		return c.fail(r.id, err.Error())
 	}
 	c.mu.Lock()
@@ -132,6 +138,26 @@ func (c *client) openForward(ctx context.Context, r *request) error {
 		return c.send(reply(remotePort, r.id, uint32(port)))
 	}
 	return c.send(reply(ok, r.id))
+}
+
+// miss keeps why a forward cannot be had for the session that is not to be.
+func (c *client) miss(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.missing == nil {
+		c.missing = err
+	}
+}
+
+// without ends a client that wants no session where a forward is missing.
+func (c *client) without(m *message, missing error) error {
+	m.close()
+	if m.kind == newSession {
+		c.refuse(m.id, missing)
+	} else {
+		c.fail(m.id, missing.Error())
+	}
+	return io.EOF
 }
 
 // closeForward carries out a CLOSE_FWD.

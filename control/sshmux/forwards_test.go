@@ -186,24 +186,28 @@ func TestForwardStays(t *testing.T) {
 		t.Skip("only Linux shows the command line of another process")
 	}
 	for _, c := range []struct {
-		stays bool
-		args  []string
+		stays   bool
+		insists bool
+		args    []string
 	}{
-		{true, []string{"ssh", "-O", "forward", "-L", "8080:db:1", "h"}},
-		{true, []string{"ssh", "-Oforward", "-L", "8080:db:1", "h"}},
-		{true, []string{"/usr/bin/ssh", "-qO", "forward", "-L8080:db:1", "h"}},
-		{true, []string{"ssh", "h", "-O", "forward", "-L8080:db:1"}},
-		{true, []string{"some program", "--of", "its own"}}, // as a master of OpenSSH does
-		{false, []string{"ssh", "-L", "8080:db:1", "h"}},
-		{false, []string{"ssh", "-L", "8080:db:1", "h", "gcc", "-O2", "x.c"}},
-		{false, []string{"ssh", "-L", "8080:db:1", "-o", "-O", "h", "true"}},
-		{false, []string{"ssh", "-L", "8080:db:1", "-i", "-O", "h"}},
+		{true, false, []string{"ssh", "-O", "forward", "-L", "8080:db:1", "h"}},
+		{true, false, []string{"ssh", "-Oforward", "-L", "8080:db:1", "h"}},
+		{true, false, []string{"/usr/bin/ssh", "-qO", "forward", "-L8080:db:1", "h"}},
+		{true, false, []string{"ssh", "h", "-O", "forward", "-L8080:db:1"}},
+		{true, false, []string{"some program", "--of", "its own"}}, // as a master of OpenSSH does
+		{false, false, []string{"ssh", "-L", "8080:db:1", "h"}},
+		{false, false, []string{"ssh", "-L", "8080:db:1", "h", "gcc", "-O2", "x.c"}},
+		{false, false, []string{"ssh", "-L", "8080:db:1", "-o", "-O", "h", "true"}},
+		{false, false, []string{"ssh", "-L", "8080:db:1", "-i", "-O", "h"}},
+		{false, true, []string{"ssh", "-oexitOnForwardFailure=yes", "-L", "8080:db:1", "h"}},
+		{false, true, []string{"ssh", "-o", "ExitOnForwardFailure True", "-L", "8080:db:1", "h"}},
+		{false, false, []string{"ssh", "-o", "ExitOnForwardFailure no", "-oExitOnForwardFailure=yes", "-L", "8080:db:1", "h"}},
 	} {
 		b := newForwards()
 		r := newRig(t, &b.Backend)
 		r.serve()
 		end := r.forwarder(c.args...)
-		if q := controltest.Get(t, b.asked); q.Sticky != c.stays || q.Strict != c.stays {
+		if q := controltest.Get(t, b.asked); q.Sticky != c.stays || q.Strict != (c.stays || c.insists) {
 			t.Errorf("%q: sticky %v, strict %v", c.args, q.Sticky, q.Strict)
 		}
 		end()

@@ -68,12 +68,34 @@ func (p *peer) wantsNoCommand() bool {
 	return line != nil && has(line, "N", "SessionType=none")
 }
 
+// insists reports a client that is to end where a forward cannot be had. Its
+// configuration is not seen, its command line is, where the first value holds.
+func (p *peer) insists() bool {
+	line := p.line()
+	if line == nil {
+		return false
+	}
+	for _, o := range line.Options {
+		if name, value, _ := strings.Cut(setting(o), "="); strings.EqualFold(name, "ExitOnForwardFailure") {
+			return strings.EqualFold(value, "yes") || strings.EqualFold(value, "true")
+		}
+	}
+	return false
+}
+
 // has reports an option, by its letter or as a keyword and its value.
-func has(line *getopt.CommandLine, letter, setting string) bool {
+func has(line *getopt.CommandLine, letter, keyword string) bool {
 	return slices.ContainsFunc(line.Options, func(o getopt.Option) bool {
-		words := strings.FieldsFunc(o.Value, func(r rune) bool { return r == '=' || r == ' ' || r == '\t' || r == '"' })
-		return o.Name == letter[0] || o.Name == 'o' && strings.EqualFold(strings.Join(words, "="), setting)
+		return o.Name == letter[0] || o.Name == 'o' && strings.EqualFold(setting(o), keyword)
 	})
+}
+
+// setting is a keyword and its value as NAME=VALUE, "" for any other option.
+func setting(o getopt.Option) string {
+	if o.Name != 'o' {
+		return ""
+	}
+	return strings.Join(strings.FieldsFunc(o.Value, func(r rune) bool { return r == '=' || r == ' ' || r == '\t' || r == '"' }), "=")
 }
 
 func getenv(env []string, name string) string {
