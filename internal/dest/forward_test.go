@@ -63,6 +63,27 @@ func TestForwards(t *testing.T) {
 	}
 }
 
+// A client whose directory was removed has no relative paths; they are not
+// muxd's, which are below /.
+func TestForwardsWithoutADirectory(t *testing.T) {
+	resolved(t, func(t *testing.T, r *rig) {
+		for _, spec := range []string{"-L./sock:a:1", "-R1:./sock"} {
+			plan, err := r.Resolve(t.Context(), &control.Invocation{Args: []string{spec, "host", "true"}, Env: r.env}, silent())
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := plan.Forward.Forwards[0]
+			if path := f.Listen.Path + f.Connect.Path; path != gone+"/sock" {
+				t.Errorf("%s: %q", spec, path)
+			}
+		}
+		file := strings.TrimPrefix(r.write("config", "User other\n"), "/")
+		if plan, err := r.Resolve(t.Context(), &control.Invocation{Args: []string{"-F", file, "host", "true"}, Env: r.env}, silent()); err == nil {
+			t.Errorf("a configuration below / was read: %+v", plan)
+		}
+	})
+}
+
 // Whose forwards are whose: of a window, of muxd, and of what -O names.
 func TestForwardOwners(t *testing.T) {
 	for _, c := range []struct {

@@ -10,6 +10,11 @@ import (
 	"muxd/internal/sshconf"
 )
 
+// gone stands for the working directory of a client whose directory was removed.
+// Nothing is below it and nothing can be made there, as for the client; without
+// it a relative path would be one in muxd's directory, which is /.
+const gone = "/dev/null/(deleted)"
+
 // Resolve says what ssh would do with this command line, asking p, which may
 // not be nil, to run what the configuration wants run. Its errors are
 // control.Errors about what was typed, in the phase NotDialled.
@@ -17,6 +22,11 @@ func (r *Resolver) Resolve(ctx context.Context, v *control.Invocation, p control
 	line, err := getopt.ParseSSH(v.Args)
 	if err != nil {
 		return nil, &control.Error{Phase: control.NotDialled, Text: err.Error()}
+	}
+	if v.Dir == "" {
+		w := *v
+		w.Dir = gone
+		v = &w
 	}
 	plan, err := r.plan(ctx, line, v, p)
 	if err != nil {
