@@ -59,3 +59,17 @@ func TestLoginAhead(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// What stood on the command line of who first asked is not asked for again by the
+// name alone.
+func TestLoginAheadAsAsked(t *testing.T) {
+	t.Parallel()
+	h := startHost(t)
+	h.ownConfig("Host box\n Port 1\n")
+	h.run(h.command("muxc", "-p", port(h), "box", "true"), nil).is(t, "", "", 0)
+	h.run(h.command("muxc", "-O", "exit", "-p", port(h), "box"), nil)
+	h.run(h.command("muxd", "login", "--all"), nil).is(t, "box: logged in\n", "", 0)
+	if n := h.sshd.Logins(); n != 2 {
+		t.Errorf("%d logins, want 2", n)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -27,23 +28,26 @@ func login(args []string) int {
 	if err != nil {
 		return misused("login: " + err.Error())
 	}
-	hosts := a.hosts
+	var lines [][]string
+	for _, host := range a.hosts {
+		lines = append(lines, []string{"-N", "--", host})
+	}
 	if a.all {
 		st, err := currentStatus()
 		if err != nil {
 			return complain(err)
 		}
-		hosts = nil
 		for _, h := range st.Hosts {
-			hosts = append(hosts, h.Name)
+			lines = append(lines, again(h))
 		}
-		if len(hosts) == 0 {
+		if len(lines) == 0 {
 			fmt.Println("muxd knows no host yet")
 		}
 	}
 	code := 0
-	for _, host := range hosts {
-		if err := logIn(host, a.commandLine("-N", "--", host)); err != nil {
+	for _, line := range lines {
+		host := line[len(line)-1]
+		if err := logIn(host, a.commandLine(line...)); err != nil {
 			code = complain(err)
 			if errors.Is(err, errInterrupted) {
 				break // whoever says ^C means all of them
@@ -53,6 +57,16 @@ func login(args []string) int {
 		fmt.Printf("%s: logged in\n", host)
 	}
 	return code
+}
+
+// again is the command line for a host that muxd knows. Its user and port may have
+// stood on the command line of who asked for it, and not in the configuration.
+func again(h control.HostStatus) []string {
+	line := []string{"-N", "-l", h.User}
+	if _, port, err := net.SplitHostPort(h.Addr); err == nil {
+		line = append(line, "-p", port)
+	}
+	return append(line, "--", h.Name)
 }
 
 func currentStatus() (*control.Status, error) {
