@@ -108,11 +108,11 @@ func TestDelayKeepsBytes(t *testing.T) {
 	for _, size := range []int{0, 1, delayRead - 1, delayRead + 1, 8 << 20} {
 		sent := make([]byte, size)
 		rng.Read(sent)
+		began := time.Now() // and not later: the proxy's clock runs from its accept on
 		c, err := net.Dial("tcp", p.ln.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
 		go func() {
 			for left := sent; len(left) > 0; {
 				n, _ := c.Write(left[:min(len(left), 1+rand.IntN(100_000))])
