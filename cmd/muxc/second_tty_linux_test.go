@@ -115,7 +115,7 @@ func TestDoorShell(t *testing.T) {
 	s.types("stty size; tty | cut -c1-5\r")
 	s.shows("33 101")
 	s.shows("/dev/")
-	s.types("echo u''p; sleep 1000\r")
+	s.types("sh -c 'echo u\"\"p; exec sleep 1000'\r") // it says so itself: before, the key would be the shell's
 	s.shows("up\r\n")
 	s.types("\x03")
 	s.shows("R> ")
