@@ -230,6 +230,7 @@ func (u *ui) mayAsk(withdraw context.CancelFunc) bool {
 // an SSH_ASKPASS that failed does not, nor does one that cannot be run.
 func (u *ui) asked(err error) {
 	ending := u.withdrawn(false)
+	by, ended := term.EndedBy(err)
 	var dialog *term.AskpassError
 	var program *term.ProgramError
 	switch {
@@ -239,8 +240,11 @@ func (u *ui) asked(err error) {
 		u.leave("", exitFailed)
 	case ending:
 		u.die()
-	case errors.Is(err, term.ErrInterrupted):
-		u.dieBy(syscall.SIGINT)
+	case ended: // and watchEnd has not come to it yet, if it will
+		u.mu.Lock()
+		u.ending, u.signal = true, by
+		u.mu.Unlock()
+		u.die()
 	case errors.As(err, &program) && !u.quiet && !u.toldProgram:
 		u.toldProgram = true
 		u.say("muxc: "+u.prefix()+err.Error(), "\n")

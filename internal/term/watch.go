@@ -2,6 +2,7 @@ package term
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -79,6 +80,16 @@ func (x *watch) stop() {
 type signalError struct{ s syscall.Signal }
 
 func (e signalError) Error() string { return fmt.Sprintf("%v at the prompt", e.s) }
+
+// EndedBy is the signal by which a question was ended: SIGINT for ^C, too, which is a
+// key there. It reports false for an error of another kind.
+func EndedBy(err error) (syscall.Signal, bool) {
+	var e signalError
+	if errors.As(err, &e) {
+		return e.s, true
+	}
+	return unix.SIGINT, errors.Is(err, ErrInterrupted)
+}
 
 // raise lets the signal have the effect that it was kept from. It is the
 // program's own business if it lives on; then nobody answered.
