@@ -151,7 +151,7 @@ func askWithin(c *socket.Conn, r *control.AdminRequest, v *control.Invocation) (
 		code, said, err := ask(c, r, v)
 		done <- answer{code, said, err}
 	}()
-	over := time.NewTimer(r.Limit + late)
+	over := time.NewTimer(max(r.Limit, r.Limit+late)) // the sum of the longest ones is below zero
 	defer over.Stop()
 	select {
 	case a := <-done:
