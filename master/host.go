@@ -126,6 +126,7 @@ type waiter struct {
 	class   class       // of its session
 	since   time.Time   // when the request came, before it was refused a place; of those that want one
 	until   time.Time   // owned by run; how long it waits for a connection of its own, zero: it was not decided
+	looked  time.Time   // owned by run; when it was last seen to be about to have waited long enough
 	through bool        // is a connection to a forward, behind which somebody waits whom nobody can ask
 	repeats bool        // is for a destination behind this one, and was refused before
 	holds   bool        // wants the connection alone, and had it before

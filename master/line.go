@@ -165,7 +165,7 @@ func (h *host) waitsForPlace(w *waiter, a *agenda) error {
 	if moved := h.lineMoved.Add(bound); moved.After(until) {
 		until = moved
 	}
-	if !a.at(until) {
+	if !w.overdue(until, bound, a) {
 		return nil
 	}
 	return &control.Error{Phase: control.Refused, Host: w.dest.Name,

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"muxd/control"
 	"muxd/internal/dest"
 	"muxd/internal/sshtest"
@@ -206,6 +208,63 @@ func TestALineThatMovesIsWaitedIn(t *testing.T) {
 		case err := <-last:
 			t.Error("the one that sleeps:", err)
 		default:
+		}
+	})
+}
+
+// stall has run look at nothing for d, as where muxd is stopped.
+func (r *rig) stall(d time.Duration) { r.host().post(func() { time.Sleep(d) }) }
+
+// The time during which muxd itself stood still sends nobody away: what happened
+// meanwhile is looked at first. Where that is nothing, it is over.
+func TestAStallSendsNobodyAway(t *testing.T) {
+	inBubble(t, sshtest.Options{MaxSessions: 1}, func(t *testing.T, r *rig) {
+		args := func(command ...string) []string {
+			return append([]string{"-oMaxConnections=1", "-oWaitForReady=no", "host"}, command...)
+		}
+		r.open(args("sleep", "3s")...)
+		next, after := r.inLine(r.request(args("sleep", "9h")...), nil), r.inLine(r.request(args("true")...), nil)
+		time.Sleep(time.Second)
+		r.stall(time.Minute)
+		time.Sleep(time.Minute + placeLeast/2)
+		synctest.Wait()
+		if n := len(r.execs()); n != 2 {
+			t.Errorf("%d commands began, want 2", n)
+		}
+		select {
+		case err := <-next:
+			t.Error("the next in line:", err)
+		default:
+		}
+		r.stall(time.Minute)
+		time.Sleep(time.Minute + time.Second)
+		synctest.Wait()
+		select {
+		case err := <-after:
+			wantError(t, err, control.Refused, "no place for 5s")
+		default:
+			t.Error("waits still")
+		}
+	})
+}
+
+// Nor is it time that somebody waited for a connection.
+func TestAStallIsNoAttempt(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.down(unix.ECONNREFUSED)
+		got := r.inLine(r.request("-oWaitForReady=5", "host", "true"), nil)
+		time.Sleep(time.Second)
+		r.stall(time.Minute)
+		r.through(nil)
+		time.Sleep(time.Minute + time.Second)
+		synctest.Wait()
+		select {
+		case err := <-got:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("waits still")
 		}
 	})
 }

@@ -64,10 +64,30 @@ func (h *host) patience(w *waiter, a *agenda) error {
 		}
 		return nil
 	}
-	if !a.at(w.dest.Asked.Add(bound)) || h.dialing != nil && h.dialing.asker.asked.Load() {
+	if !w.overdue(w.dest.Asked.Add(bound), bound, a) || h.dialing != nil && h.dialing.asker.asked.Load() {
 		return nil // a person who answered gets to see what comes of it
 	}
 	return h.tooLong(w, bound)
+}
+
+// lastLook is how long before a waiter's time is over run looks whether what it
+// waits for is there.
+const lastLook = time.Second
+
+// overdue reports that the time is over, of which bound was the whole. A muxd
+// that was stopped, on a machine that stood still or was too busy for it, wakes
+// behind the time with all that happened since not looked at: then that is looked
+// at first. Called in run.
+func (w *waiter) overdue(until time.Time, bound time.Duration, a *agenda) bool {
+	look := min(lastLook, bound/2)
+	last := until.Add(-look)
+	if !a.at(last) {
+		return false
+	}
+	if w.looked.Before(last) {
+		w.looked = a.now
+	}
+	return a.at(later(until, w.looked.Add(look)))
 }
 
 // tooLong says what a waiter waited for in vain.
