@@ -227,7 +227,7 @@ func (m *Master) adminWait(ctx context.Context, d *dest.Destination, r *control.
 	}
 	var err error
 	if r.Down {
-		err = m.until(limit, d, func(s State) bool { return s != Ready })
+		err = m.untilDown(limit, d)
 	} else {
 		err = m.waitReady(limit, d)
 	}
@@ -263,6 +263,30 @@ func (m *Master) waitReady(ctx context.Context, d *dest.Destination) error {
 			return err
 		}
 	}
+}
+
+// untilDown waits until d's host is not ready. It may be again before that is
+// seen here: then it was down all the same.
+func (m *Master) untilDown(ctx context.Context, d *dest.Destination) error {
+	l := m.events.listen(d.Key)
+	defer m.events.leave(l)
+	for {
+		if h := m.lookup(d); h == nil || h.State() != Ready {
+			return nil
+		}
+		select {
+		case <-l.wake:
+			if slices.ContainsFunc(l.take(), leavesReady) {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func leavesReady(e control.Event) bool {
+	return e.Kind == control.EventHost && e.From == Ready.String()
 }
 
 // until waits for a state of d's host.
