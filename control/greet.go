@@ -69,6 +69,11 @@ func (o *Op) hello() (Hello, error) {
 		src = o.conn
 	}
 	h, err := readHello(src)
+	if u, ok := o.conn.(unread); ok && errors.Is(err, os.ErrDeadlineExceeded) && u.Unread() {
+		// It came while this process was stopped (^Z), and only the time was seen.
+		o.conn.SetReadDeadline(time.Now().Add(lookFor))
+		h, err = readHello(src)
+	}
 	o.conn.SetReadDeadline(time.Time{})
 	switch {
 	case errors.Is(err, io.EOF):

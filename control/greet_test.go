@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -406,6 +407,53 @@ func TestManyAtOnceAreHeard(t *testing.T) {
 		if got := controltest.Get(t, ended); got.exit.Code != 3 || got.err != nil {
 			t.Fatalf("got %+v", got)
 		}
+	}
+}
+
+// overslept is a connection that its server comes to read when the time for its
+// first words is over.
+type overslept struct {
+	*controltest.Socket
+	once sync.Once
+}
+
+func (o *overslept) SetReadDeadline(at time.Time) error {
+	o.once.Do(func() { at = time.Unix(1, 0) })
+	return o.Socket.SetReadDeadline(at)
+}
+
+// A muxd that was stopped, or whose machine stood still, hears who spoke meanwhile,
+// and waits no longer for who did not.
+func TestHeardBehindTime(t *testing.T) {
+	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{Code: 3}, nil) }))
+	for _, speaks := range []bool{true, false} {
+		c, s := controltest.SocketPair(t)
+		if speaks {
+			c.Write(control.Opening(&control.Invocation{Args: []string{"box", "true"}}))
+		}
+		r.serve(&overslept{Socket: s})
+		if h, err := control.NewFrames(c).Hello(); speaks && (err != nil || h.Welcome != 0) || !speaks && err == nil {
+			t.Errorf("speaks %v: %+v, %v", speaks, h, err)
+		}
+		c.Close()
+	}
+}
+
+// Nor is a muxd silent that answered while its client was stopped.
+func TestAnsweredBehindTime(t *testing.T) {
+	r := newRig(t, sessions(false, func(_ context.Context, s *controltest.Stream) { s.End(control.Exit{Code: 3}, nil) }))
+	c, s := controltest.SocketPair(t)
+	o := &overslept{Socket: c}
+	op, err := control.Run(o, &control.Invocation{Args: []string{"box", "true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.serve(s)
+	for !c.Unread() {
+		time.Sleep(time.Millisecond)
+	}
+	if exit, err := op.Wait(&controltest.Screen{}); exit.Code != 3 || err != nil {
+		t.Errorf("%+v, %v", exit, err)
 	}
 }
 

@@ -73,12 +73,12 @@ func (g *greetings) isOut(me *greeting) bool {
 	return me.out
 }
 
-// lastLook is a connection of which one that was made to go is read on where its
-// client has spoken. Where many come at once, a goroutine may come to read what
-// was long sent when others, who were read before, have had that client go.
+// lastLook is a connection that is read on behind its time where its client has
+// spoken. Where many come at once, a goroutine may come to read what was long sent
+// when others, who were read before, have had that client go; and a muxd that was
+// stopped, or whose machine stood still, wakes behind the time.
 type lastLook struct {
 	ServerConn
-	out    func() bool
 	looked bool
 }
 
@@ -90,7 +90,7 @@ const lookFor = time.Second
 
 // late reports a read that is to be tried again.
 func (l *lastLook) late(n int, err error) bool {
-	if n > 0 || l.looked || !errors.Is(err, os.ErrDeadlineExceeded) || !l.out() {
+	if n > 0 || l.looked || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	if u, ok := l.ServerConn.(unread); !ok || !u.Unread() {

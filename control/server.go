@@ -159,7 +159,7 @@ func (p *opening) takesNothing() bool {
 func (s *Server) greet(c ServerConn, patience time.Duration) (*opening, error) {
 	g := s.greeting.join(c, patience)
 	defer s.greeting.leave(g)
-	c = &lastLook{ServerConn: c, out: func() bool { return s.greeting.isOut(g) }}
+	c = &lastLook{ServerConn: c}
 	var b [prefaceLen]byte
 	fds, err := readFull(c, b[:])
 	defer func() { s.closeAll(fds) }()

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,6 +110,44 @@ func TestAdministeringNothing(t *testing.T) {
 	}
 	h.run(h.command("muxd", "wait", "a", "--timeout", "1"), nil)
 	h.pid()
+}
+
+// TestAdministeringWhoEnds: a muxd that goes away before it has taken a request is
+// none that runs, and the next one is asked.
+func TestAdministeringWhoEnds(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	if err := os.MkdirAll(filepath.Dir(h.socket()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args, out, err string
+		code           int
+	}{
+		{"status", "muxd is not running\n", "", 0},
+		{"stop", "muxd is not running\n", "", 0},
+		{"stop --drain", "muxd is not running\n", "", 0},
+		{"unlock", "muxd is not running\n", "", 0},
+		{"reconnect a", "", "muxd: muxd is not running\n", 1},
+		{"events", "", "muxd: muxd is not running\n", 1},
+		{"login --all", "muxd knows no host yet\n", "", 0},
+		{"wait --for down a", "", "", 0},
+	} {
+		l, err := net.Listen("unix", h.socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for range 2 { // that end one after the other
+				if c, err := l.Accept(); err == nil {
+					c.Close()
+				}
+			}
+			l.Close() // removes the socket
+		}()
+		h.run(h.command("muxd", strings.Fields(tt.args)...), nil).is(t, tt.out, tt.err, tt.code)
+		l.Close()
+	}
 }
 
 // TestWaitEndsWithMuxd: without muxd there is no connection, which is what a

@@ -94,16 +94,21 @@ func (a about) commandLine(args ...string) *control.Invocation {
 	return v
 }
 
-// ask carries out a request about one host, or about all where v is nil, and
-// returns its status and what it had to say.
-func ask(c *socket.Conn, r *control.AdminRequest, v *control.Invocation) (code int, said string, err error) {
+// reply is what a request came to: its status, and what it had to say.
+type reply struct {
+	code int
+	said string
+}
+
+// ask carries out a request about one host, or about all where v is nil.
+func ask(c *socket.Conn, r *control.AdminRequest, v *control.Invocation) (reply, error) {
 	op, err := control.Admin(c, r, v)
 	if err != nil {
-		return 0, "", err
+		return reply{}, err
 	}
 	l := new(listener)
 	exit, err := op.Wait(l)
-	return int(exit.Code), l.said.String(), err
+	return reply{int(exit.Code), l.said.String()}, err
 }
 
 // listener is the control.Handler of a request at which nobody is asked

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/launch"
 	"muxd/socket"
 )
 
@@ -15,6 +16,22 @@ import (
 func connect() (*socket.Conn, error) {
 	c, _, err := socket.DialAny(os.Getenv)
 	return c, err
+}
+
+// asking has f make its request of a muxd, and of the next one where one provably
+// took nothing on: it was about to end.
+func asking[T any](connect func() (*socket.Conn, error), f func(*socket.Conn) (T, error)) (t T, err error) {
+	for range launch.Attempts {
+		var c *socket.Conn
+		if c, err = connect(); err != nil {
+			return t, err
+		}
+		t, err = f(c)
+		if c.Close(); !errors.Is(err, control.ErrNotTaken) {
+			break
+		}
+	}
+	return t, err
 }
 
 // stop ends the running muxd, after saying what that ends.
@@ -35,24 +52,25 @@ func stop(args []string) int {
 	if err != nil {
 		return misused("stop: " + err.Error())
 	}
-	c, err := connect()
-	if errors.Is(err, socket.ErrNoServer) {
+	pid := 0
+	s, err := asking(connect, func(c *socket.Conn) (*control.Stopped, error) {
+		if pid = c.PeerPID(); a.has("--drain") {
+			return drained(c, limit)
+		}
+		return control.Stop(c, control.StopRequest{Force: a.has("--force")})
+	})
+	var other *control.VersionError
+	switch {
+	case errors.Is(err, socket.ErrNoServer):
 		fmt.Println("muxd is not running")
 		return 0
-	}
-	if err != nil {
-		return complain(err)
-	}
-	defer c.Close()
-	if a.has("--drain") {
-		return drain(c, limit)
-	}
-	s, err := control.Stop(c, control.StopRequest{Force: a.has("--force")})
-	var other *control.VersionError
-	if errors.As(err, &other) || errors.Is(err, control.ErrSilent) {
-		return terminate(c.PeerPID(), err, a.has("--force"))
-	}
-	if err != nil {
+	case err == nil && a.has("--drain"):
+		return sayDrained(pid, s)
+	case err == errNotDrained:
+		return 1
+	case (errors.As(err, &other) || errors.Is(err, control.ErrSilent)) && !a.has("--drain"):
+		return terminate(pid, err, a.has("--force"))
+	case err != nil:
 		return complain(err)
 	}
 	what := fmt.Sprintf("%s and %s", count(s.Hosts, "connection"), count(s.Sessions, "session"))

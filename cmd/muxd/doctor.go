@@ -124,25 +124,23 @@ func (d *doctorJSON) here() {
 
 // daemon is the muxd that runs.
 func (d *doctorJSON) daemon() {
-	c, err := connect()
-	if errors.Is(err, socket.ErrNoServer) {
-		d.ok("not running; the first muxc starts it")
-		return
-	}
-	if err != nil {
-		d.problem("muxd stop --force ends it", "it cannot be reached: %v", err)
-		return
-	}
-	defer c.Close()
-	st, err := control.GetStatus(c, control.StatusRequest{})
+	pid := 0
+	st, err := asking(connect, func(c *socket.Conn) (*control.Status, error) {
+		pid = c.PeerPID()
+		return control.GetStatus(c, control.StatusRequest{})
+	})
 	var other *control.VersionError
 	switch {
+	case errors.Is(err, socket.ErrNoServer):
+		d.ok("not running; the first muxc starts it")
+	case err != nil && pid == 0:
+		d.problem("muxd stop --force ends it", "it cannot be reached: %v", err)
 	case errors.As(err, &other):
 		d.problem("muxd stop --drain, or muxd stop when nothing runs that you need; the next muxc starts this one", "the one that runs is of another version: %v", err)
 	case errors.Is(err, control.ErrSilent):
-		d.problem("muxd stop --force", "the one that runs (pid %d) does not answer: it is stopped or stuck", c.PeerPID())
+		d.problem("muxd stop --force", "the one that runs (pid %d) does not answer: it is stopped or stuck", pid)
 	case err != nil:
-		d.problem("muxd stop --force, or kill "+fmt.Sprint(c.PeerPID()), "the one that runs (pid %d) does not answer: %v", c.PeerPID(), err)
+		d.problem("muxd stop --force, or kill "+fmt.Sprint(pid), "the one that runs (pid %d) does not answer: %v", pid, err)
 	case st.Build != build.Version:
 		d.note("muxd stop --drain; the next muxc starts the new one", "build %s runs, and this is %s", st.Build, build.Version)
 	case !st.Locked.IsZero():
@@ -233,24 +231,26 @@ func deadSockets(dir string) []string {
 
 // about is what muxd knows of one host, or of all that it knows for "".
 func (d *doctorJSON) about(a about, host string) {
-	c, err := connect()
-	if err != nil {
+	reached := false
+	r, err := asking(connect, func(c *socket.Conn) (reply, error) {
+		reached = true
+		return ask(c, &control.AdminRequest{Command: "doctor"}, a.invocation(host))
+	})
+	if !reached {
 		return // here has told why
 	}
-	defer c.Close()
-	code, said, err := ask(c, &control.AdminRequest{Command: "doctor"}, a.invocation(host))
 	name := host
 	if name == "" {
 		name = "muxd"
 	}
-	if err != nil || code != 0 {
+	if err != nil || r.code != 0 {
 		if err != nil {
-			said = err.Error()
+			r.said = err.Error()
 		}
-		d.add(name, control.Finding{Level: control.FindingProblem, Text: control.CleanLine(said)})
+		d.add(name, control.Finding{Level: control.FindingProblem, Text: control.CleanLine(r.said)})
 		return
 	}
-	for _, f := range control.ParseFindings(said) {
+	for _, f := range control.ParseFindings(r.said) {
 		at, rest, ok := strings.Cut(f.Text, ": ")
 		if host == "" && ok {
 			name, f.Text = at, rest

@@ -16,10 +16,14 @@ import (
 // waitLook is how often a process is looked for that is to end.
 const waitLook = 100 * time.Millisecond
 
-// drain has a muxd end with its last session, and waits for that, for at most
+// errNotDrained is a muxd that drains still: that was said.
+var errNotDrained = errors.New("not drained")
+
+// drained has a muxd end with its last session, and waits for that, for at most
 // that long unless limit is 0. On a terminal it says after a second what for. The
-// muxd goes on draining when nobody waits any more.
-func drain(c *socket.Conn, limit time.Duration) int {
+// muxd goes on draining when nobody waits any more. Of one of another version it is
+// not known what it held: that is nil.
+func drained(c *socket.Conn, limit time.Duration) (*control.Stopped, error) {
 	pid := c.PeerPID()
 	w := &drainWait{pid: pid, terminal: term.IsTerminal(2)}
 	late := time.AfterFunc(time.Second, w.late)
@@ -41,13 +45,14 @@ func drain(c *socket.Conn, limit time.Duration) int {
 	}
 	select {
 	case err := <-done:
-		if err != nil {
-			return complain(err)
-		}
+		return s, err
 	case <-over:
 		fmt.Fprintf(os.Stderr, "muxd: not drained within %v, it still waits for %s; it goes on (kill %d ends it)\n", limit, w.now(), pid)
-		return 1
+		return nil, errNotDrained
 	}
+}
+
+func sayDrained(pid int, s *control.Stopped) int {
 	if s == nil {
 		fmt.Printf("muxd (pid %d) of another version has drained\n", pid)
 		return 0

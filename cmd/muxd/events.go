@@ -33,24 +33,20 @@ func events(args []string) int {
 	if err != nil {
 		return misused("events: " + err.Error())
 	}
-	c, err := connect()
-	if errors.Is(err, socket.ErrNoServer) {
-		return complain(errNotRunning)
-	}
-	if err != nil {
-		return complain(err)
-	}
-	defer c.Close()
 	var v *control.Invocation
 	if len(a.hosts) == 1 {
 		v = a.invocation(a.hosts[0])
 	}
-	op, err := control.Events(c, r, v, func(e control.Event) error { return printEvent(os.Stdout, e, a.has("--json")) })
-	if err != nil {
-		return complain(err)
-	}
-	_, err = op.Wait(new(listener))
+	_, err = asking(connect, func(c *socket.Conn) (control.Exit, error) {
+		op, err := control.Events(c, r, v, func(e control.Event) error { return printEvent(os.Stdout, e, a.has("--json")) })
+		if err != nil {
+			return control.Exit{}, err
+		}
+		return op.Wait(new(listener))
+	})
 	switch {
+	case errors.Is(err, socket.ErrNoServer):
+		return complain(errNotRunning)
 	case err == nil, errors.Is(err, syscall.EPIPE): // where SIGPIPE is ignored
 		return 0
 	}

@@ -17,7 +17,10 @@ func lock(command string, args []string) int {
 	if len(args) > 0 {
 		return misused(command + ": it takes no argument, and is about all hosts")
 	}
-	c, err := launch.Connect(command == "unlock")
+	connect := func() (*socket.Conn, error) { return launch.Connect(command == "unlock") }
+	a, err := asking(connect, func(c *socket.Conn) (reply, error) {
+		return ask(c, &control.AdminRequest{Command: command}, nil)
+	})
 	if errors.Is(err, socket.ErrNoServer) {
 		fmt.Println("muxd is not running")
 		return 0
@@ -25,11 +28,6 @@ func lock(command string, args []string) int {
 	if err != nil {
 		return complain(err)
 	}
-	defer c.Close()
-	code, said, err := ask(c, &control.AdminRequest{Command: command}, nil)
-	if err != nil {
-		return complain(err)
-	}
-	os.Stdout.WriteString(said)
-	return code
+	os.Stdout.WriteString(a.said)
+	return a.code
 }

@@ -70,36 +70,41 @@ func again(h control.HostStatus) []string {
 }
 
 func currentStatus() (*control.Status, error) {
-	c, err := connect()
+	st, err := getStatus()
 	if errors.Is(err, socket.ErrNoServer) {
 		return new(control.Status), nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	return control.GetStatus(c, control.StatusRequest{})
+	return st, err
+}
+
+func getStatus() (*control.Status, error) {
+	return asking(connect, func(c *socket.Conn) (*control.Status, error) { return control.GetStatus(c, control.StatusRequest{}) })
 }
 
 // logIn holds a connection for a moment, which muxd then keeps by its own rules.
 func logIn(host string, v *control.Invocation) error {
-	c, err := launch.Connect(false)
-	if err != nil {
-		return fmt.Errorf("%s: %w", host, err)
-	}
-	defer c.Close()
 	for fd := range v.TTY {
 		v.TTY[fd] = term.IsTerminal(fd)
 	}
-	op, err := control.Run(c, v)
-	if err != nil {
-		return fmt.Errorf("%s: %w", host, err)
-	}
-	p := &person{done: func() { op.Close() }}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	defer context.AfterFunc(ctx, func() { op.Close() })()
-	_, err = op.Wait(p)
+	p := new(person)
+	start := func() (*socket.Conn, error) {
+		c, err := launch.Connect(false)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", host, err)
+		}
+		return c, err
+	}
+	_, err := asking(start, func(c *socket.Conn) (control.Exit, error) {
+		op, err := control.Run(c, v)
+		if err != nil {
+			return control.Exit{}, fmt.Errorf("%s: %w", host, err)
+		}
+		p.done = func() { op.Close() }
+		defer context.AfterFunc(ctx, p.done)()
+		return op.Wait(p)
+	})
 	switch {
 	case p.opened:
 		return nil

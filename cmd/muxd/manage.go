@@ -52,20 +52,15 @@ func manage(command string, args []string) int {
 // managed is one request to the running muxd. What it says about a success is
 // for stdout, and why there was none for stderr.
 func managed(stdout io.Writer, r *control.AdminRequest, v *control.Invocation) (code int, err error) {
-	c, err := connect()
+	a, err := asking(connect, func(c *socket.Conn) (reply, error) { return ask(c, r, v) })
 	if errors.Is(err, socket.ErrNoServer) {
-		return 0, errNotRunning
+		err = errNotRunning
 	}
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	code, said, err := ask(c, r, v)
-	if code != 0 || err != nil {
+	if a.code != 0 || err != nil {
 		stdout = os.Stderr
 	}
-	io.WriteString(stdout, said)
-	return code, err
+	io.WriteString(stdout, a.said)
+	return a.code, err
 }
 
 // wait returns once a host's connection is there, or gone.
@@ -103,14 +98,6 @@ func timeOf(flag, text string) (time.Duration, error) {
 // somebody waits for it makes it wanted. A muxd that does not run, or ends, has
 // no connection.
 func waitFor(r *control.AdminRequest, host string, v *control.Invocation) int {
-	c, err := launch.Connect(r.Down)
-	if r.Down && errors.Is(err, socket.ErrNoServer) {
-		return 0
-	}
-	if err != nil {
-		return complain(fmt.Errorf("%s: %w", host, err))
-	}
-	defer c.Close()
 	what := map[bool]string{false: "ready", true: "down"}[r.Down]
 	if term.IsTerminal(2) {
 		told := time.AfterFunc(time.Second, func() {
@@ -118,18 +105,25 @@ func waitFor(r *control.AdminRequest, host string, v *control.Invocation) int {
 		})
 		defer told.Stop()
 	}
-	code, said, err := askWithin(c, r, v)
-	if r.Down && (errors.Is(err, control.ErrGone) || errors.Is(err, control.ErrNotTaken)) {
+	connect := func() (*socket.Conn, error) {
+		c, err := launch.Connect(r.Down)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", host, err)
+		}
+		return c, err
+	}
+	a, err := asking(connect, func(c *socket.Conn) (reply, error) { return askWithin(c, r, v) })
+	if r.Down && (errors.Is(err, socket.ErrNoServer) || errors.Is(err, control.ErrGone) || errors.Is(err, control.ErrNotTaken)) {
 		return 0
 	}
 	if err != nil {
 		return complain(err)
 	}
-	if code != 0 && said == "" {
-		said = fmt.Sprintf("muxd: %s: not %s within %v\n", host, what, r.Limit)
+	if a.code != 0 && a.said == "" {
+		a.said = fmt.Sprintf("muxd: %s: not %s within %v\n", host, what, r.Limit)
 	}
-	os.Stderr.WriteString(said)
-	return code
+	os.Stderr.WriteString(a.said)
+	return a.code
 }
 
 // late is what a muxd may take to say that the time is up: one that is stopped, or
@@ -137,26 +131,25 @@ func waitFor(r *control.AdminRequest, host string, v *control.Invocation) int {
 const late = 2 * time.Second
 
 // askWithin is ask, and ends with the request's limit whatever muxd does.
-func askWithin(c *socket.Conn, r *control.AdminRequest, v *control.Invocation) (code int, said string, err error) {
+func askWithin(c *socket.Conn, r *control.AdminRequest, v *control.Invocation) (reply, error) {
 	if r.Limit == 0 {
 		return ask(c, r, v)
 	}
 	type answer struct {
-		code int
-		said string
-		err  error
+		reply
+		err error
 	}
 	done := make(chan answer, 1) // whose reader may have gone
 	go func() {
-		code, said, err := ask(c, r, v)
-		done <- answer{code, said, err}
+		a, err := ask(c, r, v)
+		done <- answer{a, err}
 	}()
 	over := time.NewTimer(max(r.Limit, r.Limit+late)) // the sum of the longest ones is below zero
 	defer over.Stop()
 	select {
 	case a := <-done:
-		return a.code, a.said, a.err
+		return a.reply, a.err
 	case <-over.C:
-		return 0, "", control.ErrSilent
+		return reply{}, control.ErrSilent
 	}
 }

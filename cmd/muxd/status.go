@@ -28,18 +28,15 @@ func status(args []string) int {
 		return misused("status: " + err.Error())
 	}
 	asJSON := a.has("--json")
-	c, err := connect()
+	st, err := asking(connect, func(c *socket.Conn) (*control.Status, error) {
+		return control.GetStatus(c, control.StatusRequest{Probe: a.has("--probe-forwards")})
+	})
 	if errors.Is(err, socket.ErrNoServer) {
 		if asJSON {
 			return printJSON(os.Stdout, statusJSON{Version: statusVersion, Hosts: []hostJSON{}})
 		}
 		return shown(func(w io.Writer) { fmt.Fprintln(w, "muxd is not running") })
 	}
-	if err != nil {
-		return complain(err)
-	}
-	defer c.Close()
-	st, err := control.GetStatus(c, control.StatusRequest{Probe: a.has("--probe-forwards")})
 	if err != nil {
 		return complain(err)
 	}

@@ -48,46 +48,32 @@ type asker struct{}
 
 // Look implements top.Source.
 func (asker) Look() top.Sample {
-	c, err := connect()
+	st, err := getStatus()
 	if errors.Is(err, socket.ErrNoServer) {
-		return top.Sample{At: time.Now(), Err: errNotRunning}
+		err = errNotRunning
 	}
-	if err != nil {
-		return top.Sample{At: time.Now(), Err: err}
-	}
-	defer c.Close()
-	st, err := control.GetStatus(c, control.StatusRequest{})
 	return top.Sample{At: time.Now(), Status: st, Err: err}
 }
 
 // Act implements top.Source.
 func (asker) Act(a top.Action, h control.HostStatus) top.Done {
-	c, err := connect()
-	if errors.Is(err, socket.ErrNoServer) {
-		return top.Done{Err: errNotRunning}
-	}
-	if err != nil {
-		return top.Done{Err: err}
-	}
-	defer c.Close()
 	command := string(a)
 	if a == top.Stop {
 		command = "exit"
 	}
 	// The host that is shown, which its name may not mean here and now.
-	op, err := control.Admin(c, &control.AdminRequest{Command: command, Shown: h.ID}, nil)
-	if err != nil {
-		return top.Done{Err: err}
-	}
-	l := new(listener)
-	exit, err := op.Wait(l)
-	said := strings.TrimSpace(l.said.String())
+	r, err := asking(connect, func(c *socket.Conn) (reply, error) {
+		return ask(c, &control.AdminRequest{Command: command, Shown: h.ID}, nil)
+	})
+	said := strings.TrimSpace(r.said)
 	switch {
+	case errors.Is(err, socket.ErrNoServer):
+		return top.Done{Err: errNotRunning}
 	case err != nil:
 		return top.Done{Err: err}
-	case exit.Code != 0 && said != "":
+	case r.code != 0 && said != "":
 		return top.Done{Err: errors.New(said)}
-	case exit.Code != 0:
+	case r.code != 0:
 		return top.Done{Err: fmt.Errorf("%s: %s failed", h.Name, a)}
 	case said == "":
 		said = fmt.Sprintf("%s: %s: done", h.Name, a)
