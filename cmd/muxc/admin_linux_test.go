@@ -138,12 +138,15 @@ func TestAdministeringWhoEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			for range 2 { // that end one after the other
-				if c, err := l.Accept(); err == nil {
+			for last := range 2 { // that end one after the other
+				c, err := l.Accept()
+				if last == 1 {
+					l.Close() // removes the socket
+				}
+				if err == nil {
 					c.Close()
 				}
 			}
-			l.Close() // removes the socket
 		}()
 		h.run(h.command("muxd", strings.Fields(tt.args)...), nil).is(t, tt.out, tt.err, tt.code)
 		l.Close()

@@ -168,7 +168,7 @@ func (h *host) noAnswer(p *running, out string, atLeast int) {
 	if m == nil {
 		return
 	}
-	if n, _ := strconv.Atoi(m[1]); n < atLeast || n > atLeast+4 {
+	if n, _ := strconv.Atoi(m[1]); n < atLeast || n > atLeast+10 {
 		h.t.Errorf("given up after %d s, want %d", n, atLeast)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -238,31 +237,9 @@ func (h *host) curl(args ...string) result {
 	return h.run(h.command("curl", append([]string{"-q", "-sS", "--noproxy", "", "--max-time", "20"}, args...)...), nil)
 }
 
-// freePort is one that nobody listens on now, on any loopback address. It is
-// below those that the system gives to connections by itself, one of which
-// could have it before the test does.
-func freePort(t testing.TB) int { return freePorts(t, 1) }
+func freePort(t testing.TB) int { return sshtest.FreePort(t) }
 
-// freePorts is the first of so many in a row.
-func freePorts(t testing.TB, n int) int {
-	t.Helper()
-	for range 100 {
-		first := 10000 + rand.IntN(22000)
-		free := 0
-		for ; free < n; free++ {
-			ln, err := net.Listen("tcp", ":"+strconv.Itoa(first+free))
-			if err != nil {
-				break
-			}
-			ln.Close()
-		}
-		if free == n {
-			return first
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
+func freePorts(t testing.TB, n int) int { return sshtest.FreePorts(t, n) }
 
 // TestStreams has the two ends meet without a forward between, and then with
 // faults that they must see.

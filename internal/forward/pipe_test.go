@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"muxd/control"
+	"muxd/internal/sshtest"
 )
 
 // realFixture listens with real sockets; what Open gives stays scripted.
@@ -27,26 +28,7 @@ func realFixture(t testing.TB, change func(*fixture)) *fixture {
 	})
 }
 
-// freePort is one that nobody had a moment ago, on both loopback addresses.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if l, err = net.ListenTCP("tcp6", &net.TCPAddr{IP: net.IPv6loopback, Port: port}); err != nil && !absent(cause(err)) {
-			continue
-		} else if err == nil {
-			l.Close()
-		}
-		return port
-	}
-	t.Fatal("no free port")
-	return 0
-}
+func freePort(t testing.TB) int { return sshtest.FreePort(t) }
 
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()

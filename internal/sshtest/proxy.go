@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -70,7 +69,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	p := &Proxy{t: t, target: target, pairs: make(map[*pair]bool), left: [2]int64{-1, -1}}
 	p.changed = sync.NewCond(&p.mu)
 	for range startAttempts {
-		p.Addr = loopback(freePort(t))
+		p.Addr = loopback(FreePort(t))
 		if p.listen() == nil {
 			t.Cleanup(p.close)
 			return p
@@ -330,19 +329,3 @@ func (p *Proxy) close() {
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// freePort finds a loopback port that nobody listens on, below those that the
-// kernel gives to outgoing connections: one of these could take it while its
-// owner has stopped listening for a moment.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if ln, err := net.Listen("tcp", loopback(port)); err == nil {
-			ln.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port between 20000 and 32000")
-	return 0
-}

@@ -59,7 +59,7 @@ func StartSSHD(t testing.TB, lines ...string) *SSHD {
 	Require(t, "sshd")
 	s := newSSHD(t, "127.0.0.1")
 	for range startAttempts {
-		s.prepare(t, freePort(t), lines)
+		s.prepare(t, FreePort(t), lines)
 		err := s.start()
 		if err == nil {
 			return s
