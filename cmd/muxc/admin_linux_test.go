@@ -112,6 +112,32 @@ func TestAdministeringNothing(t *testing.T) {
 	h.pid()
 }
 
+// TestAdministeringWhoIsStopped: a muxd that does not answer is waited for once,
+// however many hosts are named.
+func TestAdministeringWhoIsStopped(t *testing.T) {
+	t.Parallel()
+	s := newHost(t)
+	if err := os.MkdirAll(filepath.Dir(s.socket()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", s.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	doctor, reconnect := s.start(s.command("muxd", "doctor", "a", "b", "c"), nil), s.start(s.command("muxd", "reconnect", "a", "b", "c"), nil)
+	reconnect.wait().is(t, "", "muxd: "+control.ErrSilent.Error()+"\n", 1)
+	r := doctor.wait()
+	if n := strings.Count(r.out, "does not answer"); n != 1 || r.code != 1 {
+		t.Errorf("%d times in %+v", n, r)
+	}
+	for _, r := range []result{r, reconnect.wait()} {
+		if r.took > 20*time.Second {
+			t.Errorf("it took %v: %+v", r.took, r)
+		}
+	}
+}
+
 // TestAdministeringWhoEnds: a muxd that goes away before it has taken a request is
 // none that runs, and the next one is asked.
 func TestAdministeringWhoEnds(t *testing.T) {

@@ -25,6 +25,8 @@ const doctorVersion = 1
 type doctorJSON struct {
 	Version  int           `json:"version"`
 	Findings []findingJSON `json:"findings"`
+
+	silent bool // the muxd that runs does not answer
 }
 
 type findingJSON struct {
@@ -48,6 +50,9 @@ func doctor(args []string) int {
 	hosts := a.hosts
 	if len(hosts) == 0 {
 		hosts = []string{""} // all that muxd knows
+	}
+	if d.silent {
+		hosts = nil // it would be waited for once more for each
 	}
 	for _, host := range hosts {
 		d.about(a, host)
@@ -138,6 +143,7 @@ func (d *doctorJSON) daemon() {
 	case errors.As(err, &other):
 		d.problem("muxd stop --drain, or muxd stop when nothing runs that you need; the next muxc starts this one", "the one that runs is of another version: %v", err)
 	case errors.Is(err, control.ErrSilent):
+		d.silent = true
 		d.problem("muxd stop --force", "the one that runs (pid %d) does not answer: it is stopped or stuck", pid)
 	case err != nil:
 		d.problem("muxd stop --force, or kill "+fmt.Sprint(pid), "the one that runs (pid %d) does not answer: %v", pid, err)

@@ -42,7 +42,7 @@ func manage(command string, args []string) int {
 		if err != nil {
 			n = complain(err)
 		}
-		if code = max(code, n); errors.Is(err, errNotRunning) {
+		if code = max(code, n); errors.Is(err, errNotRunning) || errors.Is(err, control.ErrSilent) {
 			break // for every one of them
 		}
 	}
