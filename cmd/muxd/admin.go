@@ -52,11 +52,12 @@ func stop(args []string) int {
 	if err != nil {
 		return misused("stop: " + err.Error())
 	}
+	if a.has("--drain") {
+		return drain(limit)
+	}
 	pid := 0
 	s, err := asking(connect, func(c *socket.Conn) (*control.Stopped, error) {
-		if pid = c.PeerPID(); a.has("--drain") {
-			return drained(c, limit)
-		}
+		pid = c.PeerPID()
 		return control.Stop(c, control.StopRequest{Force: a.has("--force")})
 	})
 	var other *control.VersionError
@@ -64,11 +65,7 @@ func stop(args []string) int {
 	case errors.Is(err, socket.ErrNoServer):
 		fmt.Println("muxd is not running")
 		return 0
-	case err == nil && a.has("--drain"):
-		return sayDrained(pid, s)
-	case err == errNotDrained:
-		return 1
-	case (errors.As(err, &other) || errors.Is(err, control.ErrSilent)) && !a.has("--drain"):
+	case errors.As(err, &other), errors.Is(err, control.ErrSilent):
 		return terminate(pid, err, a.has("--force"))
 	case err != nil:
 		return complain(err)

@@ -19,10 +19,32 @@ const waitLook = 100 * time.Millisecond
 // errNotDrained is a muxd that drains still: that was said.
 var errNotDrained = errors.New("not drained")
 
-// drained has a muxd end with its last session, and waits for that, for at most
-// that long unless limit is 0. On a terminal it says after a second what for. The
-// muxd goes on draining when nobody waits any more. Of one of another version it is
-// not known what it held: that is nil.
+// drain has the running muxd end with its last session, and waits for that, for at
+// most that long unless limit is 0. The muxd goes on draining when nobody waits any
+// more.
+func drain(limit time.Duration) int {
+	pid := 0
+	s, err := asking(connect, func(c *socket.Conn) (*control.Stopped, error) {
+		pid = c.PeerPID()
+		return drained(c, limit)
+	})
+	switch {
+	case errors.Is(err, socket.ErrNoServer):
+		fmt.Println("muxd is not running")
+	case err == errNotDrained:
+		return 1
+	case err != nil:
+		return complain(err)
+	case s == nil:
+		fmt.Printf("muxd (pid %d) of another version has drained\n", pid)
+	default:
+		fmt.Printf("muxd (pid %d) has drained; it held %s\n", s.PID, count(s.Hosts, "connection"))
+	}
+	return 0
+}
+
+// drained waits for the end of one muxd, and says on a terminal after a second what
+// for. Of one of another version it is not known what it held: that is nil.
 func drained(c *socket.Conn, limit time.Duration) (*control.Stopped, error) {
 	pid := c.PeerPID()
 	w := &drainWait{pid: pid, terminal: term.IsTerminal(2)}
@@ -50,15 +72,6 @@ func drained(c *socket.Conn, limit time.Duration) (*control.Stopped, error) {
 		fmt.Fprintf(os.Stderr, "muxd: not drained within %v, it still waits for %s; it goes on (kill %d ends it)\n", limit, w.now(), pid)
 		return nil, errNotDrained
 	}
-}
-
-func sayDrained(pid int, s *control.Stopped) int {
-	if s == nil {
-		fmt.Printf("muxd (pid %d) of another version has drained\n", pid)
-		return 0
-	}
-	fmt.Printf("muxd (pid %d) has drained; it held %s\n", s.PID, count(s.Hosts, "connection"))
-	return 0
 }
 
 // drainBySignal is for a muxd whose protocol is not spoken here.
