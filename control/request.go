@@ -248,8 +248,8 @@ type StatusRequest struct {
 	Probe bool
 }
 
-// StopRequest ends muxd. Without Force or Drain a muxd that carries sessions only
-// says what it would end.
+// StopRequest ends muxd. Without Force or Drain a muxd that carries sessions, or has
+// some wait for a connection, only says what it would end.
 type StopRequest struct {
 	Force bool
 	// Drain has it take on nothing new and end with its last session, with which

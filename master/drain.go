@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"muxd/control"
-	"muxd/internal/gate"
 )
 
 // A muxd that drains takes on nothing new and ends with its last session, so that
@@ -63,7 +62,7 @@ func (m *Master) beginDrain() {
 	for _, h := range m.all() {
 		h.forwards.RetireSticky()
 		h.post(func() {
-			h.refuse(gate.ErrDrains, func(w *waiter) bool { return !w.background() && !w.holds })
+			h.sendAway()
 			h.unwait()
 		})
 	}

@@ -17,6 +17,7 @@ import (
 	"muxd/alive"
 	"muxd/control"
 	"muxd/internal/dest"
+	"muxd/internal/gate"
 	"muxd/internal/sshtest"
 )
 
@@ -147,6 +148,47 @@ func TestDrainKeepsNothingIdle(t *testing.T) {
 		time.Sleep(time.Hour)
 		r.wantLogins(1)
 	})
+}
+
+// Whoever waits asks the next muxd, also where this one ends before anybody has
+// heard of it, and so does who comes to the host behind the others.
+func TestDrainSendsEverybodyElsewhere(t *testing.T) {
+	for name, end := range map[string]func(r *rig){
+		"drain":                 func(r *rig) { r.m.gate.Drain(); r.m.beginDrain() },
+		"a request for the end": func(r *rig) { r.m.gate.EndIf(func() bool { return true }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+				r.patient()
+				r.down(errDown)
+				const each = 20
+				got := make(chan error)
+				wait := func() {
+					for range each {
+						req := r.request("host", "true")
+						go func() {
+							ls, err := r.m.acquire(context.Background(), req.Dest.(*dest.Destination), req, nil, nil)
+							if err == nil {
+								ls.release()
+							}
+							got <- err
+						}()
+					}
+				}
+				wait()
+				time.Sleep(time.Second)
+				end(r)
+				wait()
+				r.m.Close()
+				wait()
+				for range 3 * each {
+					if err := <-got; !gate.Elsewhere(err) {
+						t.Error(err)
+					}
+				}
+			})
+		})
+	}
 }
 
 // A client that keeps the connection is waited for, and named; one that stands
@@ -433,6 +475,28 @@ func TestStopSeesASessionThatIsBeingOpened(t *testing.T) {
 			t.Errorf("%+v, %v", st, err)
 		}
 		if err := <-opened; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Nor under one that waits for a connection, unless that is asked for; and a muxd of
+// a later version waits for it.
+func TestStopSeesWhoWaits(t *testing.T) {
+	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
+		r.patient()
+		out := r.down(errDown)
+		ran := make(chan error, 1)
+		go func() { _, err := r.ask(context.Background(), nil, "host", "true"); ran <- err }()
+		time.Sleep(time.Second)
+		if st, err := r.m.Stop(t.Context(), &control.StopRequest{}); err != nil || st.Done || st.Sessions != 1 || r.stop != 0 {
+			t.Errorf("%+v, %v", st, err)
+		}
+		if r.m.Yield() {
+			t.Error("it makes way")
+		}
+		out.heal()
+		if err := <-ran; err != nil {
 			t.Error(err)
 		}
 	})

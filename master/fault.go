@@ -64,7 +64,7 @@ func asControl(host string, phase control.ErrorPhase, err error) error {
 		own.Host, own.Text = host, strings.TrimPrefix(own.Text, host+": ")
 		return &own
 	}
-	return &control.Error{Phase: phase, Host: host, Text: err.Error(), Elsewhere: errors.Is(err, gate.ErrDrains)}
+	return &control.Error{Phase: phase, Host: host, Text: err.Error(), Elsewhere: gate.Elsewhere(err)}
 }
 
 // describeConnect is reach.Cause with the address, where that is not what could

@@ -106,6 +106,7 @@ type hostShown struct {
 	links   []*link // in the order of their IDs; not written any more, others read it
 	current *link
 	waiting int
+	coming  int // those of them who would be served by another muxd as well
 	attempt int
 	next    time.Time
 	wanted  string
@@ -130,6 +131,7 @@ type waiter struct {
 	through bool        // is a connection to a forward, behind which somebody waits whom nobody can ask
 	repeats bool        // is for a destination behind this one, and was refused before
 	holds   bool        // wants the connection alone, and had it before
+	movable bool        // is a client's request, of which nothing was begun: another muxd serves it as well
 	answer  chan answer // capacity 1: run never waits for a waiter
 
 	told  told              // owned by run
@@ -212,6 +214,7 @@ func (h *host) end() {
 		}
 		break
 	}
+	h.sendAway()
 	h.refuseAll(errStopping)
 	h.dropHop()
 	h.forwards.Close()
@@ -270,12 +273,22 @@ func (h *host) publish() {
 	_, why := h.demand(time.Now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), wanted: why, attempt: h.tries, next: h.retry,
+	h.shown = hostShown{dest: h.dest, waiting: len(h.waiters), coming: h.coming(), wanted: why, attempt: h.tries, next: h.retry,
 		limit: h.places.limit, pastIn: h.pastIn, pastOut: h.pastOut, links: make([]*link, 0, len(h.links)), current: h.current}
 	for l := range h.links {
 		h.shown.links = append(h.shown.links, l)
 	}
 	slices.SortFunc(h.shown.links, func(a, b *link) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// coming is how many wait here whom another muxd would serve as well.
+func (h *host) coming() (n int) {
+	for _, w := range h.waiters {
+		if w.movable && !w.background() {
+			n++
+		}
+	}
+	return n
 }
 
 // stands is the state that fits what there is.
@@ -354,8 +367,8 @@ func (h *host) State() State {
 
 // want should be posted for every request. A link in service is given at once.
 func (h *host) want(w *waiter) {
-	if h.ctx.Err() != nil {
-		w.answer <- answer{err: errStopping}
+	if h.ctx.Err() != nil || h.leaves(w) != nil { // it came as the gate was shut
+		w.answer <- answer{err: h.ending(w)}
 		return
 	}
 	if !w.background() {
@@ -432,6 +445,22 @@ func (h *host) refuseAll(err error) {
 	}
 	h.waiters = nil
 }
+
+// leaves is why a waiter has to ask another muxd, nil where it may wait here.
+func (h *host) leaves(w *waiter) error {
+	if !w.movable || w.background() {
+		return nil
+	}
+	return h.m.gate.Leaves()
+}
+
+// sendAway refuses those whom another muxd serves as well, where this one ends.
+func (h *host) sendAway() {
+	h.refuse(h.m.gate.Leaves(), func(w *waiter) bool { return h.leaves(w) != nil })
+}
+
+// ending is what a waiter is told that muxd's end met.
+func (h *host) ending(w *waiter) error { return cmp.Or(h.leaves(w), errStopping) }
 
 // released should be posted when a lease came back.
 func (h *host) released(ls *lease) { ls.giveBack() }

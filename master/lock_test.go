@@ -132,8 +132,8 @@ func TestLockKeepsMuxd(t *testing.T) {
 	inBubble(t, sshtest.Options{}, func(t *testing.T, r *rig) {
 		for _, command := range []string{"lock", "unlock"} {
 			r.lock(command)
-			if want := command == "unlock"; r.m.Idle() != want || r.m.Spare() != want {
-				t.Errorf("after %s: idle %v, spare %v", command, r.m.Idle(), r.m.Spare())
+			if want := command == "unlock"; r.m.Idle() != want || r.m.Yield() != want {
+				t.Errorf("after %s: idle %v, want %v of it and of Yield", command, r.m.Idle(), want)
 			}
 		}
 	})

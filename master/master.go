@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -158,7 +159,7 @@ func (m *Master) host(d *dest.Destination) (*host, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ctx.Err() != nil {
-		return nil, errStopping
+		return nil, cmp.Or(m.gate.Leaves(), errStopping)
 	}
 	h := m.hosts[d.Key]
 	if h == nil {
@@ -251,34 +252,47 @@ func (h *host) counts() (links, sessions int) {
 	return links, sessions
 }
 
-// Spare reports that nothing would be missed but connections that nobody uses,
-// which the next muxd makes anew.
-func (m *Master) Spare() bool {
-	if !m.gate.Empty() || !m.gate.Locked().IsZero() {
-		return false
-	}
-	_, sessions := m.Links()
-	for _, h := range m.all() {
-		sessions += h.forwards.Standing()
-	}
-	return sessions == 0
+// Yield shuts the gate for good where nothing would be missed but connections that
+// nobody uses, which the next muxd makes anew; false says that something would.
+func (m *Master) Yield() bool {
+	return m.gate.Locked().IsZero() && m.gate.EndIf(func() bool {
+		_, sessions := m.Links()
+		for _, h := range m.all() {
+			sessions += h.forwards.Standing()
+		}
+		return sessions+m.coming() == 0
+	})
 }
 
-// Stop implements control.Backend.
+// coming is how many requests wait for a connection.
+func (m *Master) coming() (n int) {
+	for _, h := range m.all() {
+		h.mu.Lock()
+		n += h.shown.coming
+		h.mu.Unlock()
+	}
+	return n
+}
+
+// Stop implements control.Backend. Who comes as muxd ends with nothing to lose asks
+// the next one, as whoever comes a moment later.
 func (m *Master) Stop(ctx context.Context, r *control.StopRequest) (*control.Stopped, error) {
 	if r.Drain {
 		return m.drain(ctx, r)
 	}
-	more := !m.gate.Empty() // first: what has left there by then is counted below
-	for _, h := range m.all() {
-		h.call(func() {}) // whom it gave a connection a moment ago is counted
+	st := &control.Stopped{PID: os.Getpid()}
+	count := func() bool {
+		st.Hosts, st.Sessions = m.Links()
+		st.Sessions += m.coming()
+		return st.Sessions == 0
 	}
-	links, sessions := m.Links()
-	if sessions == 0 && more {
-		sessions = 1 // it is being opened, or its output is not taken yet
+	if r.Force {
+		count()
+		st.Done = true
+	} else if st.Done = m.gate.EndIf(count); !st.Done && count() {
+		st.Sessions = 1 // it is being opened, or its output is not taken yet
 	}
-	st := &control.Stopped{PID: os.Getpid(), Hosts: links, Sessions: sessions}
-	if st.Done = r.Force || sessions == 0; st.Done && m.cfg.OnStop != nil {
+	if st.Done && m.cfg.OnStop != nil {
 		m.cfg.OnStop()
 	}
 	return st, nil

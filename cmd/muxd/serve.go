@@ -194,7 +194,7 @@ func (d *daemon) drains() {
 
 // yield makes way for a muxd of a later version, if nothing is lost by it.
 func (d *daemon) yield() bool {
-	if d.activated || !d.master.Spare() || d.busy() > 0 {
+	if d.activated || d.busy() > 0 || !d.master.Yield() {
 		return false
 	}
 	d.stopped()

@@ -16,14 +16,18 @@ import (
 // What the gate refuses by. The texts follow a host's name.
 var (
 	ErrLocked = errors.New("muxd is locked (muxd unlock opens it again; what runs goes on)")
+	ErrEnds   = errors.New("muxd is stopping")
 	ErrDrains = errors.New("this muxd takes on nothing new, because it was told to drain (muxd stop --drain); give the command again once it has ended")
 )
 
 // Gate is open in its zero value. Its methods may be called from any goroutine.
 type Gate struct {
+	ending sync.RWMutex // held while EndIf decides; before mu
+
 	mu      sync.Mutex
 	locked  time.Time // guarded by mu; zero: it is not
 	drains  bool      // guarded by mu
+	ends    bool      // guarded by mu
 	opening int       // guarded by mu; entered and not left
 }
 
@@ -56,6 +60,43 @@ func (g *Gate) Drain() bool {
 	return first
 }
 
+// EndIf shuts the gate for good, for a muxd that ends at once, where nobody is inside
+// and nothing else holds it, which idle says. Who would enter meanwhile waits for the
+// outcome, and is not missed by either; idle must not wait for one of those.
+func (g *Gate) EndIf(idle func() bool) bool {
+	g.ending.Lock()
+	defer g.ending.Unlock()
+	if !g.Empty() || !idle() {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ends = true
+	return true
+}
+
+// Leaves is the refusal of what another muxd takes as well, nil where it may wait
+// here: this muxd drains, or ends with nothing to lose.
+func (g *Gate) Leaves() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.leaves()
+}
+
+// leaves is called with mu held.
+func (g *Gate) leaves() error {
+	switch {
+	case g.ends:
+		return ErrEnds
+	case g.drains:
+		return ErrDrains
+	}
+	return nil
+}
+
+// Elsewhere reports a refusal by which another muxd takes the request.
+func Elsewhere(err error) bool { return errors.Is(err, ErrEnds) || errors.Is(err, ErrDrains) }
+
 // Locked returns since when the gate is locked, the zero time where it is not.
 func (g *Gate) Locked() time.Time {
 	g.mu.Lock()
@@ -81,13 +122,10 @@ func (g *Gate) Request() error {
 
 // request is called with mu held.
 func (g *Gate) request() error {
-	switch {
-	case !g.locked.IsZero():
+	if !g.locked.IsZero() {
 		return ErrLocked
-	case g.drains:
-		return ErrDrains
 	}
-	return nil
+	return g.leaves()
 }
 
 // Enter is Request for one that opens its channel now. Until it leaves, which it
@@ -95,6 +133,8 @@ func (g *Gate) request() error {
 // counted here: a muxd that drains must not end before the channel is open, nor
 // between its end and the last of what came by it.
 func (g *Gate) Enter() (leave func(), err error) {
+	g.ending.RLock()
+	defer g.ending.RUnlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.request(); err != nil {

@@ -62,3 +62,37 @@ func TestEntered(t *testing.T) {
 		t.Error("all left, and some are counted")
 	}
 }
+
+// A muxd that ends at once misses nobody: who came in first keeps it, and who comes
+// while it is decided waits for the outcome.
+func TestEndIf(t *testing.T) {
+	var g Gate
+	leave, _ := g.Enter()
+	if g.EndIf(func() bool { t.Error("asked with somebody inside"); return true }) {
+		t.Error("it ends under who has entered")
+	}
+	leave()
+	for _, idle := range []bool{false, true} {
+		entered := make(chan error)
+		ends := g.EndIf(func() bool {
+			go func() { _, err := g.Enter(); entered <- err }()
+			select {
+			case err := <-entered:
+				t.Errorf("%v, before it was decided", err)
+			case <-time.After(time.Millisecond):
+			}
+			if err := g.Leaves(); err != nil {
+				t.Error(err)
+			}
+			return idle
+		})
+		err := <-entered
+		if ends != idle || (err == nil) == idle || Elsewhere(err) != idle || Elsewhere(g.Leaves()) != idle {
+			t.Errorf("ends %v, %v, want %v", ends, err, idle)
+		}
+		if idle {
+			break
+		}
+		g = Gate{}
+	}
+}
