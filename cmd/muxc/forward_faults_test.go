@@ -221,10 +221,9 @@ func TestServerHoldsTheOldPort(t *testing.T) {
 	h.becomes(option, "active")
 	h.becomes(chosen, "active")
 	o.serves()
-	told := o.p.err.String()
 	for _, want := range []string{": remote port forwarding failed for listen port", "trying again for as long as it is wanted\n", option + " stands now\n"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("the client says %q, without %q", told, want)
+		if !until(long, func() bool { return strings.Contains(o.p.err.String(), want) }) {
+			t.Errorf("the client says %q, without %q", o.p.err.String(), want)
 		}
 	}
 }

@@ -127,11 +127,16 @@ func (s *screen) types(keys string) {
 
 // expect waits until the terminal shows a match behind what was expected
 // before, and returns it with its groups. (?s) is on. Before what is expected at
-// once there may be the line that a login on a busy machine has after a second.
+// once, or behind the end of a line that was typed unseen, there may be the line that
+// a login on a busy machine has after a second.
 func (s *screen) expect(pattern string) []string {
 	s.t.Helper()
 	if rest, ok := strings.CutPrefix(pattern, `\A`); ok {
-		pattern = `\A(?:\r?muxc: \S+: (?:connecting|waiting)[^\r\n]*(?:\r\n|\r\x1b\[K)?)*` + rest
+		const late = `(?:\r?muxc: \S+: (?:connecting|waiting)[^\r\n]*(?:\r\n|\r\x1b\[K)?)*`
+		if behind, ok := strings.CutPrefix(rest, `\r\n`); ok {
+			rest = `\r\n` + late + behind
+		}
+		pattern = `\A` + late + rest
 	}
 	re := regexp.MustCompile("(?s)" + pattern)
 	var m []int

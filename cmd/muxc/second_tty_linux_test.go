@@ -89,6 +89,8 @@ func TestDoorWindowChanges(t *testing.T) {
 		one, two := d.onScreen(d.by("-tt", "box", command)), d.onScreen(d.by("-tt", "box", command))
 		one.shows("ready")
 		two.shows("ready")
+		one.becomesRaw() // it hears of its window by then
+		two.becomesRaw()
 		one.resize(41, 71)
 		one.shows("41 71")
 		two.resize(42, 72)
@@ -112,6 +114,7 @@ func TestDoorShell(t *testing.T) {
 	d := openShellDoor(t)
 	s := d.onScreen(d.by("box"))
 	s.shows("R> ")
+	s.becomesRaw()
 	s.types("stty size; tty | cut -c1-5\r")
 	s.shows("33 101")
 	s.shows("/dev/")
@@ -134,11 +137,13 @@ func TestDoorShell(t *testing.T) {
 	// Without escapes everything is typed through, and with another character its own.
 	n := d.onScreen(d.by("-tt", "-e", "none", "box", "stty -echo; echo ready; read a; read b; echo \"got $b\""))
 	n.shows("ready")
+	n.becomesRaw()
 	n.types("\r~.\r")
 	n.shows("got ~.")
 	n.ends(0)
 	x := d.onScreen(d.by("-tt", "-e", "%", "box", "echo ready; exec sleep 1000"))
 	x.shows("ready")
+	x.becomesRaw()
 	x.types("\r%.")
 	x.ends(255)
 }
