@@ -95,14 +95,14 @@ func (u *ui) tell(name string) {
 // watchSize reports changes of the terminal's size, and makes it raw again when
 // this process goes on after a stop from outside. Called with mu held.
 func (u *ui) watchSize() {
-	op, was, again := u.op, u.size, u.sized
+	op, was, again, serves := u.op, u.size, u.sized, u.plan.Serves
 	ch := make(chan os.Signal, 1)
 	if !again {
 		signal.Notify(ch, syscall.SIGWINCH, syscall.SIGCONT)
 	}
 	u.sized = true
 	go func() {
-		if now := size(); now != was { // changed while the login took its time
+		if now := size(); now != was || serves { // changed while the login took its time
 			op.Resize(now)
 		}
 		if again {
@@ -122,8 +122,9 @@ func (u *ui) watchSize() {
 func (u *ui) relaySize(op *control.Op) {
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, syscall.SIGWINCH)
-	for range ch {
-		op.Resize(size())
+	for {
+		op.Resize(size()) // first what was said before anybody listened
+		<-ch
 	}
 }
 
