@@ -484,7 +484,9 @@ func (h *host) rest(a *agenda) {
 		if drains && h.forwards.Open() > 0 {
 			return // what the server opened has no lease before it is accepted
 		}
-		h.log.Info("idle, closing", "after", h.dest.PersistText())
+		if h.current != nil && !h.dismissed && !drains { // once, and where that is why
+			h.log.Info("idle, closing", "after", h.dest.PersistText())
+		}
 		h.shut(errIdle)
 	case wanted != "":
 		h.quietSince = time.Time{}

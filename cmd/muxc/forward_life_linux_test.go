@@ -155,8 +155,10 @@ func TestBackgroundForwardsStay(t *testing.T) {
 	h.freed(path)
 
 	// With a command, -f has nothing stay beyond it.
-	h.run(h.sh(fmt.Sprintf("$muxc -f -L %d:127.0.0.1:%d box 'sleep 1' </dev/null >/dev/null 2>&1", port, f.port)), nil).is(t, "", "", 0)
+	seen := filepath.Join(h.dir, "seen")
+	h.run(h.sh(fmt.Sprintf("$muxc -f -L %d:127.0.0.1:%d box 'until test -e %s; do sleep 0.1; done' </dev/null >/dev/null 2>&1", port, f.port, seen)), nil).is(t, "", "", 0)
 	parrots(t, loopback(port), 1)
+	write(t, seen, "")
 	h.freed(loopback(port))
 }
 
