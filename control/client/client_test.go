@@ -364,8 +364,10 @@ func TestDialErrors(t *testing.T) {
 		opError(t, err, "dial", tt.phase)
 	}
 	settled(t, before)
-	if m.srv.Clients() != 0 {
-		t.Error("clients are left")
+	for end := time.Now().Add(patience); m.srv.Clients() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("clients are left")
+		}
 	}
 }
 

@@ -187,8 +187,15 @@ func TestSilentStreams(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	f.works()
-	if n := f.srv.Clients(); n != 2 { // the connections
-		t.Errorf("%d clients", n)
+	const conns = 2
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		n := f.srv.Clients()
+		if n == conns {
+			break
+		}
+		if n != conns+1 || time.Now().After(end) { // who has worked is leaving
+			t.Fatalf("%d clients", n)
+		}
 	}
 	time.Sleep(100 * time.Millisecond)
 	// The first of them have 5 s.
