@@ -262,7 +262,7 @@ type StopRequest struct {
 
 // Stopped says what a stop ended, or would end.
 type Stopped struct {
-	Done     bool // false: nothing was done, because sessions run and Force is not set
+	Done     bool // false: nothing was done, because sessions run or wait and Force is not set
 	PID      int
 	Hosts    int // connections
 	Sessions int

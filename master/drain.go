@@ -146,3 +146,36 @@ func (m *Master) held() []*control.HoldRequest {
 	slices.SortFunc(rs, func(a, b *control.HoldRequest) int { return cmp.Compare(a.PID, b.PID) })
 	return rs
 }
+
+// movable reports a client's request of which nothing was begun: another muxd serves
+// it as well.
+func (w *waiter) movable() bool { return w.asks && !w.background() }
+
+// coming is how many of them wait here. Called in run.
+func (h *host) coming() (n int) {
+	for _, w := range h.waiters {
+		if w.movable() {
+			n++
+		}
+	}
+	return n
+}
+
+// leaves is why a waiter has to ask another muxd, nil where it may wait here.
+func (h *host) leaves(w *waiter) error {
+	if !w.movable() {
+		return nil
+	}
+	return h.m.gate.Leaves()
+}
+
+// sendAway refuses those who have to. It looks at the gate once: one that shuts
+// meanwhile must refuse nobody without a reason. Called in run.
+func (h *host) sendAway() {
+	if why := h.m.gate.Leaves(); why != nil {
+		h.refuse(why, (*waiter).movable)
+	}
+}
+
+// ending is what a waiter is told that muxd's end met.
+func (h *host) ending(w *waiter) error { return cmp.Or(h.leaves(w), errStopping) }

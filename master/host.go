@@ -131,7 +131,7 @@ type waiter struct {
 	through bool        // is a connection to a forward, behind which somebody waits whom nobody can ask
 	repeats bool        // is for a destination behind this one, and was refused before
 	holds   bool        // wants the connection alone, and had it before
-	movable bool        // is a client's request, of which nothing was begun: another muxd serves it as well
+	asks    bool        // is a client's own request, see movable
 	answer  chan answer // capacity 1: run never waits for a waiter
 
 	told  told              // owned by run
@@ -279,16 +279,6 @@ func (h *host) publish() {
 		h.shown.links = append(h.shown.links, l)
 	}
 	slices.SortFunc(h.shown.links, func(a, b *link) int { return cmp.Compare(a.ID, b.ID) })
-}
-
-// coming is how many wait here whom another muxd would serve as well.
-func (h *host) coming() (n int) {
-	for _, w := range h.waiters {
-		if w.movable && !w.background() {
-			n++
-		}
-	}
-	return n
 }
 
 // stands is the state that fits what there is.
@@ -445,22 +435,6 @@ func (h *host) refuseAll(err error) {
 	}
 	h.waiters = nil
 }
-
-// leaves is why a waiter has to ask another muxd, nil where it may wait here.
-func (h *host) leaves(w *waiter) error {
-	if !w.movable || w.background() {
-		return nil
-	}
-	return h.m.gate.Leaves()
-}
-
-// sendAway refuses those whom another muxd serves as well, where this one ends.
-func (h *host) sendAway() {
-	h.refuse(h.m.gate.Leaves(), func(w *waiter) bool { return h.leaves(w) != nil })
-}
-
-// ending is what a waiter is told that muxd's end met.
-func (h *host) ending(w *waiter) error { return cmp.Or(h.leaves(w), errStopping) }
 
 // released should be posted when a lease came back.
 func (h *host) released(ls *lease) { ls.giveBack() }

@@ -74,7 +74,7 @@ func (ls *lease) giveBack() {
 // Where the session forwards an agent, the lease is on a connection on which no
 // other agent is forwarded.
 func (m *Master) acquire(ctx context.Context, d *dest.Destination, r *control.SessionRequest, p control.Prompter, useless *lease) (*lease, error) {
-	w := &waiter{ctx: ctx, dest: d, p: p, agent: r.Agent, client: clientOf(r.PID), class: classOf(d, r), movable: true, since: time.Now(), answer: make(chan answer, 1)}
+	w := &waiter{ctx: ctx, dest: d, p: p, agent: r.Agent, client: clientOf(r.PID), class: classOf(d, r), asks: true, since: time.Now(), answer: make(chan answer, 1)}
 	if useless != nil {
 		w.again, w.since, w.told = true, useless.since, useless.told
 	}
@@ -84,7 +84,7 @@ func (m *Master) acquire(ctx context.Context, d *dest.Destination, r *control.Se
 // acquireBare is acquire for what needs the connection and no session's place
 // on it: a forward, a jump, -N. It never waits in line behind sessions.
 func (m *Master) acquireBare(ctx context.Context, d *dest.Destination, p control.Prompter) (*lease, error) {
-	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, movable: true, answer: make(chan answer, 1)}, nil)
+	return m.await(&waiter{ctx: ctx, dest: d, p: p, bare: true, asks: true, answer: make(chan answer, 1)}, nil)
 }
 
 // acquireHop is acquireBare for a destination that is reached through this one.

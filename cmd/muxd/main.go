@@ -44,7 +44,7 @@ const usage = `usage: muxd                run in the foreground (muxc starts it 
        muxd lock           let nothing new begin, on any host
        muxd unlock         undo that
        muxd stop [--force | --drain [--timeout 30s]]
-                           end muxd; --force also ends running sessions;
+                           end muxd; --force also where sessions run or wait;
                            --drain: with the last of them, and nothing new
        muxd --version | --help
 
